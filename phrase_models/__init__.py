@@ -1,0 +1,1 @@
+"""The science: scores, tokens, networks, metrics. Knows no prefect, mlflow, pyarrow or storage."""

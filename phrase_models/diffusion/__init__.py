@@ -1,0 +1,1 @@
+"""PhraseLDM: a song of latents by diffusion."""

@@ -1,0 +1,1 @@
+"""Songs as frozen values, their files, their time grid and their key; no torch."""

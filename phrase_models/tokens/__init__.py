@@ -1,0 +1,1 @@
+"""REMI-z: phrases as tokens, songs as slots of phrases; no torch."""

@@ -1,0 +1,1 @@
+"""PhraseVAE: a phrase as one latent."""

@@ -1,0 +1,48 @@
+"""Configuration of PhraseVAE."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+VAEStage = Literal["infilling", "autoencoder", "vae"]
+
+
+class VAEConfig(BaseModel):
+    """Architecture (paper section 4.2.1); every field must be stated by a preset."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model_dim: int = Field(ge=8, description="width d of encoder and decoder")
+    feedforward_dim: int = Field(ge=8)
+    num_heads: int = Field(ge=1)
+    head_dim: int = Field(ge=4, description="width of one attention head; T5 has 64")
+    num_encoder_layers: int = Field(ge=1)
+    num_decoder_layers: int = Field(ge=1)
+    num_queries: int = Field(ge=1, le=8, description="m, the query tokens of the bottleneck")
+    latent_dim: int = Field(ge=2, le=1024, description="D, size of the latent of one phrase")
+    dropout: float = Field(ge=0.0, lt=1.0)
+    max_tokens: int = Field(ge=16, le=512, description="longest phrase, without begin and end")
+
+
+class VAEStageConfig(BaseModel):
+    """What one of the three training stages minimises."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kl_weight: float = Field(default=0.01, ge=0.0, description="of the KL meaned over dimensions")
+    kl_warmup_steps: int = Field(default=0, ge=0)
+    latent_noise: float = Field(
+        default=0.0, ge=0.0, description="standard deviation of extra noise on the decoder's latent"
+    )
+    decoder_mask_fraction: float = Field(
+        default=0.0, ge=0.0, lt=1.0, description="share of decoder input tokens replaced by [MASK]"
+    )
+    count_exponent: float = Field(
+        default=0.5, ge=0.0, le=1.0, description="a unique phrase is drawn by its count to this power"
+    )
+    special_share: float = Field(
+        default=0.02, ge=0.0, lt=1.0, description="share of special phrases among those drawn"
+    )
+    bar_share: float = Field(
+        default=0.0, ge=0.0, le=1.0, description="share of whole bars in span infilling"
+    )

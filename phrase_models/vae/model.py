@@ -1,0 +1,171 @@
+"""PhraseVAE: a phrase of REMI-z tokens as one latent (paper section 3.2).
+
+Encoder and decoder are transformers' T5 stacks (3 + 3 layers in the paper). Query tokens are put
+before the phrase; their outputs are all the decoder sees. The VAE stage squeezes them further:
+concatenated, layer-normalised, projected to mean and log-variance, sampled, projected back.
+"""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from transformers import T5Config
+from transformers.models.t5.modeling_t5 import T5Stack
+
+from phrase_models.tokens import vocabulary
+from phrase_models.vae import t5_stack
+from phrase_models.vae.config import VAEConfig, VAEStage
+
+LOG_VARIANCE_RANGE = (-12.0, 8.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Posterior:
+    """Diagonal normal over latents; both tensors (B, D)."""
+
+    mean: Tensor
+    log_variance: Tensor
+
+    def sample(self) -> Tensor:
+        """Reparameterised sample (B, D)."""
+        noise = torch.randn_like(self.mean)
+        return self.mean + noise * (0.5 * self.log_variance).exp()
+
+    def kl_divergence(self) -> Tensor:
+        """KL to the standard normal, meaned over dimensions: (B,) nats a dimension.
+
+        The released code divides by the number of dimensions, so the paper's weight of 0.01
+        belongs to this mean.
+        """
+        divergence = self.mean.square() + self.log_variance.exp() - 1 - self.log_variance
+        return 0.5 * divergence.mean(-1)
+
+
+def _t5_config(config: VAEConfig, *, decoder: bool) -> T5Config:
+    return T5Config(
+        vocab_size=vocabulary.VOCABULARY_SIZE,
+        d_model=config.model_dim,
+        d_ff=config.feedforward_dim,
+        d_kv=config.head_dim,
+        num_heads=config.num_heads,
+        num_layers=config.num_decoder_layers if decoder else config.num_encoder_layers,
+        dropout_rate=config.dropout,
+        is_decoder=decoder,
+        is_encoder_decoder=False,
+        use_cache=False,
+    )
+
+
+class PhraseVAE(nn.Module):
+    """Encoder, bottleneck and decoder; which part of the bottleneck is used depends on the stage."""
+
+    def __init__(self, config: VAEConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.embedding = nn.Embedding(vocabulary.VOCABULARY_SIZE, config.model_dim)
+        self.encoder = T5Stack(_t5_config(config, decoder=False))
+        self.decoder = T5Stack(_t5_config(config, decoder=True))
+        del self.encoder.embed_tokens, self.decoder.embed_tokens  # one table, above
+        width = config.num_queries * config.model_dim
+        self.bottleneck_norm = nn.LayerNorm(width)
+        self.to_posterior = nn.Linear(width, 2 * config.latent_dim)
+        self.from_latent = nn.Linear(config.latent_dim, width)
+        self._initialise()
+
+    def _initialise(self) -> None:
+        """T5's own initialisation scaled to a tied embedding; an unsure posterior at the start."""
+        nn.init.normal_(self.embedding.weight, std=1.0)
+        config = self.config
+        for name, parameter in self.named_parameters():
+            if name.endswith(("SelfAttention.q.weight", "EncDecAttention.q.weight")):
+                nn.init.normal_(parameter, std=(config.model_dim * config.head_dim) ** -0.5)
+            elif name.endswith((".k.weight", ".v.weight", ".wi.weight")):
+                nn.init.normal_(parameter, std=config.model_dim**-0.5)
+            elif name.endswith(".o.weight"):
+                nn.init.normal_(parameter, std=(config.num_heads * config.head_dim) ** -0.5)
+            elif name.endswith(".wo.weight"):
+                nn.init.normal_(parameter, std=config.feedforward_dim**-0.5)
+            elif "relative_attention_bias" in name:
+                nn.init.normal_(parameter, std=config.model_dim**-0.5)
+        with torch.no_grad():
+            self.to_posterior.weight[config.latent_dim :].zero_()
+            self.to_posterior.bias[config.latent_dim :].fill_(-4.0)
+
+    # ------------------------------------------------------------------ encoder
+    def encode_tokens(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        """Tokens (B, T), padded by PAD -> hidden states (B, T, d), mask (B, T); no bottleneck."""
+        mask = tokens != vocabulary.PAD
+        hidden = self._run_encoder(self.embedding(tokens), mask)
+        return hidden, mask
+
+    def encode_queries(self, tokens: Tensor) -> Tensor:
+        """Tokens (B, T), padded by PAD -> outputs of the query tokens (B, m, d)."""
+        num_queries = self.config.num_queries
+        queries = torch.arange(
+            vocabulary.FIRST_QUERY, vocabulary.FIRST_QUERY + num_queries, device=tokens.device
+        )
+        tokens = torch.cat((queries.expand(len(tokens), -1), tokens), dim=1)
+        hidden = self._run_encoder(self.embedding(tokens), tokens != vocabulary.PAD)
+        return hidden[:, :num_queries]
+
+    def _run_encoder(self, hidden: Tensor, mask: Tensor) -> Tensor:
+        length = hidden.shape[1]
+        bias = t5_stack.position_bias(self.encoder, length, length) + t5_stack.padding_bias(mask)
+        return t5_stack.run_stack(self.encoder, hidden, bias)
+
+    def posterior(self, tokens: Tensor) -> Posterior:
+        """Tokens (B, T) -> posterior over latents (B, D), in fp32."""
+        queries = self.encode_queries(tokens).flatten(1)
+        mean, log_variance = self.to_posterior(self.bottleneck_norm(queries)).float().chunk(2, -1)
+        return Posterior(mean, log_variance.clamp(*LOG_VARIANCE_RANGE))
+
+    # ------------------------------------------------------------------ decoder
+    def memory(self, latents: Tensor) -> Tensor:
+        """Latents (B, D) -> what the decoder attends to (B, m, d)."""
+        return self.from_latent(latents).unflatten(-1, (self.config.num_queries, -1))
+
+    def decode(
+        self, inputs: Tensor, memory: Tensor, memory_mask: Tensor | None = None
+    ) -> Tensor:
+        """Teacher forcing: inputs (B, T) that begin with BOS -> logits (B, T, V)."""
+        length = inputs.shape[1]
+        bias = t5_stack.position_bias(self.decoder, length, length)
+        bias = bias + t5_stack.causal_bias(length, inputs.device)
+        hidden = t5_stack.run_stack(
+            self.decoder,
+            self.embedding(inputs),
+            bias,
+            memory=memory,
+            memory_bias=None if memory_mask is None else t5_stack.padding_bias(memory_mask),
+        )
+        return self.logits(hidden)
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """Hidden states (..., d) -> logits (..., V) by the tied embedding, scaled as in T5."""
+        return F.linear(hidden * self.config.model_dim**-0.5, self.embedding.weight)
+
+    def forward(
+        self, tokens: Tensor, inputs: Tensor, stage: VAEStage, latent_noise: float = 0.0
+    ) -> tuple[Tensor, Posterior | None]:
+        """Logits of one training stage.
+
+        Args:
+            tokens: what the encoder reads (B, T); corrupted in stage "infilling".
+            inputs: what the decoder reads (B, U), beginning with BOS.
+            stage: which bottleneck lies between.
+            latent_noise: standard deviation of noise added to the sampled latent.
+
+        Returns:
+            Logits (B, U, V), and the posterior in stage "vae".
+        """
+        if stage == "infilling":
+            hidden, mask = self.encode_tokens(tokens)
+            return self.decode(inputs, hidden, mask), None
+        if stage == "autoencoder":
+            return self.decode(inputs, self.encode_queries(tokens)), None
+        posterior = self.posterior(tokens)
+        latents = posterior.sample().to(self.embedding.weight.dtype)
+        if latent_noise:
+            latents = latents + latent_noise * torch.randn_like(latents)
+        return self.decode(inputs, self.memory(latents)), posterior

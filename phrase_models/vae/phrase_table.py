@@ -1,0 +1,159 @@
+"""Unique phrases with their counts as flat arrays, and batches drawn from them.
+
+Half of all phrases of a corpus repeat, and special phrases are nearly half of its slots: they enter
+as weights, not as rows.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from phrase_models.tokens import vocabulary
+from phrase_models.training.randomness import numpy_generator
+
+SPECIAL_PHRASES = (
+    (vocabulary.EMPTY_SLOT,),
+    (vocabulary.END_OF_BAR,),
+    (vocabulary.END_OF_SONG,),
+)
+LENGTH_MULTIPLE = 8
+"""Padded lengths are multiples of it: few distinct shapes keep the CPU's primitive cache warm."""
+
+
+@dataclass(frozen=True, slots=True)
+class PhraseTable:
+    """Distinct token sequences, without begin and end tokens.
+
+    Attributes:
+        token_ids: all sequences end to end, (sum of lengths,) int16.
+        offsets: (N + 1,) int64; sequence n is token_ids[offsets[n] : offsets[n + 1]].
+        counts: how often each occurs, (N,) int64.
+    """
+
+    token_ids: NDArray[np.int16]
+    offsets: NDArray[np.int64]
+    counts: NDArray[np.int64]
+
+    @classmethod
+    def build(cls, phrases: Iterable[Sequence[int]]) -> "PhraseTable":
+        """Count phrases; rows keep the order of first occurrence."""
+        counts: dict[tuple[int, ...], int] = {}
+        for phrase in phrases:
+            key = tuple(phrase)
+            counts[key] = counts.get(key, 0) + 1
+        return cls.from_counts(counts)
+
+    @classmethod
+    def from_counts(cls, counts: dict[tuple[int, ...], int]) -> "PhraseTable":
+        """From a dictionary phrase -> count, in its order."""
+        lengths = [len(phrase) for phrase in counts]
+        flat = [token for phrase in counts for token in phrase]
+        return cls(
+            np.asarray(flat, np.int16),
+            np.concatenate(([0], np.cumsum(lengths))).astype(np.int64),
+            np.asarray(list(counts.values()), np.int64),
+        )
+
+    def __len__(self) -> int:
+        return len(self.counts)
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """Tokens of each row (N,)."""
+        return np.diff(self.offsets)
+
+    def row(self, index: int) -> list[int]:
+        """The tokens of one row."""
+        return self.token_ids[self.offsets[index] : self.offsets[index + 1]].tolist()
+
+    def padded(self, rows: NDArray[np.int64], length: int | None = None) -> Tensor:
+        """Rows as (B, T) int64, padded by PAD; T leaves room for one end token."""
+        lengths = self.lengths[rows]
+        width = int(lengths.max()) + 1 if length is None else length
+        tokens = np.full((len(rows), width), vocabulary.PAD, np.int64)
+        inside = np.arange(width) < lengths[:, None]
+        tokens[inside] = np.concatenate(
+            [self.token_ids[self.offsets[row] : self.offsets[row + 1]] for row in rows]
+        )
+        return torch.from_numpy(tokens)
+
+    def save(self, path: Path) -> None:
+        """Write as .npz."""
+        np.savez(path, token_ids=self.token_ids, offsets=self.offsets, counts=self.counts)
+
+    @classmethod
+    def load(cls, path: Path) -> "PhraseTable":
+        """Read what `save` wrote."""
+        with np.load(path, allow_pickle=False) as file:
+            return cls(file["token_ids"], file["offsets"], file["counts"])
+
+
+def padded_length(length: int) -> int:
+    """Length with an end token, rounded up to the next multiple."""
+    return -(-(length + 1) // LENGTH_MULTIPLE) * LENGTH_MULTIPLE
+
+
+class PhraseBatches:
+    """Batches of equal numbers of tokens, each from one bucket of similar lengths.
+
+    A row is drawn with probability proportional to count ** count_exponent; the special phrases
+    share `special_share` of the draws. The batch of a step is a pure function of (seed, step).
+    """
+
+    def __init__(
+        self,
+        table: PhraseTable,
+        *,
+        batch_tokens: int,
+        seed: int,
+        count_exponent: float,
+        special_share: float,
+    ) -> None:
+        self.table, self.seed = table, seed
+        weights = table.counts.astype(np.float64) ** count_exponent
+        special = np.array([table.row(i)[0] < vocabulary.FIRST_QUERY for i in range(len(table))])
+        if special.any() and not special.all():
+            music = weights[~special].sum()
+            share = special_share / (1 - special_share)
+            weights[special] = music * share / special.sum()
+        buckets: dict[int, list[int]] = {}
+        for row, length in enumerate(table.lengths.tolist()):
+            buckets.setdefault(padded_length(length), []).append(row)
+        self.lengths = sorted(buckets)
+        self.rows = [np.asarray(buckets[length]) for length in self.lengths]
+        self.cumulative = [np.cumsum(weights[rows]) for rows in self.rows]
+        self.sizes = [max(1, batch_tokens // length) for length in self.lengths]
+        # A bucket of long phrases holds fewer a batch, so it must come up more often.
+        chances = np.array(
+            [total[-1] / size for total, size in zip(self.cumulative, self.sizes, strict=True)]
+        )
+        self.chances = chances / chances.sum()
+
+    def batch(self, step: int) -> Tensor:
+        """Tokens (B, T) of a step, padded by PAD with room for an end token."""
+        rng = numpy_generator(self.seed, "phrases", step)
+        bucket = int(rng.choice(len(self.lengths), p=self.chances))
+        cumulative = self.cumulative[bucket]
+        draws = rng.random(self.sizes[bucket]) * cumulative[-1]
+        rows = self.rows[bucket][np.searchsorted(cumulative, draws, side="right")]
+        return self.table.padded(rows, self.lengths[bucket])
+
+
+def teacher_forcing(tokens: Tensor) -> tuple[Tensor, Tensor]:
+    """Decoder inputs and targets of padded tokens.
+
+    Args:
+        tokens: (B, T), padded by PAD, with room for one end token.
+
+    Returns:
+        Inputs (B, T): BOS, then the tokens; targets (B, T): the tokens, then EOS, then PAD.
+    """
+    lengths = (tokens != vocabulary.PAD).sum(1, keepdim=True)
+    targets = tokens.scatter(1, lengths, vocabulary.EOS)
+    begin = torch.full_like(tokens[:, :1], vocabulary.BOS)
+    return torch.cat((begin, tokens[:, :-1]), 1), targets

@@ -1,0 +1,153 @@
+"""The three training stages of PhraseVAE (paper section 3.2, figure 2) for the training loop.
+
+1. "infilling": span infilling without any bottleneck, on phrases and whole bars.
+2. "autoencoder": the outputs of the query tokens are all the decoder sees.
+3. "vae": the tight bottleneck with its KL term.
+"""
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from phrase_models.metrics.reconstruction import count_phrase, pool
+from phrase_models.tokens import vocabulary
+from phrase_models.tokens.corruption import corrupt
+from phrase_models.tokens.remiz import decode as decode_tokens
+from phrase_models.training.config import TrainingConfig
+from phrase_models.training.randomness import numpy_generator
+from phrase_models.vae.config import VAEStage, VAEStageConfig
+from phrase_models.vae.decoding import decode_memory
+from phrase_models.vae.model import PhraseVAE, Posterior
+from phrase_models.vae.phrase_table import (
+    LENGTH_MULTIPLE,
+    PhraseBatches,
+    PhraseTable,
+    teacher_forcing,
+)
+
+VALIDATION_ROWS = 1024
+"""Rows of the validation table measured during training; the final figures take all of them."""
+VALIDATION_BATCH = 128
+
+
+class VAETraining:
+    """One stage as a `Trainable`."""
+
+    def __init__(
+        self,
+        vae: PhraseVAE,
+        stage: VAEStage,
+        config: VAEStageConfig,
+        training: TrainingConfig,
+        train: PhraseTable,
+        validation: PhraseTable,
+    ) -> None:
+        self.module: PhraseVAE = vae
+        self.stage, self.config, self.training = stage, config, training
+        self.device = vae.embedding.weight.device
+        self.batches = PhraseBatches(
+            train,
+            batch_tokens=training.batch_size,
+            seed=training.seed,
+            count_exponent=config.count_exponent,
+            special_share=config.special_share,
+        )
+        self.validation = validation
+        # Ordered by length, so that batches hold little padding; the choice is fixed by the seed.
+        rows = numpy_generator(training.seed, "validation").permutation(len(validation))
+        rows = np.sort(rows[:VALIDATION_ROWS])
+        self.validation_rows = rows[np.argsort(validation.lengths[rows], kind="stable")]
+
+    def loss(self, step: int) -> dict[str, Tensor]:
+        """Cross-entropy of one batch, and the weighted KL term in stage "vae"."""
+        tokens = self.batches.batch(step)
+        inputs, targets = teacher_forcing(tokens)
+        source = self._corrupted(tokens, step) if self.stage == "infilling" else tokens
+        inputs = self._masked(inputs)
+        logits, posterior = self.module(
+            source.to(self.device), inputs.to(self.device), self.stage, self.config.latent_noise
+        )
+        reconstruction = _cross_entropy(logits, targets.to(self.device))
+        if posterior is None:
+            return {"loss": reconstruction, "reconstruction": reconstruction}
+        divergence = posterior.kl_divergence().mean()
+        weight = self.config.kl_weight * self._kl_warmup(step)
+        return {
+            "loss": reconstruction + weight * divergence,
+            "reconstruction": reconstruction,
+            "kl": divergence,
+        }
+
+    def _kl_warmup(self, step: int) -> float:
+        steps = self.config.kl_warmup_steps
+        return min(1.0, step / steps) if steps else 1.0
+
+    def _masked(self, inputs: Tensor) -> Tensor:
+        """Hide some decoder inputs, a different share in each row, so the latent must be read."""
+        fraction = self.config.decoder_mask_fraction
+        if not fraction:
+            return inputs
+        share = 2 * fraction * torch.rand(len(inputs), 1)
+        hidden = (torch.rand(inputs.shape) < share) & (inputs != vocabulary.BOS)
+        return inputs.masked_fill(hidden & (inputs != vocabulary.PAD), vocabulary.MASK)
+
+    def _corrupted(self, tokens: Tensor, step: int) -> Tensor:
+        rng = numpy_generator(self.training.seed, "infilling", step)
+        rows = [
+            corrupt([token for token in row if token != vocabulary.PAD], rng)
+            for row in tokens.tolist()
+        ]
+        longest = max(len(row) for row in rows)
+        width = -(-longest // LENGTH_MULTIPLE) * LENGTH_MULTIPLE
+        return torch.tensor([row + [vocabulary.PAD] * (width - len(row)) for row in rows])
+
+    def validate(self) -> dict[str, float]:
+        """Loss at the posterior mean, and F1 of greedy decoding, on held-out phrases."""
+        totals = {"reconstruction": 0.0, "kl": 0.0}
+        num_tokens = num_rows = 0
+        counts = []
+        for start in range(0, len(self.validation_rows), VALIDATION_BATCH):
+            rows = self.validation_rows[start : start + VALIDATION_BATCH]
+            width = -(-int(self.validation.lengths[rows].max() + 1) // LENGTH_MULTIPLE)
+            tokens = self.validation.padded(rows, width * LENGTH_MULTIPLE)
+            inputs, targets = teacher_forcing(tokens)
+            source = self._corrupted(tokens, start) if self.stage == "infilling" else tokens
+            memory, memory_mask, posterior = self._memory(source.to(self.device))
+            logits = self.module.decode(inputs.to(self.device), memory, memory_mask)
+            present = int((targets != vocabulary.PAD).sum())
+            totals["reconstruction"] += float(_cross_entropy(logits, targets.to(self.device))) * present
+            if posterior is not None:
+                totals["kl"] += float(posterior.kl_divergence().sum())
+            num_tokens, num_rows = num_tokens + present, num_rows + len(rows)
+            if self.stage != "infilling":
+                outputs = decode_memory(self.module, memory, tokens.shape[1] + LENGTH_MULTIPLE)
+                counts += [
+                    count_phrase(decode_tokens(self.validation.row(int(row)))[0], decode_tokens(output)[0])
+                    for row, output in zip(rows, outputs, strict=True)
+                ]
+        figures = {"reconstruction": totals["reconstruction"] / num_tokens}
+        figures["score"] = figures["reconstruction"]
+        if self.stage == "vae":
+            figures["kl"] = totals["kl"] / num_rows
+            figures["score"] += self.config.kl_weight * figures["kl"]
+        if counts:
+            scores = pool(counts)
+            figures |= {"f1_op": scores.f1_op, "f1_opd": scores.f1_opd, "exact": scores.exact_rate}
+        return figures
+
+    def _memory(self, tokens: Tensor) -> tuple[Tensor, Tensor | None, Posterior | None]:
+        if self.stage == "infilling":
+            hidden, mask = self.module.encode_tokens(tokens)
+            return hidden, mask, None
+        if self.stage == "autoencoder":
+            return self.module.encode_queries(tokens), None, None
+        posterior = self.module.posterior(tokens)
+        return self.module.memory(posterior.mean), None, posterior
+
+
+def _cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
+    """Mean over the tokens that are there; (B, T, V) and (B, T)."""
+    return F.cross_entropy(
+        logits.flatten(0, 1).float(), targets.flatten(), ignore_index=vocabulary.PAD
+    )

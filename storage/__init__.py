@@ -1,0 +1,1 @@
+"""The disk: our own formats. Knows no model and no music."""
