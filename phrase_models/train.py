@@ -59,19 +59,21 @@ def train_vae_stage(spec: dict[str, Any], state: Path, output: Path) -> dict[str
 def train_diffusion(spec: dict[str, Any], state: Path, output: Path) -> dict[str, Any]:
     """Train PhraseLDM and write it to `output`."""
     from phrase_models.diffusion.config import DenoiserConfig, NoiseScheduleConfig
+    from phrase_models.diffusion.dataset import read_dataset
+    from phrase_models.diffusion.model import PhraseLDM
     from phrase_models.diffusion.training import DiffusionTraining
 
     training = TrainingConfig.model_validate(spec["training"])
-    seed_everything(training.seed, "initialise")
-    trainable = DiffusionTraining.build(
-        Path(spec["dataset"]),
+    dataset = read_dataset(Path(spec["dataset"]))
+    model = PhraseLDM.for_dataset(
+        dataset,
         DenoiserConfig.model_validate(spec["denoiser"]),
         NoiseScheduleConfig.model_validate(spec["noise_schedule"]),
-        training,
-        device=spec["device"],
+        seed=training.seed,
     )
-    result = fit(trainable, training, state)
-    trainable.save(output)
+    model.denoiser.to(spec["device"])
+    result = fit(DiffusionTraining(model, dataset, training), training, state)
+    model.save(output)
     return result
 
 

@@ -3,7 +3,7 @@
 import json
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +41,7 @@ def load_weights(module: nn.Module, path: Path) -> None:
 def save_state(
     folder: Path,
     module: nn.Module,
-    optimizers: Sequence[torch.optim.Optimizer],
+    optimizer: torch.optim.Optimizer,
     average: Mapping[str, Tensor] | None,
     progress: Mapping[str, Any],
 ) -> None:
@@ -53,8 +53,7 @@ def save_state(
     save_weights(module_weights(module), aside / "model.safetensors")
     if average is not None:
         save_weights(average, aside / "average.safetensors")
-    for index, optimizer in enumerate(optimizers):
-        save_weights(_flatten(optimizer), aside / f"optimizer{index}.safetensors")
+    save_weights(_flatten(optimizer), aside / "optimizer.safetensors")
     progress = {"format": CHECKPOINT_FORMAT, **progress}
     (aside / "progress.json").write_text(json.dumps(progress, indent=1))
     if folder.exists():
@@ -66,7 +65,7 @@ def save_state(
 def load_state(
     folder: Path,
     module: nn.Module,
-    optimizers: Sequence[torch.optim.Optimizer],
+    optimizer: torch.optim.Optimizer,
     average: dict[str, Tensor] | None,
 ) -> dict[str, Any] | None:
     """Restore a run in place and return its progress, or None where nothing was saved.
@@ -81,8 +80,7 @@ def load_state(
     load_weights(module, folder / "model.safetensors")
     if average is not None:
         average.update(load_file(folder / "average.safetensors"))
-    for index, optimizer in enumerate(optimizers):
-        _unflatten(optimizer, load_file(folder / f"optimizer{index}.safetensors"))
+    _unflatten(optimizer, load_file(folder / "optimizer.safetensors"))
     progress: dict[str, Any] = json.loads((folder / "progress.json").read_text())
     return progress
 

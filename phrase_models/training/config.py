@@ -19,10 +19,6 @@ class TrainingConfig(BaseModel):
     final_learning_rate: float = Field(
         default=0.02, ge=0, le=1, description="share of the learning rate left at the end"
     )
-    optimizer: Literal["adamw", "muon"] = "adamw"
-    matrix_learning_rate: float = Field(
-        default=0.01, gt=0, description="of the matrices under Muon; the rest follows AdamW"
-    )
     weight_decay: float = Field(default=0.0, ge=0)
     second_moment_decay: float = Field(default=0.98, gt=0, lt=1)
     gradient_clip: float = Field(default=1.0, gt=0)
@@ -31,6 +27,9 @@ class TrainingConfig(BaseModel):
     checkpoint_every: int = Field(ge=1, description="steps")
     patience: int | None = Field(
         default=None, ge=1, description="validations without a better score before stopping"
+    )
+    keep: Literal["best", "last"] = Field(
+        default="best", description="weights of the best validation score, or the last ones"
     )
     precision: Literal["fp32", "bf16"] = "fp32"
     log_every: int = Field(default=20, ge=1, description="steps")

@@ -27,7 +27,7 @@ from phrase_models.training.checkpoint import (
 )
 from phrase_models.training.config import TrainingConfig
 from phrase_models.training.ema import WeightAverage
-from phrase_models.training.optimizer import build_optimizers, set_learning_rate
+from phrase_models.training.optimizer import build_optimizer, set_learning_rate
 from phrase_models.training.randomness import seed_everything
 
 logger = logging.getLogger(__name__)
@@ -72,7 +72,7 @@ class TrainingRun:
         self.trainable, self.config = trainable, config
         self.module = trainable.module
         self.device = next(self.module.parameters()).device
-        self.optimizers = build_optimizers(self.module, config)
+        self.optimizer = build_optimizer(self.module, config)
         self.average = WeightAverage(self.module, config.ema_decay) if config.ema_decay else None
         self.checkpoint, self.best_path = state / "checkpoint", state / "best.safetensors"
         self.metrics = MetricsFile(state / "metrics.jsonl")
@@ -85,7 +85,7 @@ class TrainingRun:
     def restore(self) -> None:
         """Go on where the last checkpoint was written, if there is one."""
         weights = self.average.weights if self.average else None
-        progress = load_state(self.checkpoint, self.module, self.optimizers, weights)
+        progress = load_state(self.checkpoint, self.module, self.optimizer, weights)
         if progress:
             self.step, self.best_step = progress["step"], progress["best_step"]
             self.stale, self.sums = progress["stale"], progress["sums"]
@@ -101,7 +101,7 @@ class TrainingRun:
         save_state(
             self.checkpoint,
             self.module,
-            self.optimizers,
+            self.optimizer,
             self.average.weights if self.average else None,
             {
                 "step": self.step,
@@ -134,10 +134,9 @@ class TrainingRun:
             values = self.trainable.loss(self.step)
         torch.autograd.backward(values["loss"])
         norm = nn.utils.clip_grad_norm_(self.module.parameters(), config.gradient_clip)
-        for optimizer in self.optimizers:
-            set_learning_rate(optimizer, config, self.step)
-            optimizer.step()
-            optimizer.zero_grad()
+        set_learning_rate(self.optimizer, config, self.step)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
         self.step += 1
         if self.average:
             self.average.update(self.module)
@@ -151,7 +150,7 @@ class TrainingRun:
         averaged = self.average.in_place(self.module) if self.average else nullcontext()
         with torch.no_grad(), averaged:
             figures = self.trainable.validate()
-            if figures["score"] < self.best_score:
+            if figures["score"] < self.best_score or self.config.keep == "last":
                 self.best_score, self.best_step, self.stale = figures["score"], self.step, 0
                 save_weights(module_weights(self.module), self.best_path)
             else:

@@ -38,7 +38,10 @@ class VAEStageConfig(BaseModel):
         default=0.0, ge=0.0, lt=1.0, description="share of decoder input tokens replaced by [MASK]"
     )
     count_exponent: float = Field(
-        default=0.5, ge=0.0, le=1.0, description="a unique phrase is drawn by its count to this power"
+        default=0.5,
+        ge=0.0,
+        le=1.0,
+        description="a unique phrase is drawn by its count to this power",
     )
     special_share: float = Field(
         default=0.02, ge=0.0, lt=1.0, description="share of special phrases among those drawn"

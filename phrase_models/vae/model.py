@@ -74,20 +74,25 @@ class PhraseVAE(nn.Module):
         self._initialise()
 
     def _initialise(self) -> None:
-        """T5's own initialisation scaled to a tied embedding; an unsure posterior at the start."""
-        nn.init.normal_(self.embedding.weight, std=1.0)
+        """Weights at a scale that suits Adam; an unsure posterior at the start.
+
+        T5's own initialisation (embeddings at 1, queries at (d * d_kv) ** -0.5) was made for
+        Adafactor's relative updates: under Adam the embeddings hardly move and the queries jump.
+        """
         config = self.config
+        nn.init.normal_(self.embedding.weight, std=config.model_dim**-0.5)
+        balanced = config.model_dim**-0.5 * config.head_dim**-0.25
         for name, parameter in self.named_parameters():
-            if name.endswith(("SelfAttention.q.weight", "EncDecAttention.q.weight")):
-                nn.init.normal_(parameter, std=(config.model_dim * config.head_dim) ** -0.5)
-            elif name.endswith((".k.weight", ".v.weight", ".wi.weight")):
+            if name.endswith((".q.weight", ".k.weight")):
+                nn.init.normal_(parameter, std=balanced)
+            elif name.endswith((".v.weight", ".wi.weight")):
                 nn.init.normal_(parameter, std=config.model_dim**-0.5)
             elif name.endswith(".o.weight"):
                 nn.init.normal_(parameter, std=(config.num_heads * config.head_dim) ** -0.5)
             elif name.endswith(".wo.weight"):
                 nn.init.normal_(parameter, std=config.feedforward_dim**-0.5)
             elif "relative_attention_bias" in name:
-                nn.init.normal_(parameter, std=config.model_dim**-0.5)
+                nn.init.zeros_(parameter)
         with torch.no_grad():
             self.to_posterior.weight[config.latent_dim :].zero_()
             self.to_posterior.bias[config.latent_dim :].fill_(-4.0)
@@ -125,9 +130,7 @@ class PhraseVAE(nn.Module):
         """Latents (B, D) -> what the decoder attends to (B, m, d)."""
         return self.from_latent(latents).unflatten(-1, (self.config.num_queries, -1))
 
-    def decode(
-        self, inputs: Tensor, memory: Tensor, memory_mask: Tensor | None = None
-    ) -> Tensor:
+    def decode(self, inputs: Tensor, memory: Tensor, memory_mask: Tensor | None = None) -> Tensor:
         """Teacher forcing: inputs (B, T) that begin with BOS -> logits (B, T, V)."""
         length = inputs.shape[1]
         bias = t5_stack.position_bias(self.decoder, length, length)
@@ -142,8 +145,8 @@ class PhraseVAE(nn.Module):
         return self.logits(hidden)
 
     def logits(self, hidden: Tensor) -> Tensor:
-        """Hidden states (..., d) -> logits (..., V) by the tied embedding, scaled as in T5."""
-        return F.linear(hidden * self.config.model_dim**-0.5, self.embedding.weight)
+        """Hidden states (..., d) -> logits (..., V) by the tied embedding."""
+        return F.linear(hidden, self.embedding.weight)
 
     def forward(
         self, tokens: Tensor, inputs: Tensor, stage: VAEStage, latent_noise: float = 0.0

@@ -69,9 +69,7 @@ def _self_attention(layer: Any, hidden: Tensor, bias: Tensor) -> Tensor:
 
 def _cross_attention(layer: Any, hidden: Tensor, memory: Tensor, bias: Tensor | None) -> Tensor:
     attention = layer.EncDecAttention
-    query = _split_heads(
-        attention.q(_norm(layer.layer_norm, hidden)), attention.key_value_proj_dim
-    )
+    query = _split_heads(attention.q(_norm(layer.layer_norm, hidden)), attention.key_value_proj_dim)
     key, value = cross_keys(attention, memory)
     return attention.o(_attend(query, key, value, bias))
 

@@ -116,14 +116,18 @@ class VAETraining:
             memory, memory_mask, posterior = self._memory(source.to(self.device))
             logits = self.module.decode(inputs.to(self.device), memory, memory_mask)
             present = int((targets != vocabulary.PAD).sum())
-            totals["reconstruction"] += float(_cross_entropy(logits, targets.to(self.device))) * present
+            totals["reconstruction"] += (
+                float(_cross_entropy(logits, targets.to(self.device))) * present
+            )
             if posterior is not None:
                 totals["kl"] += float(posterior.kl_divergence().sum())
             num_tokens, num_rows = num_tokens + present, num_rows + len(rows)
             if self.stage != "infilling":
                 outputs = decode_memory(self.module, memory, tokens.shape[1] + LENGTH_MULTIPLE)
                 counts += [
-                    count_phrase(decode_tokens(self.validation.row(int(row)))[0], decode_tokens(output)[0])
+                    count_phrase(
+                        decode_tokens(self.validation.row(int(row)))[0], decode_tokens(output)[0]
+                    )
                     for row, output in zip(rows, outputs, strict=True)
                 ]
         figures = {"reconstruction": totals["reconstruction"] / num_tokens}
@@ -133,7 +137,11 @@ class VAETraining:
             figures["score"] += self.config.kl_weight * figures["kl"]
         if counts:
             scores = pool(counts)
-            figures |= {"f1_op": scores.f1_op, "f1_opd": scores.f1_opd, "exact": scores.exact_rate}
+            figures |= {
+                "f1_op": scores.f1_op,
+                "f1_opd": scores.f1_opd,
+                "exact": scores.exact_phrase_rate,
+            }
         return figures
 
     def _memory(self, tokens: Tensor) -> tuple[Tensor, Tensor | None, Posterior | None]:

@@ -1,0 +1,34 @@
+"""Songs -> latents of every slot."""
+
+from prefect import flow
+
+from flows.prepare_data import Corpus, prepare
+from flows.train_vae import train_phrase_vae
+from tasks.launch import Launch, launch
+from tasks.stage import ArtifactRef, StageRunner
+from tasks.stages import latents_stage
+
+
+def encode(
+    runner: StageRunner, launched: Launch, corpus: Corpus, vae: ArtifactRef
+) -> ArtifactRef:
+    """Run the stage of this part."""
+    return runner.run(latents_stage(launched.config, corpus.songs, vae))
+
+
+@flow(name="encode-latents")
+def encode_latents(
+    preset: str = "smoke",
+    source: str | None = None,
+    data: str | None = None,
+    store: str = "store",
+    overrides: dict[str, str] | None = None,
+    refresh: list[str] | None = None,
+) -> str:
+    """Everything up to the latents of the corpus; returns their folder."""
+    launched = launch(preset, source, data, store, overrides, refresh, orchestrated=True)
+    with launched.running() as runner:
+        corpus = prepare(runner, launched)
+        vae = train_phrase_vae(runner, launched, corpus)
+        latents = encode(runner, launched, corpus, vae)
+    return str(latents.folder)

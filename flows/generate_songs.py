@@ -1,0 +1,31 @@
+"""PhraseLDM -> songs as MIDI, and a gallery."""
+
+from prefect import flow
+
+from flows.prepare_data import prepare
+from flows.train_diffusion import Models, train_models
+from tasks.launch import Launch, launch
+from tasks.stage import ArtifactRef, StageRunner
+from tasks.stages import generation_stage
+
+
+def generate(runner: StageRunner, launched: Launch, models: Models) -> ArtifactRef:
+    """Run the stage of this part."""
+    return runner.run(generation_stage(launched.config, models.vae, models.diffusion))
+
+
+@flow(name="generate-songs")
+def generate_songs(
+    preset: str = "smoke",
+    source: str | None = None,
+    data: str | None = None,
+    store: str = "store",
+    overrides: dict[str, str] | None = None,
+    refresh: list[str] | None = None,
+) -> str:
+    """Everything up to a batch of songs; returns their folder."""
+    launched = launch(preset, source, data, store, overrides, refresh, orchestrated=True)
+    with launched.running() as runner:
+        models = train_models(runner, launched, prepare(runner, launched))
+        songs = generate(runner, launched, models)
+    return str(songs.folder)

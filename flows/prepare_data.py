@@ -1,0 +1,44 @@
+"""Source -> songs on the grid -> the tables of the corpus."""
+
+from dataclasses import dataclass
+
+from prefect import flow
+
+from tasks.launch import Launch, launch
+from tasks.stage import ArtifactRef, StageRunner
+from tasks.stages import corpus_stage, ingest_stage, tokenise_stage
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """What preparation leaves: songs on the grid, and their tables."""
+
+    songs: ArtifactRef
+    tables: ArtifactRef
+
+
+def prepare(runner: StageRunner, launched: Launch) -> Corpus:
+    """Run the stages of this part."""
+    config = launched.config
+    if config.source.name == "synthetic":
+        corpus = runner.run(corpus_stage(config))
+        songs = runner.run(ingest_stage(config, corpus=corpus))
+    else:
+        songs = runner.run(ingest_stage(config, data=launched.data))
+    return Corpus(songs, runner.run(tokenise_stage(songs)))
+
+
+@flow(name="prepare-data")
+def prepare_data(
+    preset: str = "smoke",
+    source: str | None = None,
+    data: str | None = None,
+    store: str = "store",
+    overrides: dict[str, str] | None = None,
+    refresh: list[str] | None = None,
+) -> dict[str, str]:
+    """Ingestion and tokenisation only."""
+    launched = launch(preset, source, data, store, overrides, refresh, orchestrated=True)
+    with launched.running() as runner:
+        corpus = prepare(runner, launched)
+    return {"songs": str(corpus.songs.folder), "tables": str(corpus.tables.folder)}

@@ -1,0 +1,45 @@
+"""Latents -> PhraseLDM."""
+
+from dataclasses import dataclass
+
+from prefect import flow
+
+from flows.encode_latents import encode
+from flows.prepare_data import Corpus, prepare
+from flows.train_vae import train_phrase_vae
+from tasks.launch import Launch, launch
+from tasks.stage import ArtifactRef, StageRunner
+from tasks.stages import diffusion_stage
+
+
+@dataclass(frozen=True)
+class Models:
+    """The trained pair, and the latents between them."""
+
+    vae: ArtifactRef
+    latents: ArtifactRef
+    diffusion: ArtifactRef
+
+
+def train_models(runner: StageRunner, launched: Launch, corpus: Corpus) -> Models:
+    """PhraseVAE, latents, PhraseLDM."""
+    vae = train_phrase_vae(runner, launched, corpus)
+    latents = encode(runner, launched, corpus, vae)
+    diffusion = runner.run(diffusion_stage(launched.config, corpus.tables, vae, latents))
+    return Models(vae, latents, diffusion)
+
+
+@flow(name="train-diffusion")
+def train_diffusion(
+    preset: str = "smoke",
+    source: str | None = None,
+    data: str | None = None,
+    store: str = "store",
+    overrides: dict[str, str] | None = None,
+    refresh: list[str] | None = None,
+) -> str:
+    """Everything up to a trained PhraseLDM; returns its folder."""
+    launched = launch(preset, source, data, store, overrides, refresh, orchestrated=True)
+    with launched.running() as runner:
+        models = train_models(runner, launched, prepare(runner, launched))
+    return str(models.diffusion.folder)

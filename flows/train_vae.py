@@ -1,0 +1,33 @@
+"""The three trainings of PhraseVAE, each from the one before it, and the figures of the last."""
+
+from prefect import flow
+
+from flows.prepare_data import Corpus, prepare
+from tasks.launch import Launch, launch
+from tasks.stage import ArtifactRef, StageRunner
+from tasks.stages import reconstruction_stage, vae_stage
+
+
+def train_phrase_vae(runner: StageRunner, launched: Launch, corpus: Corpus) -> ArtifactRef:
+    """Span infilling, multi-query autoencoder, VAE; then reconstruction of held-out songs."""
+    config, trained = launched.config, None
+    for name in ("train_infilling", "train_autoencoder", "train_vae"):
+        trained = runner.run(vae_stage(config, name, corpus.tables, trained))
+    runner.run(reconstruction_stage(config, corpus.tables, trained))
+    return trained
+
+
+@flow(name="train-vae")
+def train_vae(
+    preset: str = "smoke",
+    source: str | None = None,
+    data: str | None = None,
+    store: str = "store",
+    overrides: dict[str, str] | None = None,
+    refresh: list[str] | None = None,
+) -> str:
+    """Everything up to a trained PhraseVAE; returns its folder."""
+    launched = launch(preset, source, data, store, overrides, refresh, orchestrated=True)
+    with launched.running() as runner:
+        vae = train_phrase_vae(runner, launched, prepare(runner, launched))
+    return str(vae.folder)

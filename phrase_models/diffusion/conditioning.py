@@ -1,0 +1,187 @@
+"""Plans of a batch as tensors, hiding them for guidance, and their embeddings."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from phrase_models.diffusion.config import DenoiserConfig
+from phrase_models.diffusion.plan import (
+    BAR_FEATURE_SIZES,
+    BAR_FEATURES,
+    LETTER_FEATURE,
+    LETTERS,
+    MAX_SECTION_BARS,
+    NO_MATCH,
+    PROMPT_FEATURES,
+    ROLES,
+    PlanFeatures,
+)
+
+SECTION_DIM = 128  # width of the section encoder (paper section 4.3.1)
+NUM_SECTION_LAYERS = 3  # same place
+NUM_SECTION_HEADS = 4
+EMBEDDING_DEVIATION = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class PlanBatch:
+    """The plans of B songs, padded to N bars and K sections; 0 is absent.
+
+    Attributes:
+        bar_mask: (B, N) bool, bars that take part; all True where songs are padded by their end.
+        length_bucket: (B,), 1 + num_bars // bucket size.
+        bars_left: (B, N), bars from this one to the end of the song, itself included.
+        bars: (B, N, 5), see `plan.BAR_FEATURES`.
+        matching_bar: (B, N), NO_MATCH where there is none.
+        prompt: (B, K, 4), see `plan.PROMPT_FEATURES`.
+        prompt_mask: (B, K) bool, sections that are there.
+    """
+
+    bar_mask: Tensor
+    length_bucket: Tensor
+    bars_left: Tensor
+    bars: Tensor
+    matching_bar: Tensor
+    prompt: Tensor
+    prompt_mask: Tensor
+
+    def to(self, device: torch.device | str) -> Self:
+        """Move all tensors."""
+        return replace(self, **{f.name: getattr(self, f.name).to(device) for f in fields(self)})
+
+    def __getitem__(self, rows: slice) -> Self:
+        """Some songs of the batch."""
+        return replace(self, **{f.name: getattr(self, f.name)[rows] for f in fields(self)})
+
+    def hide(self, length: Tensor, sections: Tensor) -> Self:
+        """Hide the length, the sections, or both, of the songs marked by (B,) bool tensors."""
+        return replace(
+            self,
+            length_bucket=self.length_bucket.masked_fill(length, 0),
+            bars_left=self.bars_left.masked_fill(length[:, None], 0),
+            bars=self.bars.masked_fill(sections[:, None, None], 0),
+            matching_bar=self.matching_bar.masked_fill(sections[:, None], NO_MATCH),
+            prompt_mask=self.prompt_mask & ~sections[:, None],
+        )
+
+    def hide_all(self) -> Self:
+        """The unconditional side of guidance."""
+        everyone = torch.ones_like(self.length_bucket, dtype=torch.bool)
+        return self.hide(everyone, everyone)
+
+
+def collate_plans(
+    plans: Sequence[PlanFeatures],
+    num_bars: int,
+    config: DenoiserConfig,
+    letter_tables: Sequence[NDArray[np.int64]] | None = None,
+) -> PlanBatch:
+    """Pad plans to `num_bars` bars.
+
+    Args:
+        plans: one a song.
+        num_bars: N, at least the longest plan.
+        config: for the bucket size and the kind of padding.
+        letter_tables: renaming of the letters, one a song.
+
+    Returns:
+        The batch on the CPU.
+    """
+    batch, num_sections = len(plans), max(1, *(len(plan.prompt) for plan in plans))
+    bars = np.zeros((batch, num_bars, len(BAR_FEATURES)), np.int64)
+    matching = np.full((batch, num_bars), NO_MATCH, np.int64)
+    prompt = np.zeros((batch, num_sections, len(PROMPT_FEATURES)), np.int64)
+    for row, plan in enumerate(plans):
+        bars[row, : plan.num_bars] = plan.bars
+        matching[row, : plan.num_bars] = plan.matching_bar
+        prompt[row, : len(plan.prompt)] = plan.prompt
+        if letter_tables is not None:
+            bars[row, :, LETTER_FEATURE] = letter_tables[row][bars[row, :, LETTER_FEATURE]]
+            prompt[row, :, 1] = letter_tables[row][prompt[row, :, 1]]
+    lengths = torch.tensor([plan.num_bars for plan in plans])
+    bars_left = (lengths[:, None] - torch.arange(num_bars)).clamp(min=0)
+    mask = bars_left > 0
+    return PlanBatch(
+        bar_mask=torch.ones_like(mask) if config.pad_with_end else mask,
+        length_bucket=1 + lengths // config.length_bucket,
+        bars_left=bars_left,
+        bars=torch.from_numpy(bars),
+        matching_bar=torch.from_numpy(matching),
+        prompt=torch.from_numpy(prompt),
+        prompt_mask=torch.from_numpy(prompt[:, :, 0] > 0),
+    )
+
+
+def embedding(num_values: int, width: int) -> nn.Embedding:
+    """A small table, so that conditions do not drown the latents at the start."""
+    table = nn.Embedding(num_values, width)
+    nn.init.normal_(table.weight, std=EMBEDDING_DEVIATION)
+    return table
+
+
+def num_length_buckets(config: DenoiserConfig) -> int:
+    """Values of `PlanBatch.length_bucket`, absent included."""
+    return config.max_bars // config.length_bucket + 2
+
+
+class AlignedPlanEmbedding(nn.Module):
+    """A plan as one vector a bar: each section feature has its table, and so has the time left."""
+
+    def __init__(self, config: DenoiserConfig) -> None:
+        super().__init__()
+        self.bars_left_embedding = embedding(config.max_bars + 1, config.model_dim)
+        sizes = BAR_FEATURE_SIZES if config.conditioning == "sections" else ()
+        self.feature_embeddings = nn.ModuleList(embedding(size, config.model_dim) for size in sizes)
+
+    def forward(self, plans: PlanBatch) -> Tensor:
+        """Plans -> (B, N, d)."""
+        hidden = self.bars_left_embedding(plans.bars_left)
+        for index, table in enumerate(self.feature_embeddings):
+            hidden = hidden + table(plans.bars[:, :, index])
+        return hidden
+
+
+class SectionEncoder(nn.Module):
+    """The paper's section list (section 3.3.3), with what the released code lacks.
+
+    Label and length of each section are embedded, concatenated and put through a small transformer
+    encoder, whose outputs the denoiser attends to. Here each section also carries the embedding of
+    its first bar, so that the order of the list means something, padding is masked, and a learnt
+    vector stands for a hidden list.
+    """
+
+    def __init__(self, config: DenoiserConfig) -> None:
+        super().__init__()
+        half = SECTION_DIM // 2
+        self.role_embedding = embedding(len(ROLES), half)
+        self.letter_embedding = embedding(len(LETTERS), half)
+        self.length_embedding = embedding(MAX_SECTION_BARS + 1, half)
+        self.start_embedding = embedding(config.max_bars, SECTION_DIM)
+        self.null_embedding = nn.Parameter(torch.randn(SECTION_DIM) * EMBEDDING_DEVIATION)
+        layer = nn.TransformerEncoderLayer(
+            SECTION_DIM,
+            NUM_SECTION_HEADS,
+            dim_feedforward=4 * SECTION_DIM,
+            dropout=config.dropout,
+            batch_first=True,
+            norm_first=True,
+        )
+        self.encoder = nn.TransformerEncoder(
+            layer, NUM_SECTION_LAYERS, norm=nn.LayerNorm(SECTION_DIM), enable_nested_tensor=False
+        )
+
+    def forward(self, plans: PlanBatch) -> tuple[Tensor, Tensor]:
+        """Plans -> memory (B, 1 + K, 128) and its bool mask (B, 1 + K)."""
+        role, letter, length, start = plans.prompt.unbind(-1)
+        label = self.role_embedding(role) + self.letter_embedding(letter)
+        sections = torch.cat((label, self.length_embedding(length)), dim=-1)
+        sections = sections + self.start_embedding(start)
+        null = self.null_embedding.expand(len(sections), 1, -1)
+        mask = torch.cat((torch.ones_like(plans.prompt_mask[:, :1]), plans.prompt_mask), dim=1)
+        hidden = torch.cat((null, sections), dim=1)
+        return self.encoder(hidden, src_key_padding_mask=~mask), mask

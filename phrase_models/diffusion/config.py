@@ -1,0 +1,129 @@
+"""Configuration of PhraseLDM: network, noise schedule, sampler.
+
+Two profiles span the space. *Paper*: slots as tokens, padded with end-of-song latents, time and
+length added to all hidden states, section list by cross-attention, noise prediction, 1000 DDPM
+steps. *Base*: one token a bar, masked to the true length, adaLN-zero, a plan aligned to the bars,
+velocity prediction with min-SNR weights, DPM-Solver++.
+"""
+
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Conditioning = Literal["none", "length", "sections"]
+Prediction = Literal["noise", "velocity", "sample"]
+Solver = Literal["ddpm", "ddim", "dpm_solver"]
+
+
+class DenoiserConfig(BaseModel):
+    """Architecture and what it is conditioned on (paper sections 3.3.1 to 3.3.3)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    num_layers: int = Field(ge=1)
+    model_dim: int = Field(ge=8)
+    num_heads: int = Field(ge=1)
+    feedforward_dim: int = Field(ge=8, description="inner width of the gated feedforward (SwiGLU)")
+    patch_bars: bool = Field(
+        default=True, description="one token a bar, its slots concatenated; else one a slot"
+    )
+    conditioning: Conditioning = "sections"
+    section_style: Literal["aligned", "prompt"] = Field(
+        default="aligned",
+        description="a plan embedded bar by bar, or a section list by cross-attention (paper)",
+    )
+    global_conditioning: Literal["adaln_zero", "added"] = Field(
+        default="adaln_zero",
+        description="how time and length enter; added to all tokens in the paper",
+    )
+    rotary_axes: Literal["bar_slot", "token"] = Field(
+        default="bar_slot", description="rotary positions over (bar, slot), or over tokens (paper)"
+    )
+    repeat_bias: bool = Field(
+        default=True, description="learnt attention towards the matching bar of same-label sections"
+    )
+    self_conditioning: bool = True
+    dropout: float = Field(default=0.0, ge=0, lt=1)
+    condition_dropout: float = Field(
+        default=0.1,
+        ge=0,
+        lt=1,
+        description="chance that length, and on its own sections, is hidden",
+    )
+    permute_letters: bool = Field(
+        default=True, description="training renames the sections A to E at random"
+    )
+    max_bars: int = Field(default=128, ge=1)
+    length_bucket: int = Field(default=10, ge=1, description="bars a length bucket (paper: 10)")
+    pad_with_end: bool = Field(
+        default=False,
+        description="pad to max_bars with end-of-song latents that are learnt (paper); else masked",
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.model_dim % (8 * self.num_heads):
+            message = (
+                f"model_dim {self.model_dim} must be a multiple of 8 times num_heads "
+                f"{self.num_heads}."
+            )
+            raise ValueError(message)
+        aligned = self.conditioning == "sections" and self.section_style == "aligned"
+        if self.repeat_bias and not aligned:
+            message = (
+                "repeat_bias needs conditioning 'sections' with section_style 'aligned'; "
+                "set repeat_bias to false."
+            )
+            raise ValueError(message)
+        return self
+
+
+class NoiseScheduleConfig(BaseModel):
+    """Noise levels, what the network predicts and how timesteps are weighted in training."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["cosine"] = "cosine"
+    num_timesteps: int = Field(default=1000, ge=2)
+    prediction: Prediction = "velocity"
+    min_snr_gamma: float | None = Field(
+        default=5.0, gt=0, description="gamma of min-SNR weighting (arXiv 2303.09556); null is off"
+    )
+    zero_terminal_snr: bool = Field(
+        default=True, description="the last timestep is pure noise (arXiv 2305.08891)"
+    )
+    snr_scale: float = Field(
+        default=1.0, gt=0, description="factor on the signal-to-noise ratio; below 1 is noisier"
+    )
+    timestep_sampling: Literal["uniform", "stratified"] = "stratified"
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.prediction == "noise" and self.zero_terminal_snr:
+            message = (
+                "prediction 'noise' says nothing about the song at a zero terminal SNR; "
+                "set zero_terminal_snr to false or predict 'velocity'."
+            )
+            raise ValueError(message)
+        return self
+
+
+class SamplerConfig(BaseModel):
+    """How songs are drawn from a trained model."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    solver: Solver = "dpm_solver"
+    num_sampling_steps: int = Field(default=30, ge=1)
+    guidance_scale: float = Field(
+        default=1.0,
+        ge=0,
+        description="w in unconditional + w (conditional - unconditional); 1 is off",
+    )
+    guidance_interval: tuple[float, float] = Field(
+        default=(0.0, 1.0), description="times (0 clean, 1 noise) between which guidance acts"
+    )
+    clip_value: float | None = Field(
+        default=None, gt=0, description="estimates are held within this many standard deviations"
+    )
+    precision: Literal["fp32", "bf16"] = "fp32"

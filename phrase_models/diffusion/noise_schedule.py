@@ -1,0 +1,109 @@
+"""Noise schedule: timestep -> alpha, sigma with x_t = alpha x_0 + sigma epsilon.
+
+Timestep 0 is the cleanest noisy one, the last is (nearly) pure noise; alpha^2 + sigma^2 = 1.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from phrase_models.diffusion.config import NoiseScheduleConfig, Prediction
+
+MAX_BETA = 0.999  # of one DDPM step (arXiv 2102.09672, section 3.2)
+COSINE_OFFSET = 0.008  # same place
+
+
+@dataclass(frozen=True, slots=True)
+class NoiseSchedule:
+    """Tables over timesteps, float64 on the CPU.
+
+    Attributes:
+        alphas, sigmas: (num_timesteps,).
+        prediction: what the network's output means.
+    """
+
+    alphas: Tensor
+    sigmas: Tensor
+    prediction: Prediction
+
+    @property
+    def num_timesteps(self) -> int:
+        """Length of the tables."""
+        return len(self.alphas)
+
+    def levels(self, timesteps: Tensor) -> tuple[Tensor, Tensor]:
+        """Alpha and sigma of timesteps (B,), each float32 (B, 1, 1, 1) on their device."""
+        index = timesteps.cpu()
+        alpha, sigma = self.alphas[index], self.sigmas[index]
+        shape = (-1, 1, 1, 1)
+        return (
+            alpha.float().view(shape).to(timesteps.device),
+            sigma.float().view(shape).to(timesteps.device),
+        )
+
+    def times(self, timesteps: Tensor) -> Tensor:
+        """Timesteps (B,) as float32 times in [0, 1]."""
+        return timesteps.float() / (self.num_timesteps - 1)
+
+
+def build_noise_schedule(config: NoiseScheduleConfig) -> NoiseSchedule:
+    """Tabulate the cosine schedule (arXiv 2102.09672), rescaled as configured."""
+    edges = np.arange(config.num_timesteps + 1) / config.num_timesteps
+    signal = np.cos((edges + COSINE_OFFSET) / (1 + COSINE_OFFSET) * np.pi / 2) ** 2
+    betas = np.minimum(1 - signal[1:] / signal[:-1], MAX_BETA)
+    alphas = np.sqrt(np.cumprod(1 - betas))
+    if config.zero_terminal_snr:
+        alphas = (alphas - alphas[-1]) * alphas[0] / (alphas[0] - alphas[-1])
+    squares = config.snr_scale * alphas**2
+    squares = squares / (squares + 1 - alphas**2)
+    return NoiseSchedule(
+        torch.from_numpy(np.sqrt(squares)),
+        torch.from_numpy(np.sqrt(1 - squares)),
+        config.prediction,
+    )
+
+
+def add_noise(clean: Tensor, noise: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
+    """x_t from x_0 and noise."""
+    return alpha * clean + sigma * noise
+
+
+def prediction_target(
+    prediction: Prediction, clean: Tensor, noise: Tensor, alpha: Tensor, sigma: Tensor
+) -> Tensor:
+    """What the network should output; velocity = alpha epsilon - sigma x_0 (arXiv 2202.00512)."""
+    if prediction == "noise":
+        return noise
+    if prediction == "sample":
+        return clean
+    return alpha * noise - sigma * clean
+
+
+def predicted_sample(
+    prediction: Prediction, output: Tensor, noisy: Tensor, alpha: Tensor, sigma: Tensor
+) -> Tensor:
+    """The clean latents x_0 that an output at x_t stands for."""
+    if prediction == "noise":
+        return (noisy - sigma * output) / alpha
+    if prediction == "sample":
+        return output
+    return alpha * noisy - sigma * output
+
+
+def min_snr_weights(
+    prediction: Prediction, alpha: Tensor, sigma: Tensor, gamma: float | None
+) -> Tensor:
+    """Weights of squared errors of the output, min-SNR-gamma (arXiv 2303.09556); 1 where off.
+
+    min(SNR, gamma) for the sample; divided by SNR for noise, by SNR + 1 for velocity.
+    """
+    if gamma is None:
+        return torch.ones_like(alpha)
+    ratio = (alpha / sigma).square()
+    if prediction == "sample":
+        return ratio.clamp(max=gamma)
+    if prediction == "noise":
+        return (gamma / ratio).clamp(max=1.0)
+    return ratio.clamp(max=gamma) / (ratio + 1)

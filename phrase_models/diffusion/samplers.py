@@ -1,0 +1,114 @@
+"""Samplers: pure functions of one signature over anything that denoises.
+
+All noise comes from `draw_noise`, whose rows belong to one song each: song k of seed s is the same
+whatever else is drawn in the same call.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from phrase_models.diffusion.config import Solver
+from phrase_models.diffusion.guidance import Denoise
+from phrase_models.diffusion.noise_schedule import NoiseSchedule
+from phrase_models.training.randomness import derive_seed
+
+DrawNoise = Callable[[], Tensor]
+Sampler = Callable[[Denoise, NoiseSchedule, Sequence[int], DrawNoise], Tensor]
+
+
+def song_generator(seed: int, song_index: int) -> torch.Generator:
+    """The source of all noise of song `song_index` under `seed`, on the CPU."""
+    return torch.Generator().manual_seed(derive_seed("song", seed, song_index))
+
+
+def sampling_timesteps(num_timesteps: int, num_sampling_steps: int) -> list[int]:
+    """Timesteps from the last to 0, evenly spaced, strictly falling; at most all of them."""
+    count = min(num_timesteps, num_sampling_steps)
+    last = num_timesteps - 1
+    if count == 1:
+        return [last]
+    return [round(last * (1 - index / (count - 1))) for index in range(count)]
+
+
+def _levels(schedule: NoiseSchedule, timesteps: Sequence[int]) -> list[tuple[float, float]]:
+    """Alpha and sigma at each timestep, and at the clean end."""
+    levels = [(float(schedule.alphas[t]), float(schedule.sigmas[t])) for t in timesteps]
+    return [*levels, (1.0, 0.0)]
+
+
+def ddpm(
+    denoise: Denoise, schedule: NoiseSchedule, timesteps: Sequence[int], draw_noise: DrawNoise
+) -> Tensor:
+    """Ancestral sampling (arXiv 2006.11239) with the variance of the true posterior."""
+    levels = _levels(schedule, timesteps)
+    noisy, estimate = draw_noise(), None
+    for index, timestep in enumerate(timesteps):
+        estimate = denoise(noisy, timestep, estimate)
+        if index == len(timesteps) - 1:
+            break
+        (alpha, sigma), (next_alpha, next_sigma) = levels[index], levels[index + 1]
+        ratio = alpha / next_alpha
+        variance = sigma**2 - ratio**2 * next_sigma**2
+        mean = (ratio * next_sigma**2) * noisy + (next_alpha * variance) * estimate
+        noisy = mean / sigma**2 + math.sqrt(variance) * next_sigma / sigma * draw_noise()
+    return _final(estimate)
+
+
+def ddim(
+    denoise: Denoise, schedule: NoiseSchedule, timesteps: Sequence[int], draw_noise: DrawNoise
+) -> Tensor:
+    """Deterministic DDIM (arXiv 2010.02502, eta 0)."""
+    levels = _levels(schedule, timesteps)
+    noisy, estimate = draw_noise(), None
+    for index, timestep in enumerate(timesteps):
+        estimate = denoise(noisy, timestep, estimate)
+        (alpha, sigma), (next_alpha, next_sigma) = levels[index], levels[index + 1]
+        noise = (noisy - alpha * estimate) / sigma
+        noisy = next_alpha * estimate + next_sigma * noise
+    return _final(estimate)
+
+
+def dpm_solver(
+    denoise: Denoise, schedule: NoiseSchedule, timesteps: Sequence[int], draw_noise: DrawNoise
+) -> Tensor:
+    """DPM-Solver++(2M) (arXiv 2211.01095, algorithm 2), in estimates of x_0.
+
+    The step from pure noise, where the log-SNR is minus infinity, and the last one, to the clean
+    end, are of first order.
+    """
+    levels = _levels(schedule, timesteps)
+    log_ratios = [_log_ratio(alpha, sigma) for alpha, sigma in levels]
+    noisy, estimate, before = draw_noise(), None, None
+    for index, timestep in enumerate(timesteps):
+        before, estimate = estimate, denoise(noisy, timestep, estimate)
+        if index == len(timesteps) - 1:
+            break
+        sigma = levels[index][1]
+        next_alpha, next_sigma = levels[index + 1]
+        length = log_ratios[index + 1] - log_ratios[index]
+        direction = estimate
+        if before is not None:
+            length_before = log_ratios[index] - log_ratios[index - 1]
+            share = length / (2 * length_before)
+            direction = (1 + share) * estimate - share * before
+        noisy = (next_sigma / sigma) * noisy - next_alpha * math.expm1(-length) * direction
+    return _final(estimate)
+
+
+def _log_ratio(alpha: float, sigma: float) -> float:
+    if alpha == 0.0:
+        return -math.inf
+    return math.inf if sigma == 0.0 else math.log(alpha / sigma)
+
+
+def _final(estimate: Tensor | None) -> Tensor:
+    if estimate is None:
+        message = "sampling needs at least one timestep"
+        raise ValueError(message)
+    return estimate
+
+
+SAMPLERS: dict[Solver, Sampler] = {"ddpm": ddpm, "ddim": ddim, "dpm_solver": dpm_solver}

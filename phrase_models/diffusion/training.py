@@ -1,0 +1,105 @@
+"""Training of PhraseLDM for the training loop (paper section 4.3.1)."""
+
+from contextlib import nullcontext
+
+import torch
+from torch import Tensor
+
+from phrase_models.diffusion.dataset import LatentBatch, LatentDataset, SongBatches
+from phrase_models.diffusion.denoiser import Denoiser
+from phrase_models.diffusion.model import PhraseLDM
+from phrase_models.diffusion.objective import (
+    NoisyBatch,
+    draw_timesteps,
+    hide_conditions,
+    squared_errors,
+    training_loss,
+)
+from phrase_models.training.config import TrainingConfig
+from phrase_models.training.randomness import derive_seed
+
+NUM_VALIDATION_TIMESTEPS = 8
+VALIDATION_BATCH = 16
+MAX_VALIDATION_SONGS = 64
+
+
+class DiffusionTraining:
+    """PhraseLDM as a `Trainable`; `TrainingConfig.batch_size` counts songs.
+
+    Validation measures the unweighted error of the prediction on validation songs (training songs
+    where there are none) at fixed timesteps with fixed noise, so it is the same number for the same
+    weights.
+    """
+
+    def __init__(self, model: PhraseLDM, dataset: LatentDataset, training: TrainingConfig) -> None:
+        self.model, self.training = model, training
+        self.module: Denoiser = model.denoiser
+        config = model.config.denoiser
+        train, validation = dataset.split("train"), dataset.split("validation")
+        self.batches = SongBatches(train, dataset, model.normalizer, config)
+        held_out = sorted(validation or train, key=lambda song: (len(song.latents), song.song_id))
+        if len(held_out) > MAX_VALIDATION_SONGS:
+            stride = len(held_out) / MAX_VALIDATION_SONGS
+            held_out = [held_out[int(index * stride)] for index in range(MAX_VALIDATION_SONGS)]
+        self.held_out = SongBatches(held_out, dataset, model.normalizer, config)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.module.bar_embedding.weight.device
+
+    def loss(self, step: int) -> dict[str, Tensor]:
+        """Loss of one batch; noise, timesteps and dropout come from torch's global generator."""
+        training = self.training
+        batch = self.batches.training_batch(training.seed, step, training.batch_size)
+        schedule = self.model.config.noise_schedule
+        timesteps = draw_timesteps(schedule, len(batch.latents))
+        noise = torch.randn(batch.latents.shape)
+        plans = hide_conditions(batch.plans, self.model.config.denoiser)
+        noisy = NoisyBatch(
+            batch.latents.to(self.device, non_blocking=True),
+            noise.to(self.device, non_blocking=True),
+            timesteps.to(self.device),
+            plans.to(self.device),
+        )
+        return training_loss(self.module, self.model.schedule, schedule, noisy)
+
+    def validate(self) -> dict[str, float]:
+        """Mean error over validation songs and timesteps; also the noisy and the clean half."""
+        precision = (
+            torch.autocast(self.device.type, torch.bfloat16)
+            if self.training.precision == "bf16"
+            else nullcontext()
+        )
+        count = len(self.held_out.songs)
+        totals = torch.zeros(NUM_VALIDATION_TIMESTEPS, dtype=torch.float64)
+        with precision:
+            for start in range(0, count, VALIDATION_BATCH):
+                rows = range(start, min(start + VALIDATION_BATCH, count))
+                totals += self._errors(self.held_out.batch(rows), rows)
+        means = totals / count
+        half = NUM_VALIDATION_TIMESTEPS // 2
+        return {
+            "score": float(means.mean()),
+            "clean_half": float(means[:half].mean()),
+            "noisy_half": float(means[half:].mean()),
+        }
+
+    def _errors(self, batch: LatentBatch, rows: range) -> Tensor:
+        """Sum of the songs' errors at each validation timestep."""
+        errors = torch.zeros(NUM_VALIDATION_TIMESTEPS, dtype=torch.float64)
+        num_timesteps = self.model.schedule.num_timesteps
+        plans, clean = batch.plans.to(self.device), batch.latents.to(self.device)
+        for index in range(NUM_VALIDATION_TIMESTEPS):
+            timestep = int((index + 0.5) / NUM_VALIDATION_TIMESTEPS * num_timesteps)
+            noise = torch.zeros_like(batch.latents)
+            for place, row in enumerate(rows):
+                song = self.held_out.songs[row].song_id
+                seed = derive_seed("validation", song, index)
+                generator = torch.Generator().manual_seed(seed)
+                noise[place] = torch.randn(noise.shape[1:], generator=generator)
+            timesteps = torch.full((len(rows),), timestep, device=self.device)
+            noisy = NoisyBatch(clean, noise.to(self.device), timesteps, plans)
+            by_song = squared_errors(self.module, self.model.schedule, noisy, self_condition=False)
+            errors[index] = by_song.double().sum().cpu()
+        return errors

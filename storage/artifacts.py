@@ -1,0 +1,379 @@
+"""The artifact store: finished results by stage and key, immutable, checked when found.
+
+    <root>/store.json                       schema version of the store
+    <root>/artifacts/<stage>/<key20>/       files and manifest.json, which is written last
+    <root>/work/<stage>/<key20>/output/     what is being made; renamed into artifacts when complete
+    <root>/work/<stage>/<key20>/state/      survives a crash, so that the stage can continue
+    <root>/locks/<stage>-<key20>.lock       held by the process that builds the artifact
+    <root>/runs/<number>-<name>.json        which artifacts a run of the pipeline made or reused
+
+Locks are flock's: the kernel frees them when the last process that holds the file open is gone.
+"""
+
+import json
+import logging
+import re
+import shutil
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from storage.errors import MissingArtifact, StorageError
+from storage.fingerprint import plain_value
+from storage.locks import hold_lock
+from storage.manifest import (
+    MANIFEST_NAME,
+    Manifest,
+    damaged,
+    digest_records,
+    plain_meta,
+    read_manifest,
+    record_files,
+    refuse_newer,
+    verify_files,
+    write_manifest,
+)
+from storage.runs import RunRecords
+from storage.writing import translate_disk_errors, write_json
+
+STORE_SCHEMA_VERSION = 1
+KEY_LETTERS = 20  # of the key in folder names: 80 bits
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class ArtifactRef:
+    """A small reference to an artifact, which stages take and return instead of its content.
+
+    Attributes:
+        stage: name of the stage that made it.
+        key: fingerprint it was made under.
+        digest: of its content; what later stages put into their own keys.
+        folder: where its files are.
+    """
+
+    stage: str
+    key: str
+    digest: str
+    folder: Path
+
+    def to_json(self) -> dict[str, str]:
+        """As strings, with the folder relative to the store's root."""
+        relative = Path(*self.folder.parts[-3:]).as_posix()
+        return {"stage": self.stage, "key": self.key, "digest": self.digest, "folder": relative}
+
+    @classmethod
+    def from_json(cls, store: "ArtifactStore", data: Mapping[str, str]) -> "ArtifactRef":
+        """The reference that `to_json` described, in the given store; the disk is not looked at."""
+        folder = store.artifact_folder(data["stage"], data["key"])
+        return cls(data["stage"], data["key"], data["digest"], folder)
+
+
+@dataclass(frozen=True, slots=True)
+class WorkFolder:
+    """Where a stage works.
+
+    Attributes:
+        output: empty at the start; everything in it is committed.
+        state: what the stage needs to continue after a crash; dropped at commit.
+    """
+
+    output: Path
+    state: Path
+
+
+class ArtifactStore:
+    """Finds, builds and records artifacts under one root folder.
+
+    Args:
+        root: folder of the store; made at the first write.
+
+    Raises:
+        NewerSchema: if a newer version of the program wrote the store.
+        StorageError: if the root is a file, or its store.json is not one.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._records = RunRecords(root / "runs")
+        self._check_schema()
+
+    def artifact_folder(self, stage: str, key: str) -> Path:
+        """Where the artifact of a stage and key is, or would be."""
+        return self.root / "artifacts" / _checked(stage) / _checked(key)[:KEY_LETTERS]
+
+    def find(self, stage: str, key: str, *, verify: bool = True) -> ArtifactRef | None:
+        """The artifact of a stage and key; None if it must be built.
+
+        Args:
+            stage: name of the stage.
+            key: full fingerprint.
+            verify: whether to read every file and compare it with the manifest.
+
+        Raises:
+            DamagedArtifact: if its manifest or a file is damaged.
+            NewerSchema: if a newer version of the program wrote it.
+        """
+        if self.refresh_pending(stage, key):
+            return None
+        return self._look_up(stage, key, verify=verify)
+
+    def manifest(self, ref: ArtifactRef) -> Manifest:
+        """The manifest of an artifact.
+
+        Raises:
+            MissingArtifact: if the artifact is gone.
+            DamagedArtifact: if the manifest is damaged.
+        """
+        manifest = read_manifest(ref.folder, ref.stage)
+        if manifest is None:
+            raise MissingArtifact(
+                f"The artifact of stage {ref.stage} is no longer at {ref.folder}: run the pipeline "
+                "again to rebuild it."
+            )
+        return manifest
+
+    def manifests(self, stage: str) -> list[Manifest]:
+        """All readable manifests of a stage, the most recently committed first."""
+        folder = self.root / "artifacts" / _checked(stage)
+        paths = sorted(
+            folder.glob(f"*/{MANIFEST_NAME}"),
+            key=lambda path: (path.stat().st_mtime_ns, path.as_posix()),
+            reverse=True,
+        )
+        found: list[Manifest] = []
+        for path in paths:
+            try:
+                manifest = read_manifest(path.parent, stage)
+            except StorageError as error:
+                _logger.warning("%s", error)
+                continue
+            if manifest is not None:
+                found.append(manifest)
+        return found
+
+    def lock(self, stage: str, key: str) -> AbstractContextManager[int]:
+        """Hold the lock of one artifact, waiting for a process that builds it now.
+
+        Returns:
+            A context that yields the lock's file descriptor. It is inheritable: a child that gets
+            it (`pass_fds`) keeps the lock held should this process die, so that nobody builds the
+            same thing beside it.
+        """
+        name = f"{_checked(stage)}-{_checked(key)[:KEY_LETTERS]}.lock"
+        self._prepare()
+        return hold_lock(self.root / "locks" / name, f"builds stage {stage}")
+
+    def work(self, stage: str, key: str) -> WorkFolder:
+        """Make the folders to work in; call it once, holding the lock.
+
+        Output that a crashed run left is dropped: only `state` is made to be continued from.
+
+        Raises:
+            DiskFull: if the disk is full.
+        """
+        folder = self._work_folder(stage, key)
+        work = WorkFolder(output=folder / "output", state=folder / "state")
+        with translate_disk_errors(folder):
+            self._prepare()
+            if work.output.exists():
+                shutil.rmtree(work.output)
+            work.output.mkdir(parents=True)
+            work.state.mkdir(exist_ok=True)
+        return work
+
+    def commit(
+        self,
+        stage: str,
+        key: str,
+        *,
+        config: Any,
+        inputs: Mapping[str, str],
+        code: Mapping[str, str],
+        version: int,
+        meta: Mapping[str, Any],
+    ) -> ArtifactRef:
+        """Make the output folder of `work` an artifact, replacing an earlier one of the same key.
+
+        Args:
+            stage: name of the stage.
+            key: full fingerprint.
+            config: settings in the key, as plain values or a pydantic model.
+            inputs: input name to digest.
+            code: module name to digest.
+            version: version of the stage.
+            meta: facts about the result for people; counts towards no digest.
+
+        Returns:
+            The reference to the new artifact.
+
+        Raises:
+            DiskFull: if the disk is full; an earlier artifact of this key is then still there.
+            StorageError: if there is no output, or it holds links.
+        """
+        work = self._work_folder(stage, key)
+        output = work / "output"
+        _check_output(output, stage)
+        target = self.artifact_folder(stage, key)
+        with translate_disk_errors(output):
+            files = record_files(output)
+            manifest = Manifest(
+                stage=stage,
+                key=key,
+                config=plain_value(config, "config"),
+                inputs=plain_value(inputs, "inputs"),
+                code=plain_value(code, "code"),
+                version=version,
+                files=files,
+                meta=plain_meta(meta),
+                digest=digest_records(files),
+            )
+            write_manifest(output, manifest)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            _exchange(output, target, aside=work / "replaced")
+        (work / "refresh").unlink(missing_ok=True)
+        shutil.rmtree(work, ignore_errors=True)
+        return ArtifactRef(stage, key, manifest.digest, target)
+
+    def discard(self, stage: str, key: str) -> None:
+        """Have an artifact rebuilt: `find` no longer gives it, and the stage starts from nothing.
+
+        Its files stay in place until the new artifact is committed, so that nothing is lost if
+        rebuilding it fails; `restore` takes the request back.
+        """
+        folder = self._work_folder(stage, key)
+        with translate_disk_errors(folder):
+            if folder.exists():
+                shutil.rmtree(folder)
+            if self.artifact_folder(stage, key).exists():
+                self._prepare()
+                folder.mkdir(parents=True)
+                (folder / "refresh").touch()
+
+    def restore(self, stage: str, key: str) -> None:
+        """Take `discard` back: the artifact that is still in place counts again."""
+        (self._work_folder(stage, key) / "refresh").unlink(missing_ok=True)
+
+    def refresh_pending(self, stage: str, key: str) -> bool:
+        """Whether `discard` was called and no new artifact has been committed since."""
+        return (self._work_folder(stage, key) / "refresh").exists()
+
+    def record_run(
+        self, name: str, refs: Mapping[str, ArtifactRef], extra: Mapping[str, Any]
+    ) -> Path:
+        """Write down which artifacts a run made or reused.
+
+        Args:
+            name: of the run, such as its preset.
+            refs: stage name to artifact.
+            extra: anything else worth keeping, as plain values.
+
+        Returns:
+            Path of the record, `runs/<number>-<name>.json`.
+
+        Raises:
+            DiskFull: if the disk is full.
+        """
+        self._prepare()
+        plain_refs = {stage: ref.to_json() for stage, ref in refs.items()}
+        return self._records.add(name, {"refs": plain_refs, "extra": plain_meta(extra)})
+
+    def latest_run(self) -> dict[str, Any]:
+        """The newest run's record: number, name, refs (as `ArtifactRef.to_json`) and extra.
+
+        Raises:
+            MissingArtifact: if no run has been recorded.
+        """
+        return self._records.latest()
+
+    def latest(self, stage: str) -> ArtifactRef:
+        """A stage's artifact in the newest recorded run, verified.
+
+        Raises:
+            MissingArtifact: if no run is recorded, the newest has no such stage, or the artifact
+                is gone.
+            DamagedArtifact: if it is damaged.
+        """
+        run = self.latest_run()
+        data = run["refs"].get(stage)
+        if data is None:
+            raise MissingArtifact(
+                f"The newest run in {self.root} ({run['name']}) has no stage {stage}, only "
+                f"{', '.join(run['refs']) or 'none'}: run the pipeline up to {stage} first."
+            )
+        ref = self._look_up(data["stage"], data["key"], verify=True)
+        if ref is None:
+            raise MissingArtifact(
+                f"The artifact of stage {stage} of the newest run is gone from {self.root}: run "
+                "the pipeline again to rebuild it."
+            )
+        return ref
+
+    def _look_up(self, stage: str, key: str, *, verify: bool) -> ArtifactRef | None:
+        folder = self.artifact_folder(stage, key)
+        manifest = read_manifest(folder, stage)
+        if manifest is None:
+            return None
+        if (manifest.stage, manifest.key) != (stage, key):
+            raise damaged(folder / MANIFEST_NAME, stage, "belongs to another artifact")
+        if verify:
+            verify_files(folder, manifest)
+        return ArtifactRef(stage, key, manifest.digest, folder)
+
+    def _work_folder(self, stage: str, key: str) -> Path:
+        return self.root / "work" / _checked(stage) / _checked(key)[:KEY_LETTERS]
+
+    def _check_schema(self) -> None:
+        if self.root.exists() and not self.root.is_dir():
+            raise StorageError(f"{self.root} is a file: name a folder for the store.")
+        path = self.root / "store.json"
+        try:
+            version = int(json.loads(path.read_text(encoding="utf-8"))["schema_version"])
+        except FileNotFoundError:
+            return
+        except (ValueError, KeyError, TypeError) as error:
+            raise StorageError(
+                f"{path} is not a store's description: move the file away or use another folder."
+            ) from error
+        refuse_newer(path, "store", version, STORE_SCHEMA_VERSION)
+
+    def _prepare(self) -> None:
+        path = self.root / "store.json"
+        if not path.exists():
+            write_json(path, {"schema_version": STORE_SCHEMA_VERSION})
+
+
+def _checked(name: str) -> str:
+    if not _NAME.fullmatch(name):
+        raise ValueError(f"{name!r} cannot be a file name: use letters, digits, '_', '-' and '.'")
+    return name
+
+
+def _exchange(output: Path, target: Path, aside: Path) -> None:
+    """Rename `output` to `target`; what was there goes aside, and back if the rename fails."""
+    shutil.rmtree(aside, ignore_errors=True)
+    if not target.exists():
+        output.rename(target)
+        return
+    target.rename(aside)
+    try:
+        output.rename(target)
+    except OSError:
+        aside.rename(target)
+        raise
+
+
+def _check_output(output: Path, stage: str) -> None:
+    if not output.is_dir():
+        raise StorageError(f"Stage {stage} has no output at {output}: run it again.")
+    if (output / MANIFEST_NAME).exists():
+        (output / MANIFEST_NAME).unlink()  # of a commit that did not get to the end
+    for path in output.rglob("*"):
+        if path.is_symlink():
+            raise StorageError(
+                f"{path} is a link, which an artifact cannot hold: copy the file into the output "
+                f"of stage {stage} instead."
+            )

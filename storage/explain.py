@@ -1,0 +1,128 @@
+"""Why a stage must be built again, and what in a store is damaged."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from storage.artifacts import ArtifactStore
+from storage.errors import StorageError
+from storage.fingerprint import canonical_json, plain_value
+from storage.manifest import MANIFEST_NAME, read_manifest, verify_files
+
+UP_TO_DATE = "up to date"
+_ABSENT = object()
+_SHORT_DIGEST = 12  # letters shown
+
+
+@dataclass(frozen=True, slots=True)
+class StoreProblem:
+    """One damaged or unfinished artifact: its stage, folder, and a sentence about it."""
+
+    stage: str
+    folder: Path
+    message: str
+
+
+def explain(
+    store: ArtifactStore,
+    stage: str,
+    key: str,
+    *,
+    config: Any,
+    inputs: Mapping[str, str],
+    code: Mapping[str, str],
+    version: int,
+) -> list[str]:
+    """Say what differs between the artifact wanted and the one built last for the same stage.
+
+    Args:
+        store: where to look.
+        stage: name of the stage.
+        key: full fingerprint wanted.
+        config: settings in the key.
+        inputs: input name to digest.
+        code: module name to digest.
+        version: version of the stage.
+
+    Returns:
+        Plain lines such as "config latent_dim: 64 -> 32"; ["up to date"] if it need not be built.
+
+    Raises:
+        DamagedArtifact: if the manifest of the artifact wanted is damaged.
+    """
+    if store.refresh_pending(stage, key):
+        return ["a refresh was asked for and is not finished"]
+    if store.find(stage, key, verify=False) is not None:
+        return [UP_TO_DATE]
+    manifests = store.manifests(stage)
+    if not manifests:
+        return ["never built in this store"]
+    last = manifests[0]
+    lines = list(_config_lines(last.config, plain_value(config, "config")))
+    lines.extend(_input_lines(last.inputs, inputs))
+    lines.extend(_code_lines(last.code, code))
+    if last.version != version:
+        lines.append(f"stage version: {last.version} -> {version}")
+    return lines or ["built last under another key from the same parts"]
+
+
+def _config_lines(old: Any, new: Any) -> Iterator[str]:
+    before, after = dict(_flatten(old)), dict(_flatten(new))
+    for name in sorted(before.keys() | after.keys()):
+        left, right = before.get(name, _ABSENT), after.get(name, _ABSENT)
+        if _show(left) != _show(right):
+            yield f"config {name}: {_show(left)} -> {_show(right)}"
+
+
+def _flatten(value: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    if isinstance(value, dict) and value:
+        for name, item in value.items():
+            yield from _flatten(item, f"{prefix}.{name}" if prefix else name)
+    elif prefix:
+        yield prefix, value
+
+
+def _show(value: Any) -> str:
+    return "not set" if value is _ABSENT else canonical_json(value)
+
+
+def _input_lines(old: Mapping[str, str], new: Mapping[str, str]) -> Iterator[str]:
+    for name in sorted(old.keys() | new.keys()):
+        if name not in old:
+            yield f"input {name} is new"
+        elif name not in new:
+            yield f"input {name} is no longer read"
+        elif old[name] != new[name]:
+            left, right = old[name][:_SHORT_DIGEST], new[name][:_SHORT_DIGEST]
+            yield f"input {name}: digest {left} -> {right}"
+
+
+def _code_lines(old: Mapping[str, str], new: Mapping[str, str]) -> Iterator[str]:
+    for name in sorted(old.keys() | new.keys()):
+        if name not in old:
+            yield f"code module {name} is new"
+        elif name not in new:
+            yield f"code module {name} is no longer used"
+        elif old[name] != new[name]:
+            yield f"code module {name} changed"
+
+
+def verify_store(store: ArtifactStore) -> list[StoreProblem]:
+    """Read every file of every artifact and list what is wrong, sorted by folder.
+
+    Folders without a manifest count as unfinished and are listed too, although they do no harm.
+    """
+    problems: list[StoreProblem] = []
+    for folder in sorted((store.root / "artifacts").glob("*/*")):
+        stage = folder.parent.name
+        try:
+            manifest = read_manifest(folder, stage)
+            if manifest is None:
+                message = f"{folder} has no {MANIFEST_NAME}: it is unfinished and may be removed."
+                problems.append(StoreProblem(stage, folder, message))
+                continue
+            verify_files(folder, manifest)
+        except StorageError as error:
+            problems.append(StoreProblem(stage, folder, str(error)))
+    return problems

@@ -1,0 +1,159 @@
+"""What an artifact says about itself: how it was made, and the digest of every file in it."""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from storage.errors import DamagedArtifact, NewerSchema
+from storage.fingerprint import digest_file, digest_listing, list_files, plain_value
+from storage.writing import write_json
+
+MANIFEST_NAME = "manifest.json"
+MANIFEST_SCHEMA_VERSION = 1
+LOG_FOLDER = "log"
+"""Files below it belong to the artifact but do not count towards its digest."""
+
+
+@dataclass(frozen=True, slots=True)
+class FileRecord:
+    """One file: path relative to the artifact, size in bytes, SHA-256."""
+
+    path: str
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """The content of `manifest.json`.
+
+    Attributes:
+        stage: name of the stage that made the artifact.
+        key: fingerprint of everything that could change the result.
+        config: the settings that can change the result.
+        inputs: input name to digest of the artifact read.
+        code: module name to digest of its code.
+        version: version of the stage's meaning.
+        files: every file, sorted by path.
+        meta: what people want to know about the result; not part of the digest.
+        digest: of all files outside `log/`: equal digests mean equal results.
+        schema_version: of the manifest itself.
+    """
+
+    stage: str
+    key: str
+    config: dict[str, Any]
+    inputs: dict[str, str]
+    code: dict[str, str]
+    version: int
+    files: tuple[FileRecord, ...]
+    meta: dict[str, Any]
+    digest: str
+    schema_version: int = MANIFEST_SCHEMA_VERSION
+
+
+def record_files(folder: Path) -> tuple[FileRecord, ...]:
+    """Hash every file below a folder, sorted by path."""
+    return tuple(
+        FileRecord(file.relative_to(folder).as_posix(), file.stat().st_size, digest_file(file))
+        for file in list_files(folder)
+        if file != folder / MANIFEST_NAME
+    )
+
+
+def digest_records(files: tuple[FileRecord, ...]) -> str:
+    """The artifact's digest: paths and contents of the files outside `log/`."""
+    return digest_listing(
+        [(file.path, file.sha256) for file in files if not file.path.startswith(f"{LOG_FOLDER}/")]
+    )
+
+
+def plain_meta(meta: Mapping[str, Any]) -> dict[str, Any]:
+    """Meta as JSON; a number that is not finite (an undefined metric) becomes null."""
+    plain: dict[str, Any] = plain_value(_null_for_non_finite(meta), "meta")
+    return plain
+
+
+def _null_for_non_finite(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if hasattr(value, "model_dump") and not isinstance(value, type):
+        return _null_for_non_finite(value.model_dump(mode="python"))
+    if isinstance(value, Mapping):
+        return {key: _null_for_non_finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_null_for_non_finite(item) for item in value]
+    return value
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> None:
+    """Write `manifest.json` into a folder whose other files are complete."""
+    write_json(folder / MANIFEST_NAME, asdict(manifest))
+
+
+def read_manifest(folder: Path, stage: str) -> Manifest | None:
+    """Read an artifact's manifest; None where there is none, so the folder is unfinished.
+
+    Raises:
+        NewerSchema: if a newer version of the program wrote it.
+        DamagedArtifact: if it is not a manifest, or contradicts itself.
+    """
+    path = folder / MANIFEST_NAME
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except UnicodeDecodeError as error:
+        raise damaged(path, stage, "is not text") from error
+    try:
+        data = json.loads(text)
+        refuse_newer(path, "manifest", int(data["schema_version"]), MANIFEST_SCHEMA_VERSION)
+        files = tuple(FileRecord(**record) for record in data.pop("files"))
+        manifest = Manifest(files=files, **data)
+    except (ValueError, KeyError, TypeError) as error:
+        raise damaged(path, stage, "is not a manifest") from error
+    if manifest.digest != digest_records(files):
+        raise damaged(path, stage, "contradicts itself")
+    return manifest
+
+
+def verify_files(folder: Path, manifest: Manifest) -> None:
+    """Compare every file with its record; files that are not listed are ignored.
+
+    Raises:
+        DamagedArtifact: at the first file that is missing or differs in size or content.
+    """
+    for record in manifest.files:
+        path = folder / record.path
+        if not path.is_file():
+            raise damaged(path, manifest.stage, "is missing")
+        size = path.stat().st_size
+        if size != record.bytes:
+            raise damaged(
+                path, manifest.stage, f"has {size} bytes, its manifest says {record.bytes}"
+            )
+        if digest_file(path) != record.sha256:
+            raise damaged(path, manifest.stage, "does not have the digest its manifest says")
+
+
+def damaged(path: Path, stage: str, complaint: str) -> DamagedArtifact:
+    """The one sentence about a damaged file of a stage."""
+    return DamagedArtifact(
+        f"{path} of stage {stage} {complaint}: run again with `--refresh {stage}` to rebuild it."
+    )
+
+
+def refuse_newer(path: Path, what: str, found: int, known: int) -> None:
+    """Stop at anything that a newer version of the program wrote.
+
+    Raises:
+        NewerSchema: if `found` exceeds `known`, stating both.
+    """
+    if found > known:
+        raise NewerSchema(
+            f"The {what} at {path} has schema version {found} and this program knows versions up "
+            f"to {known}: update the program or use another folder."
+        )

@@ -1,0 +1,78 @@
+"""Numbered records of pipeline runs, one JSON file each."""
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from storage.errors import MissingArtifact, StorageError
+from storage.locks import hold_lock
+from storage.manifest import refuse_newer
+from storage.writing import write_json
+
+RUN_SCHEMA_VERSION = 1
+_FILE_NAME = re.compile(r"(\d+)-.*\.json")
+
+
+class RunRecords:
+    """The folder of run records.
+
+    Args:
+        folder: made at the first record.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def add(self, name: str, content: Mapping[str, Any]) -> Path:
+        """Write a record under the next free number.
+
+        Args:
+            name: of the run; letters that do not suit a file name become hyphens.
+            content: plain values to keep beside name and number.
+
+        Raises:
+            DiskFull: if the disk is full.
+        """
+        slug = re.sub(r"[^A-Za-z0-9_.-]+", "-", name).strip("-.") or "run"
+        with hold_lock(self.folder / ".lock", "records its run"):
+            number = max(self._by_number(), default=0) + 1
+            path = self.folder / f"{number:06d}-{slug}.json"
+            known = {"schema_version": RUN_SCHEMA_VERSION, "number": number, "name": name}
+            write_json(path, {**content, **known})
+        return path
+
+    def latest(self) -> dict[str, Any]:
+        """The record with the highest number.
+
+        Raises:
+            MissingArtifact: if there is none.
+            NewerSchema: if a newer version of the program wrote it.
+            StorageError: if the file is not a record.
+        """
+        by_number = self._by_number()
+        if not by_number:
+            raise MissingArtifact(
+                f"No run is recorded in {self.folder}: run the pipeline first, or name another "
+                "store."
+            )
+        path = by_number[max(by_number)]
+        try:
+            record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+            version = int(record["schema_version"])
+            known = {"number", "name", "refs", "extra"} <= record.keys()
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise _not_a_record(path) from error
+        refuse_newer(path, "run record", version, RUN_SCHEMA_VERSION)
+        if not known:
+            raise _not_a_record(path)
+        return record
+
+    def _by_number(self) -> dict[int, Path]:
+        matches = ((_FILE_NAME.fullmatch(path.name), path) for path in self.folder.glob("*.json"))
+        return {int(match.group(1)): path for match, path in matches if match}
+
+
+def _not_a_record(path: Path) -> StorageError:
+    return StorageError(f"{path} is not a run record: remove the file and run the pipeline again.")

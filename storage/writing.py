@@ -1,0 +1,80 @@
+"""Writing files so that a reader sees the old content or the new one, never half of either."""
+
+import errno
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from storage.errors import DiskFull, NotWritable
+
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+_FORBIDDEN = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
+# Libraries in Rust and SQLite raise exceptions of their own, which carry only the words.
+_FULL_WORDS = ("no space left on device", "disk quota exceeded", "database or disk is full")
+
+
+@contextmanager
+def translate_disk_errors(path: Path) -> Iterator[None]:
+    """Turn the system's complaints about a disk into one plain sentence.
+
+    Args:
+        path: what is being written, to be named in the sentence.
+
+    Raises:
+        DiskFull: in place of whatever a full disk or used-up quota raised inside.
+        NotWritable: in place of an OSError about permissions or a read-only disk.
+    """
+    try:
+        yield
+    except (DiskFull, NotWritable):
+        raise
+    except Exception as error:
+        if _means_full(error):
+            raise DiskFull(
+                f"The disk is full while writing {path}: free some space and run the same command "
+                "again, which continues from what is finished; nothing finished is lost."
+            ) from error
+        if isinstance(error, OSError) and error.errno in _FORBIDDEN:
+            raise NotWritable(
+                f"{error.filename or path} may not be written: change its permissions or choose "
+                "another folder."
+            ) from error
+        raise
+
+
+def _means_full(error: Exception) -> bool:
+    if isinstance(error, OSError) and error.errno in _FULL:
+        return True
+    text = str(error).lower()
+    return any(words in text for words in _FULL_WORDS)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give a path beside `path` to write to, and rename it to `path` if all went well.
+
+    Raises:
+        DiskFull: if the disk is full.
+        NotWritable: if the folder may not be written.
+    """
+    aside = path.with_name(f"{path.name}.tmp")
+    with translate_disk_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            yield aside
+            aside.replace(path)
+        finally:
+            aside.unlink(missing_ok=True)
+
+
+def write_json(path: Path, plain: Any) -> None:
+    """Write JSON for people: indented, sorted, ending in a newline.
+
+    Raises:
+        DiskFull: if the disk is full.
+    """
+    text = json.dumps(plain, indent=2, sort_keys=True, allow_nan=False, ensure_ascii=False)
+    with replacing(path) as aside:
+        aside.write_text(text + "\n", encoding="utf-8")

@@ -1,0 +1,125 @@
+"""The configuration of a whole pipeline: one frozen section a concern, and dotted overrides."""
+
+import json
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from phrase_models.score.acceptance import IngestConfig
+from phrase_models.score.synthetic import SyntheticConfig
+from phrase_models.tokens.song_layout import SlotLayout
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from phrase_models.diffusion.config import DenoiserConfig, NoiseScheduleConfig
+from phrase_models.errors import ConfigurationError
+from phrase_models.training.config import TrainingConfig
+from phrase_models.vae.config import VAEConfig, VAEStageConfig
+from tasks.evaluation import EvaluationConfig
+from tasks.generation import GenerationConfig
+
+SourceName = Literal["synthetic", "pop909"]
+
+
+class Frozen(BaseModel):
+    """Base of all sections: immutable, unknown fields refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class SourceConfig(Frozen):
+    """Where songs come from; what is in a data folder counts, not where it lies."""
+
+    name: SourceName = "synthetic"
+    synthetic: SyntheticConfig = SyntheticConfig()
+    max_songs: int | None = Field(default=None, ge=1, description="take only the first so many")
+
+
+class SplitConfig(Frozen):
+    """The one split of a corpus, by song id."""
+
+    validation_fraction: float = Field(default=0.05, gt=0, lt=1)
+
+
+class VAEStageSettings(Frozen):
+    """One of the three VAE trainings."""
+
+    objective: VAEStageConfig
+    training: TrainingConfig
+
+
+class LatentsConfig(Frozen):
+    """How phrases are laid out as slots of a song."""
+
+    layout: SlotLayout = "role"
+
+
+class PipelineConfig(Frozen):
+    """Everything that decides the result of a pipeline."""
+
+    preset: str
+    source: SourceConfig
+    ingest: IngestConfig = IngestConfig()
+    split: SplitConfig = SplitConfig()
+    vae: VAEConfig
+    infilling: VAEStageSettings
+    autoencoder: VAEStageSettings
+    bottleneck: VAEStageSettings
+    latents: LatentsConfig = LatentsConfig()
+    denoiser: DenoiserConfig
+    noise_schedule: NoiseScheduleConfig
+    diffusion: TrainingConfig
+    generation: GenerationConfig
+    evaluation: EvaluationConfig = EvaluationConfig()
+
+    def with_overrides(self, overrides: Mapping[str, str]) -> "PipelineConfig":
+        """A copy with dotted fields replaced, such as {"vae.latent_dim": "32"}.
+
+        Raises:
+            ConfigurationError: naming the field, if there is none of that name or the value does
+                not fit it.
+        """
+        data = self.model_dump(mode="json")
+        for dotted, text in overrides.items():
+            _assign(data, dotted, _parse(text))
+        try:
+            return PipelineConfig.model_validate(data)
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(str(part) for part in first["loc"])
+            message = f"Setting {where} = {first['input']!r} does not do: {first['msg'].lower()}."
+            raise ConfigurationError(message) from error
+
+
+def _assign(data: dict[str, Any], dotted: str, value: Any) -> None:
+    *parents, field = dotted.split(".")
+    section: Any = data
+    for parent in parents:
+        section = section.get(parent) if isinstance(section, dict) else None
+    if not isinstance(section, dict) or field not in section:
+        known = ", ".join(sorted(section)) if isinstance(section, dict) else ", ".join(sorted(data))
+        message = f"There is no setting {dotted!r}; there are: {known}."
+        raise ConfigurationError(message)
+    section[field] = value
+
+
+def _parse(text: str) -> Any:
+    """A number, true, false, null or JSON where it reads as such, else the text itself."""
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return text
+
+
+def parse_assignments(assignments: list[str]) -> dict[str, str]:
+    """["a.b=1"] -> {"a.b": "1"}.
+
+    Raises:
+        ConfigurationError: for an item without "=".
+    """
+    pairs: dict[str, str] = {}
+    for assignment in assignments:
+        name, equals, value = assignment.partition("=")
+        if not equals or not name:
+            message = f"--set {assignment!r} is not of the form section.key=value."
+            raise ConfigurationError(message)
+        pairs[name.strip()] = value.strip()
+    return pairs

@@ -1,0 +1,72 @@
+"""Songs <-> table rows: where the words of music and the words of the disk meet."""
+
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+from storage.latents import LatentsFile, read_latents
+
+from phrase_models.score.song import Note, Section, Song, Track, parse_section_layout
+from storage import tables
+
+
+def read_accepted_songs(songs_folder: Path) -> list[Song]:
+    """All accepted songs of an `ingest_songs` artifact, by song id."""
+    songs = tables.read_songs(songs_folder / "songs.parquet").filter(pl.col("accepted"))
+    sections = _by_song(tables.read_sections(songs_folder / "sections.parquet"))
+    notes = _by_song(tables.read_notes(songs_folder / "notes.parquet"))
+    return [
+        Song(
+            song_id=row["song_id"],
+            num_bars=row["num_bars"],
+            tracks=_tracks(notes.get(row["song_id"], [])),
+            sections=tuple(
+                Section(item["label"], item["start_bar"], item["num_bars"])
+                for item in sections.get(row["song_id"], [])
+            ),
+            tempo_bpm=row["tempo_bpm"],
+            key_shift=row["key_shift"],
+        )
+        for row in songs.iter_rows(named=True)
+    ]
+
+
+def _by_song(frame: pl.DataFrame) -> dict[str, list[dict[str, Any]]]:
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for row in frame.iter_rows(named=True):
+        groups.setdefault(row["song_id"], []).append(row)
+    return groups
+
+
+def _tracks(rows: list[dict[str, Any]]) -> tuple[Track, ...]:
+    notes: dict[int, list[Note]] = {}
+    for row in rows:
+        note = Note(row["onset"], row["pitch"], row["duration"], row["velocity"])
+        notes.setdefault(row["program"], []).append(note)
+    return tuple(Track(program, tuple(items)) for program, items in notes.items())
+
+
+def splits_of(songs_folder: Path) -> dict[str, str]:
+    """Split of every accepted song."""
+    songs = tables.read_songs(songs_folder / "songs.parquet").filter(pl.col("accepted"))
+    return dict(zip(songs["song_id"].to_list(), songs["split"].to_list(), strict=True))
+
+
+def diffusion_songs(latents_folder: Path, layouts: dict[str, str]) -> list[dict[str, Any]]:
+    """What the diffusion model's training reads of each song, in the order of the latents."""
+    file: LatentsFile = read_latents(latents_folder)
+    return [
+        {
+            "song_id": row["song_id"],
+            "split": row["split"],
+            "first_row": row["first_row"],
+            "num_bars": row["num_bars"],
+            "section_layout": layouts.get(row["song_id"], ""),
+        }
+        for row in file.songs.iter_rows(named=True)
+    ]
+
+
+def layout_sections(text: str | None) -> tuple[Section, ...]:
+    """Sections of a stored layout; none for an empty one."""
+    return parse_section_layout(text) if text else ()

@@ -1,0 +1,194 @@
+"""Every stage of the pipeline: its configuration, what it reads, and the code that decides it.
+
+The order and the gates are the flows' business; here is how each stage is wired.
+"""
+
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+from storage.artifacts import ArtifactRef
+from storage.fingerprint import digest_folder
+
+from tasks.config import PipelineConfig, VAEStageSettings
+from tasks.corpus import compose_corpus
+from tasks.diffusion import DiffusionTrainingStage, train_diffusion
+from tasks.evaluation import score_songs
+from tasks.generation import generate_songs
+from tasks.ingest import IngestStageConfig, ingest_songs
+from tasks.latents import EncodeConfig, encode_latents
+from tasks.stage import Stage
+from tasks.tokenise import tokenise_songs
+from tasks.vae import VAETrainingStage, train_vae_stage
+from tasks.vae_figures import ReconstructionConfig, score_reconstruction
+
+STAGE_NAMES = (
+    "compose_corpus",
+    "ingest_songs",
+    "tokenise_songs",
+    "train_infilling",
+    "train_autoencoder",
+    "train_vae",
+    "score_reconstruction",
+    "encode_latents",
+    "train_diffusion",
+    "generate_songs",
+    "evaluate_songs",
+)
+
+
+class EmptyConfig(BaseModel):
+    """Of a stage that has nothing to choose."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def corpus_stage(config: PipelineConfig) -> Stage:
+    """The synthetic corpus."""
+    return Stage(
+        name="compose_corpus",
+        config=config.source.synthetic,
+        inputs={},
+        body=compose_corpus,
+        code=("tasks.corpus",),
+    )
+
+
+def ingest_stage(
+    config: PipelineConfig, *, corpus: ArtifactRef | None = None, data: Path | None = None
+) -> Stage:
+    """Songs on the grid, from a composed corpus or from a data folder outside the store."""
+    folder = corpus.folder if corpus else data
+    if folder is None:
+        message = "ingest_stage needs a corpus or a data folder"
+        raise ValueError(message)
+    return Stage(
+        name="ingest_songs",
+        config=IngestStageConfig(
+            ingest=config.ingest,
+            validation_fraction=config.split.validation_fraction,
+            max_songs=config.source.max_songs,
+        ),
+        inputs={"corpus": corpus} if corpus else {},
+        external_inputs={} if corpus else {"data": digest_folder(folder)},
+        body=partial(ingest_songs, data=folder),
+        code=("tasks.ingest",),
+    )
+
+
+def tokenise_stage(songs: ArtifactRef) -> Stage:
+    """The tables of the corpus; grid and keys were decided at ingestion."""
+    return Stage(
+        name="tokenise_songs",
+        config=EmptyConfig(),
+        inputs={"songs": songs},
+        body=tokenise_songs,
+        code=("tasks.tokenise",),
+    )
+
+
+def vae_stage(
+    config: PipelineConfig, name: str, tables: ArtifactRef, start_from: ArtifactRef | None
+) -> Stage:
+    """One of the three VAE trainings, by its stage name."""
+    settings: Mapping[str, tuple[VAEStageSettings, str]] = {
+        "train_infilling": (config.infilling, "infilling"),
+        "train_autoencoder": (config.autoencoder, "autoencoder"),
+        "train_vae": (config.bottleneck, "vae"),
+    }
+    chosen, stage = settings[name]
+    inputs = {"tables": tables} | ({"start_from": start_from} if start_from else {})
+    return Stage(
+        name=name,
+        config=VAETrainingStage.model_validate(
+            {
+                "stage": stage,
+                "architecture": config.vae,
+                "objective": chosen.objective,
+                "training": chosen.training,
+            }
+        ),
+        inputs=inputs,
+        body=train_vae_stage,
+        code=(
+            "tasks.vae_tables",
+            "phrase_models.vae.training",
+            "phrase_models.vae.pretrained",
+            "phrase_models.training.loop",
+        ),
+        tracked=True,
+        needs_device=True,
+    )
+
+
+def reconstruction_stage(config: PipelineConfig, tables: ArtifactRef, vae: ArtifactRef) -> Stage:
+    """Figures of the trained VAE on held-out songs."""
+    return Stage(
+        name="score_reconstruction",
+        config=ReconstructionConfig(seed=config.evaluation.seed),
+        inputs={"tables": tables, "vae": vae},
+        body=score_reconstruction,
+        code=("tasks.vae_figures",),
+        tracked=True,
+    )
+
+
+def latents_stage(config: PipelineConfig, songs: ArtifactRef, vae: ArtifactRef) -> Stage:
+    """Latents of the corpus."""
+    return Stage(
+        name="encode_latents",
+        config=EncodeConfig(layout=config.latents.layout),
+        inputs={"songs": songs, "vae": vae},
+        body=encode_latents,
+        code=("tasks.latents",),
+    )
+
+
+def diffusion_stage(
+    config: PipelineConfig, tables: ArtifactRef, vae: ArtifactRef, latents: ArtifactRef
+) -> Stage:
+    """PhraseLDM."""
+    return Stage(
+        name="train_diffusion",
+        config=DiffusionTrainingStage(
+            denoiser=config.denoiser,
+            noise_schedule=config.noise_schedule,
+            training=config.diffusion,
+        ),
+        inputs={"tables": tables, "vae": vae, "latents": latents},
+        body=train_diffusion,
+        code=(
+            "tasks.diffusion_dataset",
+            "phrase_models.diffusion.training",
+            "phrase_models.training.loop",
+        ),
+        tracked=True,
+        needs_device=True,
+    )
+
+
+def generation_stage(config: PipelineConfig, vae: ArtifactRef, diffusion: ArtifactRef) -> Stage:
+    """A batch of songs."""
+    return Stage(
+        name="generate_songs",
+        config=config.generation,
+        inputs={"vae": vae, "diffusion": diffusion},
+        body=generate_songs,
+        code=("tasks.generation",),
+        tracked=True,
+    )
+
+
+def evaluation_stage(
+    config: PipelineConfig, songs: ArtifactRef, latents: ArtifactRef, generated: ArtifactRef
+) -> Stage:
+    """Generated songs beside real ones."""
+    return Stage(
+        name="evaluate_songs",
+        config=config.evaluation,
+        inputs={"songs": songs, "latents": latents, "generated": generated},
+        body=score_songs,
+        code=("tasks.evaluation",),
+        tracked=True,
+    )

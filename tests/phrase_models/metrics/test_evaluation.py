@@ -1,0 +1,221 @@
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from phrase_models.metrics.evaluation import (
+    EvaluatedSong,
+    build_training_reference,
+    evaluate_songs,
+    measure_song,
+)
+from phrase_models.metrics.memorisation import build_training_melodies, melody_tokens
+from phrase_models.score.song import MELODY, PIANO, Note, Song, Track, parse_section_layout
+
+DIM, NUM_SLOTS = 24, 3
+LAYOUT = parse_section_layout("i4 A8 B8 A8 B8")
+
+
+def make_item(seed, *, song_id=None):
+    """A song whose sections recur in notes and latents; the third slot is always empty."""
+    generator = np.random.default_rng(seed)
+    contents = {}
+    notes = {MELODY: [], PIANO: []}
+    num_bars = sum(section.num_bars for section in LAYOUT)
+    latents = np.zeros((num_bars, NUM_SLOTS, DIM), dtype=np.float32)
+    is_phrase = np.zeros((num_bars, NUM_SLOTS), dtype=bool)
+    is_phrase[:, :2] = True
+    for section in LAYOUT:
+        for offset in range(section.num_bars):
+            key = (section.label, offset)
+            if key not in contents:
+                rhythm = generator.choice(16, size=(2, 5), replace=False)
+                pitches = generator.integers(50, 80, size=(2, 5))
+                contents[key] = (rhythm, pitches, generator.normal(size=(2, DIM)))
+            rhythm, pitches, rows = contents[key]
+            bar = section.start_bar + offset
+            latents[bar, :2] = rows
+            for row, program in enumerate((MELODY, PIANO)):
+                notes[program] += [
+                    Note(48 * bar + 3 * int(sixteenth), int(pitch), 6)
+                    for sixteenth, pitch in zip(rhythm[row], pitches[row], strict=True)
+                ]
+    tracks = tuple(Track(program, tuple(sorted(notes[program]))) for program in notes)
+    song = Song(song_id or f"{seed:03d}", num_bars, tracks, LAYOUT)
+    return EvaluatedSong(song, latents, is_phrase, LAYOUT, num_bars)
+
+
+def shuffle_bars(item, seed):
+    order = np.random.default_rng(seed).permutation(item.song.num_bars)
+    place = np.argsort(order)
+    tracks = tuple(
+        Track(
+            track.program,
+            tuple(
+                sorted(
+                    replace(note, onset=48 * int(place[note.onset // 48]) + note.onset % 48)
+                    for note in track.notes
+                )
+            ),
+        )
+        for track in item.song.tracks
+    )
+    return replace(
+        item,
+        song=replace(item.song, tracks=tracks),
+        latents=item.latents[order],
+        is_phrase=item.is_phrase[order],
+    )
+
+
+REAL = [make_item(seed) for seed in range(24)]
+HELD_OUT = [make_item(seed) for seed in range(100, 118)]
+
+
+@pytest.fixture(scope="module")
+def training():
+    melodies = {item.song.song_id: melody_tokens(item.song) for item in REAL}
+    return build_training_reference(build_training_melodies(melodies))
+
+
+def table(generated, training, **options):
+    results = evaluate_songs(generated, REAL, training, **options)
+    assert len({result.name for result in results}) == len(results)
+    return {result.name: result for result in results}
+
+
+@pytest.fixture(scope="module")
+def floor(training):
+    return table(HELD_OUT, training)
+
+
+def test_every_metric_is_there_official_and_exact(floor):
+    for name in ("phrase_fid", "srs", "mmr", "t2r", "mr", "length_accuracy"):
+        assert not math.isnan(floor[name].value)
+        assert not math.isnan(floor[f"{name}_official"].value)
+    for name in (
+        "feature_frechet",
+        "srs_notes",
+        "longest_copied_run",
+        "longest_copied_run_transposed",
+        "length_accuracy_bucket",
+        "same_label_similarity",
+        "same_label_similarity_notes",
+        "boundary_f1",
+        "in_scale_rate",
+        "note_density",
+        "polyphony",
+        "groove_consistency",
+        "tracks_per_bar",
+        "instrumentation_change_boundary",
+        "instrumentation_change_inside_set",
+    ):
+        assert floor[name].low <= floor[name].value <= floor[name].high, name
+        assert floor[name].num_items == len(HELD_OUT)
+
+
+def test_known_values(floor):
+    # 16 bars recur at lag 16, of 36 bars; nothing else does often.
+    assert floor["srs_notes"].value == pytest.approx(16 / 36, abs=0.05)
+    assert floor["note_density"].value == 10.0
+    assert floor["length_accuracy"].value == 1.0
+    assert floor["distinct_bar_rate"].value == pytest.approx(20 / 36)
+    assert floor["mr"].value == 0.0
+    assert floor["mr"].high == pytest.approx(0.1853, abs=1e-4)
+    assert floor["longest_copied_run"].value == 0.0
+
+
+def test_shuffled_bars_lower_every_structure_metric(floor, training):
+    shuffled = table([shuffle_bars(item, index) for index, item in enumerate(HELD_OUT)], training)
+    for name in ("srs", "srs_official", "srs_notes", "same_label_similarity"):
+        assert shuffled[name].high < floor[name].low, name
+    assert shuffled["boundary_f1"].value < floor["boundary_f1"].value
+    assert shuffled["phrase_fid"].value == pytest.approx(floor["phrase_fid"].value)
+    assert shuffled["note_density"].value == floor["note_density"].value
+
+
+def test_copied_songs_raise_memorisation(floor, training):
+    copies = [
+        replace(item, song=replace(item.song, song_id=f"copy-{index}"))
+        for index, item in enumerate(REAL[:18])
+    ]
+    copied = table(copies, training)
+    assert copied["mr"].value == copied["mr_official"].value == 1.0
+    assert copied["mmr"].value == 1.0
+    assert copied["t2r"].value == 0.0
+    assert copied["longest_copied_run"].value == 36.0
+    assert copied["mmr"].low > floor["mmr"].high
+
+
+def test_transposed_copies_are_seen_by_the_key_free_run(training):
+    copies = []
+    for item in REAL[:4]:
+        tracks = tuple(
+            Track(track.program, tuple(replace(note, pitch=note.pitch + 3) for note in track.notes))
+            for track in item.song.tracks
+        )
+        copies.append(replace(item, song=replace(item.song, song_id="copy", tracks=tracks)))
+    copied = table(copies, training)
+    assert copied["longest_copied_run_transposed"].value == 36.0
+    assert copied["longest_copied_run"].value < 2.0
+
+
+def test_noise_latents_raise_the_distance(floor, training):
+    generator = np.random.default_rng(0)
+    noisy = [
+        replace(item, latents=item.latents + 2.0 * generator.normal(size=item.latents.shape))
+        for item in HELD_OUT
+    ]
+    noise = table(noisy, training)
+    assert noise["phrase_fid"].low > floor["phrase_fid"].high
+    assert noise["srs_official"].value < floor["srs_official"].value
+
+
+def test_empty_slots_enter_the_official_distance_alone(training):
+    moved = [
+        replace(item, latents=np.where(item.is_phrase[:, :, None], item.latents, 50.0))
+        for item in HELD_OUT
+    ]
+    plain, changed = table(HELD_OUT, training), table(moved, training)
+    assert changed["phrase_fid"].value == plain["phrase_fid"].value
+    assert changed["phrase_fid_official"].value > plain["phrase_fid_official"].value + 100.0
+
+
+def test_real_songs_are_measured_without_themselves(training):
+    alone = table(REAL[:18], training, leave_one_out=True)
+    assert alone["mr"].value == 0.0
+    assert table(REAL[:18], training)["mr"].value == 1.0
+
+
+def test_songs_without_plan_or_length(training):
+    free = [replace(item, plan=None, requested_bars=None) for item in HELD_OUT]
+    results = table(free, training)
+    for name in ("length_accuracy", "boundary_f1", "instrumentation_change_boundary"):
+        assert math.isnan(results[name].value)
+        assert results[name].note
+
+
+def test_a_single_song_and_an_empty_one_do_not_fail(training):
+    silent = EvaluatedSong(
+        Song("silent", 2, ()), np.zeros((2, NUM_SLOTS, DIM)), np.zeros((2, NUM_SLOTS), dtype=bool)
+    )
+    results = table([silent], training)
+    assert math.isnan(results["phrase_fid"].value)
+    assert math.isnan(results["srs"].value)
+    assert math.isnan(results["in_scale_rate"].value)
+    assert results["empty_bar_rate"].value == 1.0
+    assert evaluate_songs([], REAL, training)[0].note == "no songs to evaluate"
+
+
+def test_two_calls_are_identical(training):
+    once = evaluate_songs(HELD_OUT[:5], REAL, training, seed=3)
+    again = evaluate_songs(HELD_OUT[:5], REAL, training, seed=3)
+    assert repr(once) == repr(again)
+
+
+def test_one_song_has_the_numbers_of_the_table(floor, training):
+    measures = [measure_song(item, training) for item in HELD_OUT]
+    mean = np.mean([measure.values["srs_official"] for measure in measures])
+    assert floor["srs_official"].value == pytest.approx(mean)
+    assert measures[0].nearest_song_id in {item.song.song_id for item in REAL}
