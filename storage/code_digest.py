@@ -2,8 +2,8 @@
 
 The digest is taken from the syntax tree without positions and docstrings, so comments, layout and
 documentation may change freely. Nothing is imported: files are found from the packages' folders.
-Not followed: modules started by name in another process (list them), and imports whose name is
-computed.
+Not followed: modules started by name in another process (list them), imports whose name is
+computed, and imports below `if TYPE_CHECKING:`, which never run.
 """
 
 import ast
@@ -120,7 +120,7 @@ def _read_module(path: Path) -> ModuleCode:
         raise UnresolvedCode(f"{path} is not valid Python: {error}.") from error
     imports: set[str] = set()
     members: set[str] = set()
-    for node in ast.walk(tree):
+    for node in _executed_nodes(tree):
         if isinstance(node, ast.Import):
             imports.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -129,6 +129,23 @@ def _read_module(path: Path) -> ModuleCode:
             imports.update(_imported_by_call(node))
     digest = hashlib.sha256(_describe(tree).encode("utf-8", "surrogatepass")).hexdigest()
     return ModuleCode(digest, frozenset(imports), frozenset(members))
+
+
+def _executed_nodes(tree: ast.Module) -> Iterator[ast.AST]:
+    """Every node but those below `if TYPE_CHECKING:`, whose imports never run."""
+    waiting: list[ast.AST] = [tree]
+    while waiting:
+        node = waiting.pop()
+        yield node
+        if isinstance(node, ast.If) and _is_type_checking(node.test):
+            waiting.extend(node.orelse)
+        else:
+            waiting.extend(ast.iter_child_nodes(node))
+
+
+def _is_type_checking(test: ast.expr) -> bool:
+    name = test.attr if isinstance(test, ast.Attribute) else getattr(test, "id", "")
+    return name == "TYPE_CHECKING"
 
 
 def _read_import_from(

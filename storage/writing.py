@@ -2,6 +2,7 @@
 
 import errno
 import json
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -59,7 +60,8 @@ def replacing(path: Path) -> Iterator[Path]:
         DiskFull: if the disk is full.
         NotWritable: if the folder may not be written.
     """
-    aside = path.with_name(f"{path.name}.tmp")
+    # Named at random: two processes may write the same file at once.
+    aside = path.with_name(f"{path.name}.{secrets.token_hex(4)}.tmp")
     with translate_disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:

@@ -99,7 +99,8 @@ def _half_estimated(
     alpha, sigma = schedule.levels(timesteps)
     with torch.no_grad():
         output = denoiser(noisy[rows], schedule.times(timesteps), batch.plans[rows])
-    # Autocast keeps the half-precision weights it made without gradient and would use them again.
+    # Autocast of older PyTorch keeps the half-precision weights it made without gradient and uses
+    # them again, so that they would get none (pytorch/pytorch issue 112583, fixed by pull 165068).
     torch.clear_autocast_cache()
     estimate[rows] = predicted_sample(schedule.prediction, output, noisy[rows], alpha, sigma)
     return estimate

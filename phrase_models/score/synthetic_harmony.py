@@ -10,6 +10,8 @@ from typing import Final, TypeVar
 
 import numpy as np
 
+from phrase_models.score.song import BEATS_PER_BAR
+
 CHORD_ROOT_NAMES: Final = ("C", "C#", "D", "Eb", "E", "F", "F#", "G", "Ab", "A", "Bb", "B")
 KEY_ROOT_NAMES: Final = ("C", "Db", "D", "Eb", "E", "F", "Gb", "G", "Ab", "A", "Bb", "B")
 QUALITY_INTERVALS: Final = {
@@ -22,8 +24,6 @@ QUALITY_INTERVALS: Final = {
     "sus4": (0, 5, 7),
     "dim": (0, 3, 6),
 }
-BEATS_PER_BAR: Final = 4
-
 MAJOR_PROGRESSIONS: Final = (
     "C G Am F",
     "F G Em Am",
@@ -89,6 +89,12 @@ class Chord:
         """The same chord with another length in beats."""
         return Chord(self.root, self.quality, self.bass, num_beats)
 
+    def moved(self, semitones: int) -> "Chord":
+        """The same chord `semitones` higher."""
+        return Chord(
+            (self.root + semitones) % 12, self.quality, (self.bass + semitones) % 12, self.num_beats
+        )
+
     def name(self, transposition: int = 0) -> str:
         """Harte-like name as in POP909, "Bb:min" or "C:maj/3", moved up by `transposition`."""
         bass_names = {3: "b3", 4: "3", 6: "b5", 7: "5", 10: "b7", 11: "7"}
@@ -134,10 +140,7 @@ def parse_chord(symbol: str) -> Chord:
     """Read "Am7", "Gsus4" or "C/3" (third or fifth in the bass) into a chord of one bar."""
     body, _, inversion = symbol.partition("/")
     root, rest = _NATURAL[body[0]], body[1:]
-    if rest in ("m", "m7"):
-        quality = "min7" if rest == "m7" else "min"
-    else:
-        quality = rest or "maj"
+    quality = {"": "maj", "m": "min", "m7": "min7"}.get(rest, rest)
     member = {"": 0, "3": 1, "5": 2}[inversion]
     return Chord(root, quality, (root + QUALITY_INTERVALS[quality][member]) % 12)
 

@@ -54,7 +54,7 @@ class LineStyle:
 
 @dataclass(frozen=True, slots=True)
 class MotifNote:
-    """One note of a motif: onset in 16ths, step in scale degrees from the note before, hold 0..1."""
+    """One note of a motif: onset in 16ths, step in degrees from the note before, hold 0..1."""
 
     onset: int
     step: int

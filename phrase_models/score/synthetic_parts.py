@@ -156,10 +156,10 @@ def _play_events(
 ) -> list[Note]:
     voices = {chord: _voices(chord, centre) for chord in chords}
     notes: list[Note] = []
-    for onset, duration, names in events:
+    for onset, written, names in events:
         chord = chord_at(chords, onset / 4)
-        if onset < 8 < onset + duration and len(chords) > 1:
-            duration = 8 - onset  # noqa: PLW2901 - the chord changes under the note
+        changes = onset < 8 < onset + written and len(chords) > 1
+        duration = 8 - onset if changes else written
         start = bar * STEPS_PER_BAR + onset * SIXTEENTH
         notes += [
             Note(start, pitch, duration * SIXTEENTH)
@@ -194,24 +194,19 @@ def write_bridge(
     Returns:
         Notes in steps from the start of the section.
     """
-    if mode == "none":
-        return ()
-    if mode == "thirds":
-        return _write_thirds(melody)
-    if mode == "lead":
-        cells = pick(generator, (FLOWING_CELLS, CALM_CELLS, (*FLOWING_CELLS, *CALM_CELLS)))
-        return write_line(generator, bars, LineStyle(centre, cells, 0.04))
-    if mode == "counter":
-        return write_line(generator, bars, LineStyle(centre, CALM_CELLS, 0.08))
     if mode == "pad":
         return _write_pad(generator, bars, centre)
     if mode == "arpeggio":
         return _write_arpeggio(generator, bars, centre)
-    return _write_fills(generator, bars, centre, melody)
-
-
-def _write_thirds(melody: Sequence[Note]) -> tuple[Note, ...]:
-    return tuple(replace(note, pitch=pitch_of(degree_of(note.pitch) - 2)) for note in melody)
+    if mode == "fill":
+        return _write_fills(generator, bars, centre, melody)
+    if mode == "thirds":
+        return tuple(replace(note, pitch=pitch_of(degree_of(note.pitch) - 2)) for note in melody)
+    if mode in ("counter", "lead"):
+        lively = mode == "lead" and chance(generator, 0.65)
+        cells = (*FLOWING_CELLS, *CALM_CELLS) if lively else CALM_CELLS
+        return write_line(generator, bars, LineStyle(centre, cells, 0.06))
+    return ()
 
 
 def _write_pad(

@@ -1,0 +1,36 @@
+# `make demo` and `make test` need Python 3.11 or newer, make and a package registry; nothing else.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+DEMO_STORE ?= demo/store
+
+export DO_NOT_TRACK = true
+export MLFLOW_DISABLE_TELEMETRY = true
+# Two threads that spin while waiting for each other are slower than two that sleep.
+export OMP_WAIT_POLICY ?= PASSIVE
+
+.PHONY: demo test lint fast clean
+
+$(INSTALLED): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	touch $@
+
+demo: $(INSTALLED)  ## the whole pipeline, small, on synthetic songs
+	$(BIN)/phraseldm run --preset demo --store $(DEMO_STORE)
+
+test: $(INSTALLED) lint  ## style, types, import contracts and every test but GPU ones
+	$(BIN)/python -m pytest -m 'not gpu'
+
+lint: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+fast: $(INSTALLED)  ## the tests that take seconds
+	$(BIN)/python -m pytest -m 'not slow and not gpu'
+
+clean:
+	rm -rf $(VENV) demo build *.egg-info

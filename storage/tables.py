@@ -1,0 +1,201 @@
+"""Parquet tables of songs, sections, bars, phrases and notes: rows in, polars frames out.
+
+The same rows give the same bytes with the same versions of polars. Nothing is converted on the
+way in but integers to floating point: polars alone would cut 1.5 to 1 in a column of integers.
+"""
+
+from collections.abc import Mapping, Sequence
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from storage.errors import DamagedArtifact, MissingArtifact, SchemaMismatch
+from storage.manifest import refuse_newer
+from storage.schemas import (
+    BARS,
+    NOTES,
+    PHRASES,
+    SECTIONS,
+    SONGS,
+    TABLE_KEY,
+    TABLE_SCHEMA_VERSION,
+    VERSION_KEY,
+    Column,
+    TableSchema,
+)
+from storage.writing import replacing
+
+_INTEGERS: tuple[type, ...] = (int, np.integer)
+_KINDS: Mapping[type, tuple[type, ...]] = {
+    pl.String: (str,),
+    pl.Boolean: (bool, np.bool_),
+    pl.Int16: _INTEGERS,
+    pl.Int32: _INTEGERS,
+    pl.Int64: _INTEGERS,
+    pl.Float64: (*_INTEGERS, float, np.floating),
+}
+
+Rows = Sequence[Mapping[str, Any]]
+
+
+def write_songs(path: Path, rows: Rows) -> None:
+    """Write one row for every song found, accepted or not.
+
+    Raises:
+        SchemaMismatch: if a row has an unknown or missing column, or a value of another type.
+        DiskFull: if the disk is full.
+    """
+    write_table(path, SONGS, rows)
+
+
+def read_songs(path: Path) -> pl.DataFrame:
+    """Read `songs`; for columns and units see `storage.schemas.SONGS`.
+
+    Raises:
+        MissingArtifact: if there is no such file.
+        NewerSchema: if a newer version of the program wrote it.
+        SchemaMismatch: if it is another table.
+        DamagedArtifact: if it is not a Parquet file.
+    """
+    return read_table(path, SONGS)
+
+
+def write_sections(path: Path, rows: Rows) -> None:
+    """Write the sections of all songs; raises as `write_songs`."""
+    write_table(path, SECTIONS, rows)
+
+
+def read_sections(path: Path) -> pl.DataFrame:
+    """Read `sections`; raises as `read_songs`."""
+    return read_table(path, SECTIONS)
+
+
+def write_bars(path: Path, rows: Rows) -> None:
+    """Write the bars of all songs; raises as `write_songs`."""
+    write_table(path, BARS, rows)
+
+
+def read_bars(path: Path) -> pl.DataFrame:
+    """Read `bars`; raises as `read_songs`."""
+    return read_table(path, BARS)
+
+
+def write_phrases(path: Path, rows: Rows) -> None:
+    """Write the phrases of all songs; raises as `write_songs`."""
+    write_table(path, PHRASES, rows)
+
+
+def read_phrases(path: Path) -> pl.DataFrame:
+    """Read `phrases`; raises as `read_songs`."""
+    return read_table(path, PHRASES)
+
+
+def write_notes(path: Path, rows: Rows) -> None:
+    """Write the notes of all songs; raises as `write_songs`."""
+    write_table(path, NOTES, rows)
+
+
+def read_notes(path: Path) -> pl.DataFrame:
+    """Read `notes`; raises as `read_songs`."""
+    return read_table(path, NOTES)
+
+
+def write_table(path: Path, schema: TableSchema, rows: Rows) -> None:
+    """Write rows as one Parquet file, in their order.
+
+    Args:
+        path: of the file, replaced whole.
+        schema: of the table.
+        rows: column name to value; optional columns may be left out.
+
+    Raises:
+        SchemaMismatch: if a row does not fit the schema.
+        DiskFull: if the disk is full.
+    """
+    frame = _frame(schema, rows)
+    with replacing(path) as aside:
+        frame.write_parquet(
+            aside,
+            compression="zstd",
+            compression_level=3,
+            arrow_schema=schema.arrow_schema(),
+            metadata=schema.file_metadata(),
+        )
+
+
+def read_table(path: Path, schema: TableSchema) -> pl.DataFrame:
+    """Read a table whose file must be of exactly this schema; raises as `read_songs`."""
+    try:
+        stored = pq.read_schema(path)
+    except FileNotFoundError as error:
+        raise MissingArtifact(
+            f"There is no table {schema.name} at {path}: run the pipeline again to make it."
+        ) from error
+    except pa.ArrowInvalid as error:
+        raise DamagedArtifact(
+            f"{path} is not a Parquet file, or a damaged one: remove it and run the pipeline again."
+        ) from error
+    metadata = {key.decode(): value.decode() for key, value in (stored.metadata or {}).items()}
+    if metadata.get(TABLE_KEY) != schema.name or not metadata.get(VERSION_KEY, "").isdigit():
+        raise SchemaMismatch(
+            f"{path} is not the table {schema.name} of this program: name the right file."
+        )
+    refuse_newer(path, f"table {schema.name}", int(metadata[VERSION_KEY]), TABLE_SCHEMA_VERSION)
+    expected = schema.arrow_schema()
+    if stored.names != expected.names or stored.types != expected.types:
+        raise SchemaMismatch(
+            f"The table {schema.name} at {path} has other columns than this program expects: "
+            "remove it and run the pipeline again."
+        )
+    return pl.read_parquet(path)
+
+
+def _frame(schema: TableSchema, rows: Rows) -> pl.DataFrame:
+    known = {column.name for column in schema.columns}
+    unknown = sorted(set(chain.from_iterable(rows)) - known)
+    if unknown:
+        raise SchemaMismatch(
+            f"The table {schema.name} has no column {', '.join(unknown)}: add it to the schema or "
+            "leave it out."
+        )
+    return pl.DataFrame([_series(schema, column, rows) for column in schema.columns])
+
+
+def _series(schema: TableSchema, column: Column, rows: Rows) -> pl.Series:
+    values = [row.get(column.name) for row in rows]
+    if not column.optional and None in values:
+        index = values.index(None)
+        raise SchemaMismatch(
+            f"Row {index} of the table {schema.name} has no {column.name}, which every row needs."
+        )
+    dtype = column.dtype
+    if isinstance(dtype, pl.List):
+        items = chain.from_iterable(value for value in values if value is not None)
+        _check_kind(schema, column, set(map(type, items)), type(dtype.inner))
+        wide: pl.DataType = pl.List(pl.Int64)
+        values = [None if value is None else list(value) for value in values]
+    else:
+        _check_kind(schema, column, set(map(type, values)) - {type(None)}, type(dtype))
+        wide = pl.Int64() if dtype.is_integer() else dtype
+    try:
+        return pl.Series(column.name, values, dtype=wide).cast(dtype, strict=True)
+    except (pl.exceptions.PolarsError, OverflowError) as error:
+        raise SchemaMismatch(
+            f"The column {column.name} of the table {schema.name} holds a value beyond {dtype}."
+        ) from error
+
+
+def _check_kind(schema: TableSchema, column: Column, found: set[type], dtype: type) -> None:
+    allowed = _KINDS[dtype]
+    for kind in sorted(found, key=lambda kind: kind.__name__):
+        is_flag = issubclass(kind, bool | np.bool_)
+        if not issubclass(kind, allowed) or is_flag != (dtype is pl.Boolean):
+            raise SchemaMismatch(
+                f"The column {column.name} of the table {schema.name} holds a {kind.__name__}, "
+                f"not {column.dtype}."
+            )

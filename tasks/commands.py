@@ -1,0 +1,257 @@
+"""What the command line does, behind its lazy imports."""
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from phrase_models.codec import PhraseCodec
+from phrase_models.errors import ConfigurationError, UserError
+from phrase_models.metrics.reconstruction import count_phrase, pool
+from phrase_models.score.midi import read_midi, write_midi
+from phrase_models.score.song import Phrase
+from phrase_models.tokens.song_layout import song_to_bars, song_to_text, text_to_song
+from storage.artifacts import ArtifactRef, ArtifactStore
+from storage.writing import translate_disk_errors
+from tasks.config import parse_assignments
+from tasks.generation import GenerationConfig, SongMaker, semitones_to, write_songs
+from tasks.launch import Launch, launch
+from tasks.runtime import configure_environment
+from tasks.stage import StageRunner
+from tasks.stages import STAGE_NAMES
+
+console = Console()
+
+
+# --------------------------------------------------------------------------- runs
+def launch_run(
+    preset: str,
+    source: str | None,
+    data: Path | None,
+    store: Path,
+    settings: list[str],
+    refresh: list[str],
+    workers: int | None,
+    *,
+    orchestrated: bool,
+) -> Launch:
+    """Check a request before anything heavy starts."""
+    return launch(
+        preset,
+        source,
+        str(data) if data else None,
+        str(store),
+        parse_assignments(settings),
+        refresh,
+        num_workers=workers,
+        orchestrated=orchestrated,
+    )
+
+
+def configure_prefect(store: Path) -> None:
+    """Environment of Prefect and MLflow, to be set before Prefect is imported."""
+    configure_environment(store)
+
+
+def print_summary(store: Path) -> None:
+    """The end of a run: stages, metrics, and where everything is."""
+    run = ArtifactStore(store).latest_run()
+    extra = run["extra"]
+    stages = Table(title="Stages")
+    for column in ("stage", "state", "seconds"):
+        stages.add_column(column)
+    for stage in extra["stages"]:
+        stages.add_row(stage["name"], "Cached" if stage["cached"] else "Done", f"{stage['seconds']:.1f}")
+    console.print(stages)
+    artifacts = ArtifactStore(store)
+    if "evaluate_songs" in run["refs"]:
+        print_metrics(artifacts.latest("evaluate_songs").folder)
+    if "score_reconstruction" in run["refs"]:
+        print_reconstruction(artifacts.latest("score_reconstruction").folder)
+    if "generate_songs" in run["refs"]:
+        songs = artifacts.latest("generate_songs").folder
+        console.print(f"Songs    {songs / 'midi'}", soft_wrap=True)
+        console.print(f"Gallery  {songs / 'gallery.html'}", soft_wrap=True)
+    console.print(f"MLflow   {store / 'mlflow'}  (phraseldm ui --store {store})", soft_wrap=True)
+
+
+def print_metrics(folder: Path) -> None:
+    """The table of an `evaluate_songs` artifact."""
+    metrics = json.loads((folder / "metrics.json").read_text())
+    table = Table(title="Generated songs beside real ones (95 % intervals over songs)")
+    for column in ("metric", "generated", "real songs"):
+        table.add_column(column)
+    for name, result in metrics["generated"].items():
+        table.add_row(name, _cell(result), _cell(metrics["real"].get(name)))
+    console.print(table)
+
+
+def _cell(result: Mapping[str, Any] | None) -> str:
+    if result is None or result["value"] is None:
+        return "undefined"
+    interval = "" if result["low"] is None else f"  [{result['low']:.3f}, {result['high']:.3f}]"
+    return f"{result['value']:.3f}{interval}"
+
+
+def print_reconstruction(folder: Path) -> None:
+    """One line of a `score_reconstruction` artifact."""
+    figures = json.loads((folder / "reconstruction.json").read_text())
+    console.print(
+        f"PhraseVAE on {figures['num_phrases']} phrases of {figures['num_songs']} held-out songs: "
+        f"F1_op {figures['f1_op']:.4f}  F1_opd {figures['f1_opd']:.4f}  "
+        f"F1_iopd {figures['f1_iopd']:.4f}  exact {figures['exact_phrase_rate']:.4f}",
+        soft_wrap=True,
+    )
+
+
+def print_corpus(store: Path, songs: ArtifactRef, corpus_tables: ArtifactRef) -> None:
+    """What `prepare` found, and why songs were refused."""
+    artifacts = ArtifactStore(store)
+    found = artifacts.manifest(songs).meta
+    counted = artifacts.manifest(corpus_tables).meta
+    reasons = Table(title="Songs by reason")
+    reasons.add_column("reason")
+    reasons.add_column("songs", justify="right")
+    for reason, count in found["reasons"].items():
+        reasons.add_row(reason, str(count))
+    console.print(reasons)
+    console.print(
+        f"{found['num_songs']} songs read, {found['num_accepted']} accepted: "
+        f"{counted['num_bars']} bars, {counted['num_phrases']} phrases, "
+        f"{counted['num_tokens']} tokens, {counted['num_notes']} notes"
+    )
+    console.print(f"Tables   {corpus_tables.folder}", soft_wrap=True)
+
+
+# --------------------------------------------------------------------------- files
+def tokens_of_file(path: Path) -> str:
+    """REMI-z text of an aligned MIDI file."""
+    return song_to_text(read_midi(path))
+
+
+def write_tokens_file(tokens: Path, output: Path) -> None:
+    """MIDI file of REMI-z text."""
+    if not tokens.is_file():
+        message = f"There is no token file {tokens}."
+        raise UserError(message)
+    try:
+        text = tokens.read_text()
+    except UnicodeDecodeError as error:
+        message = f"{tokens} is not a text file of REMI-z tokens."
+        raise UserError(message) from error
+    song = text_to_song(text)
+    with translate_disk_errors(output):
+        write_midi(song, output)
+
+
+def reconstruct_file(store: Path, path: Path, output: Path) -> str:
+    """Through PhraseVAE and back; returns the figures as a sentence."""
+    song = read_midi(path)
+    codec = PhraseCodec.load(ArtifactStore(store).latest("train_vae").folder, "role")
+    decoded = codec.decode_song(
+        codec.encode_song(song),
+        song_id=song.song_id,
+        sections=song.sections,
+        tempo_bpm=song.tempo_bpm,
+    )
+    with translate_disk_errors(output):
+        write_midi(decoded.song, output)
+    counts = []
+    for target, back in zip(song_to_bars(song), _bars(decoded.song, song.num_bars), strict=True):
+        for program in {phrase.program for phrase in (*target, *back)}:
+            counts.append(count_phrase(_of(target, program), _of(back, program)))
+    scores = pool(counts)
+    return (
+        f"{song.num_notes} notes in {song.num_bars} bars: F1_op {scores.f1_op:.4f}  "
+        f"F1_opd {scores.f1_opd:.4f}  F1_iopd {scores.f1_iopd:.4f}; wrote {output}"
+    )
+
+
+def _bars(song: Any, num_bars: int) -> list[list[Phrase]]:
+    bars = song_to_bars(song)[:num_bars]
+    return bars + [[] for _ in range(num_bars - len(bars))]
+
+
+def _of(bar: list[Phrase], program: int) -> Phrase | None:
+    return next((phrase for phrase in bar if phrase.program == program), None)
+
+
+# --------------------------------------------------------------------------- songs
+def generate_from_store(
+    store: Path,
+    output: Path,
+    *,
+    key: str,
+    num_sampling_steps: int | None,
+    guidance_scale: float | None,
+    **request: Any,
+) -> None:
+    """Songs by the models trained last, into a folder."""
+    artifacts = ArtifactStore(store)
+    diffusion = artifacts.latest("train_diffusion")
+    maker = SongMaker(artifacts.latest("train_vae"), diffusion)
+    made = artifacts.latest_run()["extra"]["generation"]
+    sampler = dict(made["sampler"])
+    if num_sampling_steps:
+        sampler["num_sampling_steps"] = num_sampling_steps
+    if guidance_scale is not None:
+        sampler["guidance_scale"] = guidance_scale
+    try:
+        config = GenerationConfig(sampler=sampler, transpose=semitones_to(key), **request)
+    except ValueError as error:
+        message = f"That cannot be asked for: {error}"
+        raise ConfigurationError(message) from error
+    maker.check(config)
+    with translate_disk_errors(output), console.status("Making songs") as status:
+        output.mkdir(parents=True, exist_ok=True)
+        songs = write_songs(maker, config, output, None, lambda _, text: status.update(text))
+    for song in songs:
+        console.print(
+            f"{output / 'midi' / song.name}.mid  {song.decoded.song.num_bars} bars, "
+            f"{song.decoded.song.num_notes} notes  {song.plan.section_layout}",
+            soft_wrap=True,
+        )
+    console.print(f"Gallery  {output / 'gallery.html'}", soft_wrap=True)
+
+
+def stored_metrics(store: Path) -> str:
+    """The table of metrics of the newest run."""
+    folder = ArtifactStore(store).latest("evaluate_songs").folder
+    return (folder / "metrics.md").read_text()
+
+
+# --------------------------------------------------------------------------- store
+def explain_stage(
+    launched: Launch, name: str, compose: Callable[[StageRunner, Launch], None]
+) -> list[str]:
+    """Why a stage is, or is not, up to date.
+
+    Raises:
+        ConfigurationError: for a name that is no stage.
+    """
+    if name not in STAGE_NAMES:
+        message = f"There is no stage {name!r}; there are {', '.join(STAGE_NAMES)}."
+        raise ConfigurationError(message)
+    return launched.explain(name, compose)
+
+
+def how_to_open(store: Path) -> str:
+    """Commands that open MLflow and Prefect on a store."""
+    root = store.resolve()
+    return "\n".join(
+        (
+            "MLflow:",
+            f"  mlflow server --backend-store-uri sqlite:///{root}/mlflow/mlflow.db "
+            f"--artifacts-destination {root}/mlflow/artifacts --workers 1 --port 5055",
+            "  then open http://127.0.0.1:5055 and choose an experiment; tick runs and press Compare",
+            "Prefect:",
+            f"  PREFECT_HOME={root}/prefect PREFECT_SERVER_ANALYTICS_ENABLED=false "
+            "prefect server start --port 4200",
+            "  then open http://127.0.0.1:4200",
+        )
+    )
+
+

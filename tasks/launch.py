@@ -1,0 +1,229 @@
+"""From what a person asks for to a session that can run stages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from phrase_models.errors import ConfigurationError
+from storage.artifacts import ArtifactRef, ArtifactStore
+from storage.explain import explain
+from tasks.config import PipelineConfig
+from tasks.presets import load_preset
+from tasks.runner import PlainRunner
+from tasks.runtime import RuntimeConfig, default_runtime
+from tasks.stage import Session, Stage, StageResult, StageRunner, key_components, stage_key
+from tasks.stages import STAGE_NAMES
+from tasks.tracking import pipeline_tracker, tracker_factory
+
+
+@dataclass
+class Launch:
+    """A checked request, ready to run."""
+
+    config: PipelineConfig
+    data: Path | None
+    store: Path
+    refresh: tuple[str, ...]
+    runtime: RuntimeConfig
+    request: Mapping[str, Any]
+    orchestrated: bool
+    results: dict[str, StageResult] = field(default_factory=dict)
+
+    def flow_parameters(self) -> dict[str, Any]:
+        """The parameters with which the flow repeats this request."""
+        return dict(self.request)
+
+    def folders(self) -> dict[str, str]:
+        """Folder of every artifact of this run, by stage."""
+        return {name: str(result.ref.folder) for name, result in self.results.items()}
+
+    @contextmanager
+    def running(self) -> Iterator[StageRunner]:
+        """A runner for the stages; the run is recorded, and tracked, when it ends well."""
+        session = Session(
+            store=ArtifactStore(self.store),
+            runtime=self.runtime,
+            tracker_factory=tracker_factory(self.store, enabled=self.runtime.tracking),
+            refresh=frozenset(self.refresh),
+            on_result=self._remember,
+        )
+        runner: StageRunner = PlainRunner(session)
+        if self.orchestrated:
+            from tasks.prefect_runner import PrefectRunner
+
+            runner = PrefectRunner(session)
+        yield runner
+        self._record(session.store)
+
+    def _remember(self, stage: Stage, result: StageResult) -> None:
+        self.results[stage.name] = result
+
+    def _record(self, store: ArtifactStore) -> None:
+        stages = [
+            {"name": name, "cached": result.cached, "seconds": round(result.seconds, 3)}
+            for name, result in self.results.items()
+        ]
+        generation = self.config.generation.model_dump(mode="json")
+        refs = {name: result.ref for name, result in self.results.items()}
+        store.record_run(
+            self.config.preset,
+            refs,
+            {
+                "stages": stages,
+                "generation": generation,
+                "config": self.config.model_dump(mode="json"),
+            },
+        )
+        if self.runtime.tracking:
+            meta = {name: store.manifest(ref).meta for name, ref in refs.items()}
+            pipeline_tracker(self.store, self.config, self.results, meta)
+
+    def explain(
+        self, name: str, compose: Callable[[StageRunner, Launch], None]
+    ) -> list[str]:
+        """Why a stage is or is not up to date, walking the stages before it without running any."""
+        store = ArtifactStore(self.store)
+        walker = _Explainer(store, name)
+        try:
+            compose(walker, self)
+        except _Explained as explained:
+            return explained.lines
+        return [f"{name} is no part of this pipeline with source {self.config.source.name}."]
+
+
+class _Explained(Exception):  # noqa: N818 - carries an answer, not a failure
+    def __init__(self, lines: list[str]) -> None:
+        super().__init__()
+        self.lines = lines
+
+
+class _Explainer:
+    """A runner that looks stages up, and stops at the one asked for or the first one not done."""
+
+    def __init__(self, store: ArtifactStore, name: str) -> None:
+        self.store, self.name = store, name
+
+    def run(self, stage: Stage) -> ArtifactRef:
+        lines = [
+            f"{stage.name}: {line}"
+            for line in explain(self.store, stage.name, stage_key(stage), key_components(stage))
+        ]
+        ref = self.store.find(stage.name, stage_key(stage))
+        if stage.name == self.name:
+            raise _Explained(lines)
+        if ref is None:
+            message = f"{self.name} comes after {stage.name}, which is not up to date:"
+            raise _Explained([message, *lines])
+        return ref
+
+
+def launch(
+    preset: str,
+    source: str | None,
+    data: str | None,
+    store: str,
+    overrides: Mapping[str, str] | None,
+    refresh: list[str] | None,
+    *,
+    latent_dim: int | None = None,
+    seed: int | None = None,
+    num_workers: int | None = None,
+    orchestrated: bool,
+) -> Launch:
+    """Check a request.
+
+    Args:
+        preset: name of a preset.
+        source: "synthetic", "pop909", or None for the preset's own.
+        data: folder with both checkouts, for pop909.
+        store: folder of the store.
+        overrides: dotted settings.
+        refresh: stages to do again, or "all".
+        latent_dim: shorthand for the setting vae.latent_dim.
+        seed: shorthand for all seeds of trainings and generation.
+        num_workers: processes that read songs.
+        orchestrated: whether Prefect runs the stages.
+
+    Raises:
+        ConfigurationError: with a plain sentence for anything that cannot be met.
+    """
+    config = load_preset(preset).with_overrides(_settings(source, overrides, latent_dim, seed))
+    data_folder = check_data(config, Path(data) if data else None)
+    names = check_refresh(refresh or [])
+    request = {
+        "preset": preset,
+        "source": source,
+        "data": data,
+        "store": store,
+        "overrides": dict(overrides or {}),
+        "refresh": list(refresh or []),
+        "latent_dim": latent_dim,
+        "seed": seed,
+    }
+    return Launch(
+        config=config,
+        data=data_folder,
+        store=Path(store),
+        refresh=names,
+        runtime=default_runtime(num_workers=num_workers),
+        request=request,
+        orchestrated=orchestrated,
+    )
+
+
+def _settings(
+    source: str | None, overrides: Mapping[str, str] | None, latent_dim: int | None, seed: int | None
+) -> dict[str, str]:
+    settings = dict(overrides or {})
+    if source is not None:
+        settings["source.name"] = source
+    if latent_dim is not None:
+        settings["vae.latent_dim"] = str(latent_dim)
+    if seed is not None:
+        for section in ("infilling.training", "autoencoder.training", "bottleneck.training"):
+            settings[f"{section}.seed"] = str(seed)
+        settings |= {"diffusion.seed": str(seed), "generation.seed": str(seed)}
+    return settings
+
+
+def check_data(config: PipelineConfig, data: Path | None) -> Path | None:
+    """The data folder that the source needs, or None where it needs none.
+
+    Raises:
+        ConfigurationError: if it is missing or holds no checkouts.
+    """
+    if config.source.name == "synthetic":
+        return None
+    if data is None:
+        message = (
+            "Source pop909 needs --data: a folder that holds checkouts of "
+            "github.com/music-x-lab/POP909-Dataset and "
+            "github.com/Dsqvival/hierarchical-structure-analysis."
+        )
+        raise ConfigurationError(message)
+    for name in ("POP909-Dataset", "hierarchical-structure-analysis"):
+        if not (data / name / "POP909").is_dir():
+            message = f"There is no folder {name}/POP909 in {data}; --data should hold both checkouts."
+            raise ConfigurationError(message)
+    return data
+
+
+def check_refresh(names: list[str]) -> tuple[str, ...]:
+    """Stage names to refresh.
+
+    Raises:
+        ConfigurationError: for a name that is no stage.
+    """
+    if "all" in names:
+        return STAGE_NAMES
+    unknown = [name for name in names if name not in STAGE_NAMES]
+    if unknown:
+        message = f"There is no stage {unknown[0]!r} to refresh; there are {', '.join(STAGE_NAMES)}."
+        raise ConfigurationError(message)
+    return tuple(names)
+
+

@@ -1,0 +1,109 @@
+"""Small models and songs for the tests of PhraseLDM."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from phrase_models.diffusion.config import DenoiserConfig
+
+LAYOUTS = ("i2 A4 B4 A4 B4 o1", "i1 A3 A3 x2 B4 B4", "A8", "i4 A4 b2 A4 X1 q3 F2", "A2 B2 A2 B2 C2")
+
+
+def small_config(**changes) -> DenoiserConfig:
+    values = {
+        "num_layers": 2,
+        "model_dim": 32,
+        "num_heads": 2,
+        "feedforward_dim": 48,
+        "max_bars": 32,
+        **changes,
+    }
+    return DenoiserConfig.model_validate(values)
+
+
+def paper_config(**changes) -> DenoiserConfig:
+    """The paper's recipe at a small size."""
+    values = {
+        "patch_bars": False,
+        "section_style": "prompt",
+        "global_conditioning": "added",
+        "rotary_axes": "token",
+        "repeat_bias": False,
+        "self_conditioning": False,
+        "condition_dropout": 0.0,
+        "permute_letters": False,
+        "pad_with_end": True,
+        **changes,
+    }
+    return small_config(**values)
+
+
+CONFIGS = {
+    "base": small_config(),
+    "base slots": small_config(patch_bars=False),
+    "base length": small_config(conditioning="length", repeat_bias=False),
+    "base none": small_config(conditioning="none", repeat_bias=False),
+    "paper sections": paper_config(),
+    "paper length": paper_config(conditioning="length"),
+    "paper none": paper_config(conditioning="none"),
+    "prompt masked": small_config(section_style="prompt", repeat_bias=False),
+}
+
+
+def write_dataset(folder: Path, *, num_songs: int = 5, latent_dim: int = 6) -> Path:
+    """Songs whose bars repeat as their layouts say, with raw latents far from unit scale."""
+    rng = np.random.default_rng(7)
+    rows, songs = [], []
+    for index in range(num_songs):
+        layout = LAYOUTS[index % len(LAYOUTS)]
+        num_bars = sum(int("".join(filter(str.isdigit, part))) for part in layout.split())
+        songs.append(
+            {
+                "song_id": f"{index:03d}",
+                "split": "validation" if index == 2 else "train",
+                "first_row": sum(len(row) for row in rows),
+                "num_bars": num_bars,
+                "section_layout": layout,
+            }
+        )
+        rows.append(rng.normal(size=(num_bars * 3, latent_dim)).astype(np.float32) * 3 + 1)
+    folder.mkdir(parents=True, exist_ok=True)
+    np.save(folder / "latents.npy", np.concatenate(rows))
+    (folder / "songs.json").write_text(json.dumps(songs))
+    (folder / "dataset.json").write_text(
+        json.dumps(
+            {
+                "layout": "role",
+                "slots_per_bar": 3,
+                "latent_dim": latent_dim,
+                "end_of_song_latent": [0.5] * latent_dim,
+            }
+        )
+    )
+    return folder
+
+
+@pytest.fixture(scope="session")
+def dataset_folder(tmp_path_factory) -> Path:
+    return write_dataset(tmp_path_factory.mktemp("latents"))
+
+
+@pytest.fixture(params=CONFIGS.values(), ids=list(CONFIGS))
+def config(request) -> DenoiserConfig:
+    """Every conditioning in both profiles."""
+    return request.param
+
+
+@pytest.fixture
+def base_config() -> DenoiserConfig:
+    return CONFIGS["base"]
+
+
+@pytest.fixture
+def make_config():
+    """Builder: (profile, **changes) -> DenoiserConfig."""
+    return lambda profile="base", **changes: (
+        small_config(**changes) if profile == "base" else paper_config(**changes)
+    )

@@ -1,0 +1,191 @@
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from phrase_models.diffusion.config import NoiseScheduleConfig, SamplerConfig
+from phrase_models.diffusion.dataset import read_dataset
+from phrase_models.diffusion.model import PhraseLDM
+from phrase_models.diffusion.plan import SongPlan, plan_from_layout
+from phrase_models.diffusion.training import DiffusionTraining
+from phrase_models.errors import ConfigurationError
+from phrase_models.training.config import TrainingConfig
+from phrase_models.training.loop import fit
+from phrase_models.training.randomness import seed_everything
+
+SAMPLER = SamplerConfig(num_sampling_steps=4, guidance_scale=1.5)
+PLANS = [plan_from_layout("i1 A3 B2 A3"), plan_from_layout("A2 B2 A2"), SongPlan(), SongPlan(10)]
+
+
+def shaken(dataset, config, schedule=None) -> PhraseLDM:
+    model = PhraseLDM.for_dataset(dataset, config, schedule or NoiseScheduleConfig(), seed=1)
+    seed_everything(9)
+    with torch.no_grad():
+        for parameter in model.denoiser.parameters():
+            parameter.add_(torch.randn_like(parameter) * 0.1)
+    model.denoiser.eval()
+    return model
+
+
+@pytest.fixture
+def dataset(dataset_folder):
+    return read_dataset(dataset_folder)
+
+
+@pytest.fixture
+def model(dataset, base_config):
+    return shaken(dataset, base_config)
+
+
+def test_saved_and_loaded_models_write_the_same_songs(dataset, config, tmp_path):
+    model = shaken(dataset, config)
+    sampler = SAMPLER if config.condition_dropout else SamplerConfig(num_sampling_steps=4)
+    songs = model.sample(PLANS[:2], 3, sampler)
+    model.save(tmp_path)
+    loaded = PhraseLDM.load(tmp_path)
+    assert loaded.config == model.config
+    assert loaded.length_prior == model.length_prior
+    again = loaded.sample(PLANS[:2], 3, sampler)
+    for song, same in zip(songs, again, strict=True):
+        assert song.dtype == np.float32
+        assert np.array_equal(song, same)
+    expected = [32, 32] if config.pad_with_end else [9, 6]
+    assert [song.shape for song in songs] == [(bars, 3, 6) for bars in expected]
+
+
+def test_song_k_is_the_same_whatever_is_drawn_beside_it(model):
+    alone = model.sample(PLANS, 3, SAMPLER)
+    later = model.sample(PLANS[2:], 3, SAMPLER, first_index=2)
+    for song, same in zip(alone[2:], later, strict=True):
+        assert np.array_equal(song, same)
+    together = model.sample(PLANS, 3, SAMPLER, batch_size=4)
+    for song, same in zip(alone, together, strict=True):
+        assert song.shape == same.shape
+        assert np.allclose(song, same, atol=2e-3 * song.std())
+    other = model.sample(PLANS[:1], 4, SAMPLER)
+    assert not np.allclose(other[0], alone[0], atol=0.1)
+
+
+@pytest.mark.parametrize("solver", ["ddpm", "ddim", "dpm_solver"])
+def test_solvers_and_half_precision_agree_on_shapes(model, solver):
+    for precision in ("fp32", "bf16"):
+        sampler = SamplerConfig(solver=solver, num_sampling_steps=3, precision=precision)
+        song = model.sample(PLANS[:1], 0, sampler)[0]
+        assert song.shape == (9, 3, 6)
+        assert np.isfinite(song).all()
+
+
+def test_progress_counts_evaluations(model):
+    seen = []
+    model.sample(
+        PLANS, 0, SAMPLER, batch_size=3, progress=lambda done, total: seen.append((done, total))
+    )
+    assert seen == [(index, 8) for index in range(1, 9)]
+
+
+def test_open_plans_are_drawn_from_training_songs(model):
+    known = {plan.section_layout for plan in model.length_prior}
+    plans = model.resolve_plans([SongPlan()] * 40, seed=1)
+    assert {plan.section_layout for plan in plans} == known
+    assert plans[7:9] == model.resolve_plans([SongPlan()] * 2, seed=1, first_index=7)
+    fitting = model.resolve_plans([SongPlan(10)], seed=1)[0]
+    assert fitting.section_layout == "A2 B2 A2 B2 C2"
+    assert model.resolve_plans([SongPlan(11)], seed=1) == [SongPlan(11)]
+    assert model.resolve_plans([PLANS[0]], seed=1) == [PLANS[0]]
+
+
+def test_length_models_draw_lengths_only(dataset, make_config):
+    model = shaken(dataset, make_config(conditioning="length", repeat_bias=False))
+    plans = model.resolve_plans([SongPlan()] * 20, seed=0)
+    assert {plan.num_bars for plan in plans} == {10, 17, 19, 20}
+    assert all(plan.sections == () for plan in plans)
+
+
+def test_unmeetable_requests_are_refused(dataset, model, make_config):
+    with pytest.raises(ConfigurationError, match="at most 32"):
+        model.sample([SongPlan(33)], 0, SAMPLER)
+    paper = shaken(dataset, make_config("paper"))
+    with pytest.raises(ConfigurationError, match="No training song has 11 bars"):
+        paper.resolve_plans([SongPlan(11)], seed=0)
+    with pytest.raises(ConfigurationError, match="without condition dropout"):
+        paper.sample(PLANS[:1], 0, SAMPLER)
+
+
+def test_missing_and_newer_models_are_refused(model, tmp_path):
+    with pytest.raises(ConfigurationError, match="There is no PhraseLDM in"):
+        PhraseLDM.load(tmp_path)
+    model.save(tmp_path)
+    description = json.loads((tmp_path / "config.json").read_text())
+    description["format_version"] = 99
+    (tmp_path / "config.json").write_text(json.dumps(description))
+    with pytest.raises(ConfigurationError, match="has format 99"):
+        PhraseLDM.load(tmp_path)
+
+
+def training_config(**changes):
+    values = {
+        "num_steps": 4,
+        "batch_size": 3,
+        "learning_rate": 2e-3,
+        "warmup_steps": 0,
+        "validate_every": 4,
+        "checkpoint_every": 2,
+        **changes,
+    }
+    return TrainingConfig(**values)
+
+
+def test_validation_is_the_same_number_twice(dataset, config):
+    model = shaken(dataset, config)
+    training = DiffusionTraining(model, dataset, training_config())
+    with torch.no_grad():
+        first, second = training.validate(), training.validate()
+    assert first == second
+    assert first["score"] == pytest.approx((first["clean_half"] + first["noisy_half"]) / 2)
+
+
+def test_an_untrained_model_has_the_error_of_predicting_zero(dataset, base_config):
+    """The velocity of unit-scale latents has variance 1."""
+    model = PhraseLDM.for_dataset(dataset, base_config, NoiseScheduleConfig(), seed=1)
+    training = DiffusionTraining(model, dataset, training_config())
+    with torch.no_grad():
+        assert training.validate()["score"] == pytest.approx(1.0, abs=0.2)
+
+
+def test_a_step_is_a_function_of_its_number(dataset, config):
+    def loss(step):
+        model = shaken(dataset, config)
+        training = DiffusionTraining(model, dataset, training_config())
+        seed_everything(0, "train", step)
+        return float(training.loss(step)["loss"].detach())
+
+    assert loss(3) == loss(3)
+    assert loss(3) != loss(4)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_the_loop_trains_it(dataset, base_config, tmp_path, precision):
+    model = PhraseLDM.for_dataset(dataset, base_config, NoiseScheduleConfig(), seed=1)
+    config = training_config(precision=precision, ema_decay=0.9)
+    result = fit(DiffusionTraining(model, dataset, config), config, tmp_path)
+    assert result["steps"] == 4
+    assert result["best_score"] < 2.0
+
+
+@pytest.mark.slow
+def test_it_overfits_a_song(dataset_folder, make_config, tmp_path):
+    """One song, its plan given: what is sampled is that song."""
+    dataset = read_dataset(dataset_folder)
+    song = dataset.split("train")[0]
+    alone = type(dataset)((song,), dataset.layout, 3, dataset.latent_dim, None)
+    config = make_config(model_dim=64, feedforward_dim=128, condition_dropout=0.0)
+    model = PhraseLDM.for_dataset(alone, config, NoiseScheduleConfig(), seed=1)
+    training = training_config(
+        num_steps=400, batch_size=8, learning_rate=3e-3, validate_every=400, checkpoint_every=400
+    )
+    fit(DiffusionTraining(model, alone, training), training, tmp_path)
+    written = model.sample([song.plan], 0, SamplerConfig(num_sampling_steps=20))[0]
+    original = np.asarray(song.latents)
+    error = np.square(written - original).mean() / original.var()
+    assert error < 0.05
