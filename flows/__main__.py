@@ -72,7 +72,7 @@ def prepare(
     setting: SetOption = None,
     workers: WorkersOption = None,
 ) -> None:
-    """Ingest and tokenise songs only; prints the folder of the tables and why songs were refused."""
+    """Ingest and tokenise songs only; prints where the tables are and why songs were refused."""
     from flows.prepare_data import prepare as prepare_corpus
     from tasks import commands
 

@@ -1,17 +1,17 @@
-"""The whole road: annotated songs -> tables -> PhraseVAE -> latents -> PhraseLDM -> songs -> metrics.
+"""The whole road: annotated songs -> tables -> PhraseVAE -> latents -> PhraseLDM -> metrics.
 
 Start reading here. Each step is a flow of its own beside this file; each stage behind it is cached
 by what it is made of, so running this again does only what has changed.
 """
 
 from prefect import flow
+from tasks.stage import StageRunner
 
 from flows.evaluate_songs import evaluate
 from flows.generate_songs import generate
 from flows.prepare_data import prepare
 from flows.train_diffusion import train_models
 from tasks.launch import Launch, launch
-from tasks.stage import StageRunner
 
 
 def run_pipeline(runner: StageRunner, launched: Launch) -> None:

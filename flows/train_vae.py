@@ -10,11 +10,12 @@ from tasks.stages import reconstruction_stage, vae_stage
 
 def train_phrase_vae(runner: StageRunner, launched: Launch, corpus: Corpus) -> ArtifactRef:
     """Span infilling, multi-query autoencoder, VAE; then reconstruction of held-out songs."""
-    config, trained = launched.config, None
-    for name in ("train_infilling", "train_autoencoder", "train_vae"):
-        trained = runner.run(vae_stage(config, name, corpus.tables, trained))
-    runner.run(reconstruction_stage(config, corpus.tables, trained))
-    return trained
+    config, tables = launched.config, corpus.tables
+    infilling = runner.run(vae_stage(config, "train_infilling", tables, None))
+    autoencoder = runner.run(vae_stage(config, "train_autoencoder", tables, infilling))
+    vae = runner.run(vae_stage(config, "train_vae", tables, autoencoder))
+    runner.run(reconstruction_stage(config, tables, vae))
+    return vae
 
 
 @flow(name="train-vae")

@@ -241,8 +241,9 @@ class ArtifactStore:
     def discard(self, stage: str, key: str) -> None:
         """Have an artifact rebuilt: `find` no longer gives it, and the stage starts from nothing.
 
-        Its files stay in place until the new artifact is committed, so that nothing is lost if
-        rebuilding it fails; `restore` takes the request back.
+        Call it holding the lock: the work folder of whoever builds the artifact now is dropped.
+        The artifact's files stay in place until the new artifact is committed, so that nothing is
+        lost if rebuilding it fails; `restore` takes the request back.
         """
         folder = self._work_folder(stage, key)
         with translate_disk_errors(folder):

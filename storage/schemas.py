@@ -41,7 +41,7 @@ class TableSchema:
     columns: tuple[Column, ...]
 
     def arrow_schema(self) -> pa.Schema:
-        """The schema as Arrow, with unit and meaning of each field and the table's version."""
+        """The schema as Arrow, with unit and meaning as metadata of each field."""
         empty = pl.DataFrame(schema={column.name: column.dtype for column in self.columns})
         types = empty.to_arrow().schema
         fields = [
@@ -53,7 +53,7 @@ class TableSchema:
             )
             for column in self.columns
         ]
-        return pa.schema(fields, metadata=self.file_metadata())
+        return pa.schema(fields)
 
     def file_metadata(self) -> dict[str, str]:
         """What the file says about itself."""
@@ -61,7 +61,7 @@ class TableSchema:
 
 
 _STRING, _FLAG, _COUNT, _NUMBER = pl.String(), pl.Boolean(), pl.Int32(), pl.Float64()
-_SMALL_LIST = pl.List(pl.Int16)
+_SMALL_LIST = pl.List(pl.Int16())
 _SONG_ID = Column("song_id", _STRING, "name of the song, such as 001")
 _SPLIT = Column("split", _STRING, "train or validation; decided once, at ingestion")
 

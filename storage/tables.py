@@ -131,28 +131,35 @@ def write_table(path: Path, schema: TableSchema, rows: Rows) -> None:
 def read_table(path: Path, schema: TableSchema) -> pl.DataFrame:
     """Read a table whose file must be of exactly this schema; raises as `read_songs`."""
     try:
-        stored = pq.read_schema(path)
+        stored = pq.read_metadata(path).metadata or {}
     except FileNotFoundError as error:
         raise MissingArtifact(
             f"There is no table {schema.name} at {path}: run the pipeline again to make it."
         ) from error
-    except pa.ArrowInvalid as error:
-        raise DamagedArtifact(
-            f"{path} is not a Parquet file, or a damaged one: remove it and run the pipeline again."
-        ) from error
-    metadata = {key.decode(): value.decode() for key, value in (stored.metadata or {}).items()}
-    if metadata.get(TABLE_KEY) != schema.name or not metadata.get(VERSION_KEY, "").isdigit():
+    except (pa.ArrowInvalid, OSError) as error:
+        raise _damaged_table(path) from error
+    stated = {key.decode(): value.decode() for key, value in stored.items()}
+    if stated.get(TABLE_KEY) != schema.name or not stated.get(VERSION_KEY, "").isdigit():
         raise SchemaMismatch(
             f"{path} is not the table {schema.name} of this program: name the right file."
         )
-    refuse_newer(path, f"table {schema.name}", int(metadata[VERSION_KEY]), TABLE_SCHEMA_VERSION)
-    expected = schema.arrow_schema()
-    if stored.names != expected.names or stored.types != expected.types:
+    refuse_newer(path, f"table {schema.name}", int(stated[VERSION_KEY]), TABLE_SCHEMA_VERSION)
+    try:
+        frame = pl.read_parquet(path)
+    except pl.exceptions.PolarsError as error:
+        raise _damaged_table(path) from error
+    if list(frame.schema.items()) != [(column.name, column.dtype) for column in schema.columns]:
         raise SchemaMismatch(
             f"The table {schema.name} at {path} has other columns than this program expects: "
             "remove it and run the pipeline again."
         )
-    return pl.read_parquet(path)
+    return frame
+
+
+def _damaged_table(path: Path) -> DamagedArtifact:
+    return DamagedArtifact(
+        f"{path} is not a Parquet file, or a damaged one: remove it and run the pipeline again."
+    )
 
 
 def _frame(schema: TableSchema, rows: Rows) -> pl.DataFrame:
@@ -176,15 +183,15 @@ def _series(schema: TableSchema, column: Column, rows: Rows) -> pl.Series:
     dtype = column.dtype
     if isinstance(dtype, pl.List):
         items = chain.from_iterable(value for value in values if value is not None)
-        _check_kind(schema, column, set(map(type, items)), type(dtype.inner))
+        _check_kind(schema, column, set(map(type, items)), dtype.inner.base_type())
         wide: pl.DataType = pl.List(pl.Int64)
         values = [None if value is None else list(value) for value in values]
     else:
-        _check_kind(schema, column, set(map(type, values)) - {type(None)}, type(dtype))
+        _check_kind(schema, column, set(map(type, values)) - {type(None)}, dtype.base_type())
         wide = pl.Int64() if dtype.is_integer() else dtype
     try:
         return pl.Series(column.name, values, dtype=wide).cast(dtype, strict=True)
-    except (pl.exceptions.PolarsError, OverflowError) as error:
+    except (pl.exceptions.PolarsError, TypeError, OverflowError) as error:
         raise SchemaMismatch(
             f"The column {column.name} of the table {schema.name} holds a value beyond {dtype}."
         ) from error

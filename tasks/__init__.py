@@ -1,1 +1,1 @@
-"""Tasks introduce the science to the disk: one module a stage. MLflow is met in tracking.py only."""
+"""Tasks introduce the science to the disk, a module a stage; MLflow is met in tracking.py only."""

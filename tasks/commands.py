@@ -5,13 +5,13 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from phrase_models.score.midi import read_midi, write_midi
 from rich.console import Console
 from rich.table import Table
 
 from phrase_models.codec import PhraseCodec
 from phrase_models.errors import ConfigurationError, UserError
 from phrase_models.metrics.reconstruction import count_phrase, pool
-from phrase_models.score.midi import read_midi, write_midi
 from phrase_models.score.song import Phrase
 from phrase_models.tokens.song_layout import song_to_bars, song_to_text, text_to_song
 from storage.artifacts import ArtifactRef, ArtifactStore
@@ -64,7 +64,9 @@ def print_summary(store: Path) -> None:
     for column in ("stage", "state", "seconds"):
         stages.add_column(column)
     for stage in extra["stages"]:
-        stages.add_row(stage["name"], "Cached" if stage["cached"] else "Done", f"{stage['seconds']:.1f}")
+        stages.add_row(
+            stage["name"], "Cached" if stage["cached"] else "Done", f"{stage['seconds']:.1f}"
+        )
     console.print(stages)
     artifacts = ArtifactStore(store)
     if "evaluate_songs" in run["refs"]:
@@ -161,8 +163,8 @@ def reconstruct_file(store: Path, path: Path, output: Path) -> str:
         write_midi(decoded.song, output)
     counts = []
     for target, back in zip(song_to_bars(song), _bars(decoded.song, song.num_bars), strict=True):
-        for program in {phrase.program for phrase in (*target, *back)}:
-            counts.append(count_phrase(_of(target, program), _of(back, program)))
+        programs = {phrase.program for phrase in (*target, *back)}
+        counts += [count_phrase(_of(target, item), _of(back, item)) for item in programs]
     scores = pool(counts)
     return (
         f"{song.num_notes} notes in {song.num_bars} bars: F1_op {scores.f1_op:.4f}  "
@@ -246,12 +248,10 @@ def how_to_open(store: Path) -> str:
             "MLflow:",
             f"  mlflow server --backend-store-uri sqlite:///{root}/mlflow/mlflow.db "
             f"--artifacts-destination {root}/mlflow/artifacts --workers 1 --port 5055",
-            "  then open http://127.0.0.1:5055 and choose an experiment; tick runs and press Compare",
+            "  then open http://127.0.0.1:5055, choose an experiment, tick runs and press Compare",
             "Prefect:",
             f"  PREFECT_HOME={root}/prefect PREFECT_SERVER_ANALYTICS_ENABLED=false "
             "prefect server start --port 4200",
             "  then open http://127.0.0.1:4200",
         )
     )
-
-

@@ -5,12 +5,13 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-from storage.artifacts import ArtifactRef
-from storage.latents import read_latents
 
 from phrase_models.codec import PhraseCodec
 from phrase_models.tokens import vocabulary
+from phrase_models.tokens.song_layout import check_layout
 from storage import tables
+from storage.artifacts import ArtifactRef
+from storage.latents import read_latents
 from tasks.rows import diffusion_songs
 
 
@@ -19,7 +20,7 @@ def write_dataset(folder: Path, inputs: Mapping[str, ArtifactRef]) -> None:
     file = read_latents(inputs["latents"].folder)
     songs = tables.read_songs(inputs["tables"].folder / "songs.parquet")
     layouts = dict(zip(songs["song_id"].to_list(), songs["section_layout"].to_list(), strict=True))
-    codec = PhraseCodec.load(inputs["vae"].folder, file.layout)
+    codec = PhraseCodec.load(inputs["vae"].folder, check_layout(file.layout))
     end = codec.encode_phrases([[vocabulary.END_OF_SONG]])[0]
     folder.mkdir(parents=True, exist_ok=True)
     np.save(folder / "latents.npy", file.latents)

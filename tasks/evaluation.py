@@ -9,12 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from phrase_models.plots import bar_ssm as plot_bar_ssm
-from phrase_models.plots import figure_png
 from phrase_models.score.midi import read_midi
-from phrase_models.tokens.song_layout import SlotLayout, bars_to_slots, song_to_bars
 from pydantic import BaseModel, ConfigDict, Field
-from storage.latents import read_latents
+from safetensors.numpy import load_file
 
 from phrase_models.metrics.evaluation import (
     EvaluatedSong,
@@ -24,10 +21,19 @@ from phrase_models.metrics.evaluation import (
 from phrase_models.metrics.memorisation import build_training_melodies, melody_tokens
 from phrase_models.metrics.result import MetricResult
 from phrase_models.metrics.structure import bar_ssm
+from phrase_models.plots import bar_ssm as plot_bar_ssm
+from phrase_models.plots import figure_png
 from phrase_models.score.song import Song
+from phrase_models.tokens.song_layout import (
+    SlotLayout,
+    bars_to_slots,
+    check_layout,
+    song_to_bars,
+)
 from phrase_models.tokens.vocabulary import FIRST_PROGRAM
 from phrase_models.training.randomness import numpy_generator
 from storage import tables
+from storage.latents import read_latents
 from tasks.rows import layout_sections, read_accepted_songs, splits_of
 
 if TYPE_CHECKING:
@@ -69,11 +75,10 @@ def score_songs(context: StageContext) -> Mapping[str, Any]:
     order = numpy_generator(config.seed, "reference").permutation(len(train))
     floor_size = min(config.num_floor_songs, len(train) // 2)
     latents = read_latents(context.inputs["latents"].folder)
-    real = [
-        real_song(train[int(i)], latents.song(train[int(i)].song_id), latents.layout) for i in order
-    ]
+    layout = check_layout(latents.layout)
+    real = [real_song(train[int(i)], latents.song(train[int(i)].song_id), layout) for i in order]
     floor, reference = real[:floor_size], real[floor_size:][: config.num_reference_songs]
-    generated = read_generated(context.inputs["generated"].folder, latents.layout)
+    generated = read_generated(context.inputs["generated"].folder, layout)
     columns = {
         "generated": evaluate_songs(generated, reference, reference_index, seed=config.seed),
         "real": evaluate_songs(
@@ -101,23 +106,16 @@ def _music_slots(slots: Sequence[Sequence[Sequence[int]]]) -> np.ndarray:
 def read_generated(folder: Path, layout: SlotLayout) -> list[EvaluatedSong]:
     """Songs of a `generate_songs` artifact, back from their MIDI files."""
     descriptions = json.loads((folder / "songs.json").read_text())
+    latents = load_file(folder / "latents.safetensors")
     songs = []
-    with np.load(folder / "latents.npz", allow_pickle=False) as latents:
-        for item in descriptions:
-            if item["num_notes"] == 0:
-                continue
-            song = read_midi(folder / "midi" / f"{item['name']}.mid")
-            matrix = latents[item["name"]][: song.num_bars]
-            slots = bars_to_slots(song_to_bars(song), layout)[: len(matrix)]
-            songs.append(
-                EvaluatedSong(
-                    song,
-                    matrix,
-                    _music_slots(slots),
-                    layout_sections(item["requested_layout"]) or None,
-                    item["requested_bars"],
-                )
-            )
+    for item in descriptions:
+        if item["num_notes"] == 0:
+            continue
+        song = read_midi(folder / "midi" / f"{item['name']}.mid")
+        matrix = latents[item["name"]][: song.num_bars]
+        slots = bars_to_slots(song_to_bars(song), layout)[: len(matrix)]
+        plan = layout_sections(item["requested_layout"]) or None
+        songs.append(EvaluatedSong(song, matrix, _music_slots(slots), plan, item["requested_bars"]))
     return songs
 
 

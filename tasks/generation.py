@@ -10,19 +10,21 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from phrase_models.gallery.page import GallerySong, render_gallery
 from phrase_models.score.midi import write_midi
 from phrase_models.score.transforms import transpose
 from pydantic import BaseModel, ConfigDict, Field
-from storage.artifacts import ArtifactRef
+from safetensors.numpy import save_file
 
 from phrase_models.codec import DecodedSong, PhraseCodec
 from phrase_models.diffusion.config import SamplerConfig
 from phrase_models.diffusion.model import PhraseLDM
 from phrase_models.diffusion.plan import SongPlan, plan_from_layout
 from phrase_models.errors import ConfigurationError
+from phrase_models.gallery.page import GallerySong, render_gallery
 from phrase_models.metrics.structure import bar_ssm, srs_official
 from phrase_models.score.song import Song
+from phrase_models.tokens.song_layout import check_layout
+from storage.artifacts import ArtifactRef
 
 if TYPE_CHECKING:
     from tasks.stage import StageContext
@@ -65,7 +67,7 @@ class SongMaker:
 
     def __init__(self, vae: ArtifactRef, diffusion: ArtifactRef) -> None:
         self.model = PhraseLDM.load(diffusion.folder)
-        self.codec = PhraseCodec.load(vae.folder, self.model.config.layout)  # type: ignore[arg-type]
+        self.codec = PhraseCodec.load(vae.folder, check_layout(self.model.config.layout))
         self.model_digest = diffusion.digest
 
     def check(self, config: GenerationConfig) -> SongPlan:
@@ -131,7 +133,7 @@ def generate_songs(context: StageContext) -> Mapping[str, Any]:
 def write_songs(
     maker: SongMaker, config: GenerationConfig, output: Path, kept: Path | None, report: Progress
 ) -> list[GeneratedSong]:
-    """Make all songs of a batch and write `midi/`, `songs.json`, `latents.npz`, `gallery.html`."""
+    """Make all songs of a batch and write MIDI files, latents, descriptions and the gallery."""
     (output / "midi").mkdir(parents=True, exist_ok=True)
     songs = []
     for index in range(config.num_songs):
@@ -141,14 +143,15 @@ def write_songs(
         write_midi(written, output / "midi" / f"{song.name}.mid", text=text)
         songs.append(song)
         report((index + 1) / config.num_songs, f"{index + 1} of {config.num_songs} songs")
-    np.savez(output / "latents.npz", **{song.name: song.latents for song in songs})
+    latents = {song.name: np.ascontiguousarray(song.latents) for song in songs}
+    save_file(latents, output / "latents.safetensors")
     (output / "songs.json").write_text(json.dumps([describe(song) for song in songs], indent=1))
     page = render_gallery(
         [gallery_song(song, output) for song in songs],
         title="Songs by phraseldm",
         subtitle=f"{len(songs)} songs of seed {config.seed}, none picked by hand",
         headline=[],
-        audio_seconds=config.audio_seconds,
+        max_seconds=config.audio_seconds,
     )
     (output / "gallery.html").write_text(page)
     return songs

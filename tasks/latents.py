@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from phrase_models.tokens.song_layout import SlotLayout, bars_to_slots, song_to_bars
 from pydantic import BaseModel, ConfigDict
-from storage.latents import write_latents
 
 from phrase_models.codec import PhraseCodec
+from phrase_models.tokens.song_layout import SlotLayout, bars_to_slots, song_to_bars
+from storage.latents import write_latents
 from tasks.rows import read_accepted_songs, splits_of
 
 if TYPE_CHECKING:

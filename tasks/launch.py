@@ -82,9 +82,7 @@ class Launch:
             meta = {name: store.manifest(ref).meta for name, ref in refs.items()}
             pipeline_tracker(self.store, self.config, self.results, meta)
 
-    def explain(
-        self, name: str, compose: Callable[[StageRunner, Launch], None]
-    ) -> list[str]:
+    def explain(self, name: str, compose: Callable[[StageRunner, Launch], None]) -> list[str]:
         """Why a stage is or is not up to date, walking the stages before it without running any."""
         store = ArtifactStore(self.store)
         walker = _Explainer(store, name)
@@ -110,7 +108,7 @@ class _Explainer:
     def run(self, stage: Stage) -> ArtifactRef:
         lines = [
             f"{stage.name}: {line}"
-            for line in explain(self.store, stage.name, stage_key(stage), key_components(stage))
+            for line in explain(self.store, stage.name, stage_key(stage), **key_components(stage))
         ]
         ref = self.store.find(stage.name, stage_key(stage))
         if stage.name == self.name:
@@ -176,7 +174,10 @@ def launch(
 
 
 def _settings(
-    source: str | None, overrides: Mapping[str, str] | None, latent_dim: int | None, seed: int | None
+    source: str | None,
+    overrides: Mapping[str, str] | None,
+    latent_dim: int | None,
+    seed: int | None,
 ) -> dict[str, str]:
     settings = dict(overrides or {})
     if source is not None:
@@ -207,7 +208,9 @@ def check_data(config: PipelineConfig, data: Path | None) -> Path | None:
         raise ConfigurationError(message)
     for name in ("POP909-Dataset", "hierarchical-structure-analysis"):
         if not (data / name / "POP909").is_dir():
-            message = f"There is no folder {name}/POP909 in {data}; --data should hold both checkouts."
+            message = (
+                f"There is no folder {name}/POP909 in {data}; --data should hold both checkouts."
+            )
             raise ConfigurationError(message)
     return data
 
@@ -222,8 +225,8 @@ def check_refresh(names: list[str]) -> tuple[str, ...]:
         return STAGE_NAMES
     unknown = [name for name in names if name not in STAGE_NAMES]
     if unknown:
-        message = f"There is no stage {unknown[0]!r} to refresh; there are {', '.join(STAGE_NAMES)}."
+        message = (
+            f"There is no stage {unknown[0]!r} to refresh; there are {', '.join(STAGE_NAMES)}."
+        )
         raise ConfigurationError(message)
     return tuple(names)
-
-

@@ -10,7 +10,7 @@ from phrase_models.errors import ConfigurationError
 from phrase_models.score.synthetic import SyntheticConfig
 from phrase_models.training.config import TrainingConfig
 from phrase_models.vae.config import VAEConfig, VAEStageConfig
-from tasks.config import PipelineConfig, SourceConfig, SplitConfig, VAEStageSettings
+from tasks.config import LatentsConfig, PipelineConfig, SourceConfig, SplitConfig, VAEStageSettings
 from tasks.evaluation import EvaluationConfig
 from tasks.generation import GenerationConfig
 
@@ -60,7 +60,10 @@ def smoke() -> PipelineConfig:
             update={"batch_size": 4, "ema_decay": 0.9, "keep": "last"}
         ),
         generation=GenerationConfig(
-            num_songs=2, num_bars=None, sampler=SamplerConfig(num_sampling_steps=8), audio_seconds=10
+            num_songs=2,
+            num_bars=None,
+            sampler=SamplerConfig(num_sampling_steps=8),
+            audio_seconds=10,
         ),
         evaluation=EvaluationConfig(num_reference_songs=4, num_floor_songs=2),
     )
@@ -242,7 +245,7 @@ def paper() -> PipelineConfig:
         infilling=_stage(objective.model_copy(update={"bar_share": 0.5}), training(100_000)),
         autoencoder=_stage(objective, training(200_000)),
         bottleneck=_stage(objective, training(200_000)),
-        latents={"layout": "pitch_order"},  # type: ignore[arg-type]
+        latents=LatentsConfig(layout="pitch_order"),
         denoiser=DenoiserConfig(
             num_layers=6,
             model_dim=512,
@@ -260,7 +263,9 @@ def paper() -> PipelineConfig:
             pad_with_end=True,
         ),
         noise_schedule=NoiseScheduleConfig(
-            prediction="noise", min_snr_gamma=None, zero_terminal_snr=False,
+            prediction="noise",
+            min_snr_gamma=None,
+            zero_terminal_snr=False,
             timestep_sampling="uniform",
         ),
         diffusion=TrainingConfig(

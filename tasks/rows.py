@@ -4,10 +4,10 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
-from storage.latents import LatentsFile, read_latents
 
 from phrase_models.score.song import Note, Section, Song, Track, parse_section_layout
 from storage import tables
+from storage.latents import LatentsFile, read_latents
 
 
 def read_accepted_songs(songs_folder: Path) -> list[Song]:

@@ -8,9 +8,9 @@ from functools import partial
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
+
 from storage.artifacts import ArtifactRef
 from storage.fingerprint import digest_folder
-
 from tasks.config import PipelineConfig, VAEStageSettings
 from tasks.corpus import compose_corpus
 from tasks.diffusion import DiffusionTrainingStage, train_diffusion
@@ -71,10 +71,16 @@ def ingest_stage(
             max_songs=config.source.max_songs,
         ),
         inputs={"corpus": corpus} if corpus else {},
-        external_inputs={} if corpus else {"data": digest_folder(folder)},
+        external_inputs={} if corpus else data_digests(folder),
         body=partial(ingest_songs, data=folder),
         code=("tasks.ingest",),
     )
+
+
+def data_digests(folder: Path) -> dict[str, str]:
+    """Digests of the two checkouts' songs, without what git keeps beside them."""
+    names = ("POP909-Dataset", "hierarchical-structure-analysis")
+    return {name: digest_folder(folder / name / "POP909") for name in names}
 
 
 def tokenise_stage(songs: ArtifactRef) -> Stage:

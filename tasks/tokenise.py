@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
-from phrase_models.tokens.remiz import encode, to_text
-from phrase_models.tokens.song_layout import song_to_bars
 
 from phrase_models.score.song import Phrase, Section, Song
+from phrase_models.tokens.remiz import encode, to_text
+from phrase_models.tokens.song_layout import song_to_bars
 from storage import tables
 from tasks.rows import read_accepted_songs, splits_of
 

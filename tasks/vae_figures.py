@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from phrase_models.plots import figure_png, latent_pca
-from phrase_models.tokens.remiz import decode
 from pydantic import BaseModel, ConfigDict
 
 from phrase_models.codec import PhraseCodec
@@ -21,7 +19,9 @@ from phrase_models.metrics.reconstruction import (
     pool,
     score_songs,
 )
+from phrase_models.plots import figure_png, latent_pca
 from phrase_models.tokens import vocabulary
+from phrase_models.tokens.remiz import decode
 from phrase_models.vae.phrase_table import SPECIAL_PHRASES
 from storage import tables
 
@@ -103,8 +103,8 @@ def special_accuracy(codec: PhraseCodec) -> dict[str, float]:
 def latent_figures(latents: NDArray[np.float32]) -> dict[str, float]:
     """How near the latents (N, D) are to a standard normal."""
     deviations = latents.std(0)
-    correlation = np.corrcoef(latents.T.astype(np.float64) + 0.0)
-    off_diagonal = correlation[~np.eye(len(correlation), dtype=bool)]
+    correlation = np.atleast_2d(np.corrcoef(latents.T.astype(np.float64)))
+    off_diagonal = correlation[np.triu_indices(len(correlation), k=1)]
     return {
         "latent_mean_abs": float(np.abs(latents.mean(0)).mean()),
         "latent_std_mean": float(deviations.mean()),

@@ -12,6 +12,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
+from numbers import Integral
 
 import numpy as np
 
@@ -124,10 +125,10 @@ def format_value(value: float | str) -> str:
         return "–"
     if math.isinf(number):
         return "∞" if number > 0 else "−∞"
-    if number.is_integer() and (not isinstance(value, float) or abs(number) >= 1000):
-        return f"{int(number):,}".replace("-", "−")
+    if isinstance(value, Integral):
+        return f"{int(value):,}".replace("-", "−")
     digits = 3 if abs(number) < 10 else 1
-    return f"{number:.{digits}f}".replace("-", "−")
+    return f"{number:,.{digits}f}".replace("-", "−")
 
 
 def _clock(seconds: float) -> str:
@@ -156,12 +157,19 @@ def _headline(headline: Sequence[tuple[str, str]]) -> str:
     return f'<dl class="headline">{tiles}</dl>'
 
 
-def _bar_strip(sections: Sequence[Section]) -> str:
+def _bar_strip(sections: Sequence[Section], num_bars: int) -> str:
     """Coloured cells as wide, or tall, as the sections are long."""
-    return "".join(
+    cells = "".join(
         f'<i style="flex:{section.num_bars};background:{section_colour(section.label)}"></i>'
         for section in sections
     )
+    return cells + _filler("i", sections, num_bars)
+
+
+def _filler(element: str, sections: Sequence[Section], num_bars: int) -> str:
+    """An empty cell for the bars after the last section, so that the others keep their places."""
+    rest = num_bars - sum(section.num_bars for section in sections)
+    return f'<{element} style="flex:{rest}"></{element}>' if rest > 0 else ""
 
 
 def _summary(songs: Sequence[GallerySong]) -> str:
@@ -174,7 +182,7 @@ def _summary(songs: Sequence[GallerySong]) -> str:
         song = item.song
         sections = shown_sections(song, item.requested_layout)
         layout = escape(format_section_layout(sections))
-        strip = f'<div class="mini" title="{layout}">{_bar_strip(sections)}</div>'
+        strip = f'<div class="mini" title="{layout}">{_bar_strip(sections, song.num_bars)}</div>'
         cells = [
             f'<a href="#song-{index}">{escape(item.title)}</a>',
             strip if sections else "–",
@@ -196,9 +204,7 @@ def _label(name: str) -> str:
     return name.replace("_", " ")
 
 
-def _song_card(
-    index: int, item: GallerySong, sample_rate: int, max_seconds: float | None
-) -> str:
+def _song_card(index: int, item: GallerySong, sample_rate: int, max_seconds: float | None) -> str:
     song = item.song
     sections = shown_sections(song, item.requested_layout)
     samples = render_audio(song, sample_rate, max_seconds=max_seconds)
@@ -210,7 +216,8 @@ def _song_card(
 <header><h2>{escape(item.title)}</h2><span class="facts">{_facts(song)}</span></header>
 {_request(item)}
 <div class="view{"" if matrix else " alone"}">
-<div class="frame"><div class="scroll"><div class="roll">{_ribbon(sections)}<canvas></canvas>\
+<div class="frame"><div class="pitches"></div><div class="scroll">\
+<div class="roll">{_ribbon(sections, song.num_bars)}<canvas></canvas>\
 <div class="playhead"></div></div></div></div>
 {matrix}
 </div>
@@ -243,7 +250,7 @@ def _request(item: GallerySong) -> str:
     return f'<p class="request">{text} · {bars} bars, {kept}</p>'
 
 
-def _ribbon(sections: Sequence[Section]) -> str:
+def _ribbon(sections: Sequence[Section], num_bars: int) -> str:
     if not sections:
         return ""
     cells = "".join(
@@ -253,7 +260,7 @@ def _ribbon(sections: Sequence[Section]) -> str:
         f"<small>{section.num_bars}</small></span>"
         for section in sections
     )
-    return f'<div class="ribbon">{cells}</div>'
+    return f'<div class="ribbon">{cells}{_filler("span", sections, num_bars)}</div>'
 
 
 def _matrix(item: GallerySong, sections: Sequence[Section]) -> str:
@@ -267,7 +274,7 @@ def _matrix(item: GallerySong, sections: Sequence[Section]) -> str:
         )
         raise ValueError(message)
     image = _data_uri("image/png", self_similarity_png(matrix))
-    strip = _bar_strip(sections)
+    strip = _bar_strip(sections, num_bars)
     return (
         f'<figure class="ssm"><div class="edge top">{strip}</div>'
         f'<div class="edge left">{strip}</div><div class="field" '
@@ -298,7 +305,7 @@ def _player(index: int, item: GallerySong, seconds: float) -> str:
 <div class="chips"><button class="button zoom" type="button" data-factor="0.5" \
 aria-label="Zoom out">−</button><button class="button zoom" type="button" data-factor="2" \
 aria-label="Zoom in">+</button>
-<a class="button" download="{_file_stem(item.title, index)}.mid" href="{midi}">MIDI</a></div>
+<a class="button" download="{_file_stem(item.title, index)}.mid" href="{midi}">↓ MIDI</a></div>
 </div>"""
 
 

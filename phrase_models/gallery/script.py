@@ -18,6 +18,7 @@ SCRIPT = """
       this.audio = root.querySelector("audio");
       this.scroller = root.querySelector(".scroll");
       this.roll = root.querySelector(".roll");
+      this.pitches = root.querySelector(".pitches");
       this.canvas = root.querySelector("canvas");
       this.playhead = root.querySelector(".playhead");
       this.field = root.querySelector(".field");
@@ -104,6 +105,7 @@ SCRIPT = """
       this.playhead.style.transform = "translateX(" + x + "px)";
       this.time.textContent = clock(seconds) + " / " + clock(this.data.audioSeconds);
       this.slider.value = String(seconds);
+      this.slider.style.setProperty("--share", seconds / this.data.audioSeconds * 100 + "%");
       if (this.field) {
         const bars = this.data.numBars;
         const place = (Math.min(bars - 1, Math.floor(share * bars)) + 0.5) / bars * 100 + "%";
@@ -138,9 +140,23 @@ SCRIPT = """
       this.canvas.style.height = height + "px";
       const pen = this.canvas.getContext("2d");
       pen.scale(ratio, ratio);
+      this.placePitches(ribbon, height);
       this.drawGrid(pen, width, height);
       this.drawNotes(pen, width, height);
       this.show(this.audio.currentTime);
+    }
+
+    placePitches(top, height) {
+      const row = (height - AXIS) / (this.high - this.low + 1), labels = [];
+      for (let pitch = this.low; pitch <= this.high; pitch++) {
+        const y = top + (this.high - pitch + 0.5) * row;
+        if (pitch % 12 || y < top + 5) continue;
+        const label = document.createElement("span");
+        label.textContent = "C" + (pitch / 12 - 1);
+        label.style.top = y + "px";
+        labels.push(label);
+      }
+      this.pitches.replaceChildren(...labels);
     }
 
     drawGrid(pen, width, height) {
@@ -164,11 +180,8 @@ SCRIPT = """
       }
       for (let pitch = this.low; pitch <= this.high; pitch++) {
         if (pitch % 12) continue;
-        const y = (this.high - pitch + 1) * row;
         pen.fillStyle = shade("--grid-strong");
-        pen.fillRect(0, Math.round(y), width, 1);
-        pen.fillStyle = shade("--soft");
-        pen.fillText("C" + (pitch / 12 - 1), 3, y - 3);
+        pen.fillRect(0, Math.round((this.high - pitch + 1) * row), width, 1);
       }
       pen.fillStyle = shade("--grid-strong");
       for (const [start] of this.data.sections) {

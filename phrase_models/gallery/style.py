@@ -46,7 +46,8 @@ td { border-top: 1px solid var(--line); font-variant-numeric: tabular-nums; }
 tbody tr:first-child td { border-top: 0; }
 tbody tr:hover td { background: color-mix(in srgb, var(--accent) 7%, transparent); }
 th:first-child, td:first-child { text-align: left; position: sticky; left: 0;
-  background: var(--card); }
+  background: var(--card); z-index: 1; }
+th:nth-child(2), td:nth-child(2) { text-align: left; }
 td:first-child a { color: inherit; font-weight: 600; text-decoration: none; }
 td:first-child a:hover { color: var(--accent); text-decoration: underline; }
 .mini { display: flex; gap: 1px; width: 190px; height: 12px; border-radius: 4px; overflow: hidden; }
@@ -61,8 +62,11 @@ td:first-child a:hover { color: var(--accent); text-decoration: underline; }
 .view.alone { grid-template-columns: minmax(0, 1fr); }
 .frame {
   position: relative; border: 1px solid var(--line); border-radius: 10px; overflow: hidden;
-  background: var(--roll); height: 276px;
+  background: var(--roll); height: 276px; display: grid; grid-template-columns: 28px minmax(0, 1fr);
 }
+.pitches { position: relative; border-right: 1px solid var(--grid-strong); }
+.pitches span { position: absolute; right: 5px; transform: translateY(-50%); font-size: 10.5px;
+  color: var(--soft); line-height: 1; }
 .scroll { overflow-x: auto; overflow-y: hidden; height: 100%; cursor: pointer;
   scrollbar-width: thin; }
 .roll { position: relative; height: 100%; min-width: 100%; }
@@ -101,7 +105,15 @@ button { font: inherit; color: inherit; cursor: pointer; }
 .playing .play .pause { display: block; }
 .time { color: var(--soft); font-size: 13px; font-variant-numeric: tabular-nums;
   min-width: 86px; text-align: center; }
-.player input { flex: 1 1 160px; min-width: 120px; accent-color: var(--accent); }
+.player input {
+  flex: 1 1 160px; min-width: 120px; height: 18px; margin: 0; appearance: none; cursor: pointer;
+  background: linear-gradient(var(--accent) 0 0) 0 50% / var(--share, 0%) 4px no-repeat,
+    linear-gradient(var(--line) 0 0) 0 50% / 100% 4px no-repeat;
+}
+.player input::-webkit-slider-thumb { appearance: none; width: 14px; height: 14px;
+  border-radius: 50%; background: var(--accent); }
+.player input::-moz-range-thumb { width: 14px; height: 14px; border: 0; border-radius: 50%;
+  background: var(--accent); }
 .chip, .button {
   border: 1px solid var(--line); border-radius: 999px; background: none; padding: 4px 12px;
   font-size: 13px; line-height: 1.5; text-decoration: none; color: var(--text);

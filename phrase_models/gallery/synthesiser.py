@@ -11,7 +11,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from phrase_models.score.song import BRIDGE, MELODY, PIANO, STEPS_PER_BAR, STEPS_PER_BEAT, Note, Song
+from phrase_models.score.song import (
+    BRIDGE,
+    MELODY,
+    PIANO,
+    STEPS_PER_BAR,
+    STEPS_PER_BEAT,
+    Note,
+    Song,
+)
 
 SAMPLE_RATE = 11_025
 """Samples a second of the pages: the page of twenty songs stays below 70 MB."""

@@ -48,7 +48,7 @@ class Section:
     """A labelled run of bars.
 
     Attributes:
-        label: one letter; upper case is sung (A, B, ...), lower case is not (i intro, o outro, x, b).
+        label: one letter; upper case is sung (A, B, ...), lower case is not (i intro, o outro).
         start_bar: index of the first bar.
         num_bars: length in bars.
     """
@@ -120,14 +120,15 @@ def parse_section_layout(text: str) -> tuple[Section, ...]:
     compact = re.sub(r"[\s,\-\[\]]", "", text)
     if not re.fullmatch(r"(?:[A-Za-z]\d+)+", compact):
         message = (
-            f"Section layout {text!r} is not a list of letter and number of bars such as 'i4 A8 B8 o2'."
+            f"Section layout {text!r} is not a list of letters with numbers of bars, "
+            "such as 'i4 A8 B8 o2'."
         )
         raise ValueError(message)
     sections: list[Section] = []
     start = 0
     for label, length in re.findall(r"([A-Za-z])(\d+)", compact):
         if int(length) == 0:
-            message = f"Section layout {text!r} has a section of 0 bars; every section needs at least 1."
+            message = f"Section layout {text!r} has a section of 0 bars; each needs at least 1."
             raise ValueError(message)
         sections.append(Section(label, start, int(length)))
         start += int(length)

@@ -5,9 +5,9 @@ onset, then to melody, bridge, piano. A note belongs to the bar of its onset, wh
 """
 
 from collections.abc import Iterable, Sequence
-from typing import Literal, get_args
+from typing import Literal, cast, get_args
 
-from phrase_models.errors import UserError
+from phrase_models.errors import ConfigurationError, UserError
 from phrase_models.score.song import (
     MAX_DURATION,
     ROLE_PROGRAMS,
@@ -135,19 +135,29 @@ def _strict_phrase(ids: Sequence[int], bar_number: int) -> Phrase:
     phrase, report = decode(ids)
     if phrase is None or report.num_repairs:
         message = (
-            f"Bar {bar_number} of the tokens holds no valid phrase: {to_text(ids)[:60]!r}; a phrase "
-            "is i- followed by o- and pairs of p- and d-."
+            f"Bar {bar_number} of the tokens holds no valid phrase: {to_text(ids)[:60]!r}; "
+            "a phrase is i- followed by o- and pairs of p- and d-."
         )
         raise UserError(message)
     return phrase
 
 
 # --------------------------------------------------------------------------- slots
+def check_layout(name: str) -> SlotLayout:
+    """A stored name as a layout.
+
+    Raises:
+        ConfigurationError: for any other name.
+    """
+    for layout in get_args(SlotLayout):
+        if name == layout:
+            return cast("SlotLayout", layout)
+    message = f"There is no slot layout {name!r}; there are {', '.join(get_args(SlotLayout))}."
+    raise ConfigurationError(message)
+
+
 def slots_per_bar(layout: SlotLayout) -> int:
     """Three roles, or three phrases and the end of the bar."""
-    if layout not in get_args(SlotLayout):
-        message = f"unknown slot layout {layout!r}"
-        raise ValueError(message)
     return NUM_PHRASE_SLOTS if layout == "role" else NUM_PHRASE_SLOTS + 1
 
 
@@ -158,7 +168,6 @@ def bars_to_slots(bars: Sequence[Sequence[Phrase]], layout: SlotLayout) -> list[
     the phrases by descending mean pitch, then the end of the bar. Silent slots hold the empty
     phrase.
     """
-    slots_per_bar(layout)
     if layout == "role":
         return [_role_slots(bar) for bar in bars]
     return [_pitch_order_slots(bar) for bar in bars]
@@ -195,7 +204,8 @@ def slots_to_bars(
             if phrase is None:
                 continue
             if layout == "role" and phrase.program != ROLE_PROGRAMS[index]:
-                phrase, repairs = Phrase(ROLE_PROGRAMS[index], phrase.notes), repairs + DecodeReport(1)
+                phrase = Phrase(ROLE_PROGRAMS[index], phrase.notes)
+                repairs += DecodeReport(1)
             phrases.append(phrase)
         bars.append(sorted(phrases, key=_phrase_rank))
     return bars, repairs

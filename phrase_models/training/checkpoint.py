@@ -1,7 +1,6 @@
 """Training state on disk: safetensors and JSON, written aside and renamed; nothing is pickled."""
 
 import json
-import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,7 +17,7 @@ def save_weights(weights: Mapping[str, Tensor], path: Path) -> None:
     """Write named tensors as safetensors, aside first."""
     aside = path.with_suffix(".tmp")
     save_file({name: tensor.detach().contiguous() for name, tensor in weights.items()}, aside)
-    os.replace(aside, path)
+    aside.replace(path)
 
 
 def module_weights(module: nn.Module) -> dict[str, Tensor]:

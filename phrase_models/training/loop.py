@@ -36,7 +36,9 @@ logger = logging.getLogger(__name__)
 class Trainable(Protocol):
     """What the loop trains."""
 
-    module: nn.Module
+    @property
+    def module(self) -> nn.Module:
+        """Everything with parameters to train."""
 
     def loss(self, step: int) -> dict[str, Tensor]:
         """Scalars of one batch, "loss" among them; a pure function of weights, seed and step."""

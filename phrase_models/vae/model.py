@@ -58,7 +58,7 @@ def _t5_config(config: VAEConfig, *, decoder: bool) -> T5Config:
 
 
 class PhraseVAE(nn.Module):
-    """Encoder, bottleneck and decoder; which part of the bottleneck is used depends on the stage."""
+    """Encoder, bottleneck and decoder; the stage decides which part of the bottleneck is used."""
 
     def __init__(self, config: VAEConfig) -> None:
         super().__init__()
@@ -128,7 +128,7 @@ class PhraseVAE(nn.Module):
     # ------------------------------------------------------------------ decoder
     def memory(self, latents: Tensor) -> Tensor:
         """Latents (B, D) -> what the decoder attends to (B, m, d)."""
-        return self.from_latent(latents).unflatten(-1, (self.config.num_queries, -1))
+        return self.from_latent(latents).view(len(latents), self.config.num_queries, -1)
 
     def decode(self, inputs: Tensor, memory: Tensor, memory_mask: Tensor | None = None) -> Tensor:
         """Teacher forcing: inputs (B, T) that begin with BOS -> logits (B, T, V)."""

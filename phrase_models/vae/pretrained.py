@@ -1,4 +1,4 @@
-"""A PhraseVAE as a folder: `model.safetensors`, `config.json` with the vocabulary it was built on."""
+"""A PhraseVAE as a folder: `model.safetensors`, and `config.json` with its vocabulary."""
 
 import json
 from pathlib import Path

@@ -39,7 +39,7 @@ def causal_bias(length: int, device: torch.device) -> Tensor:
 
 
 def _split_heads(states: Tensor, head_dim: int) -> Tensor:
-    return states.unflatten(-1, (-1, head_dim)).transpose(-3, -2)
+    return states.view(*states.shape[:-1], -1, head_dim).transpose(-3, -2)
 
 
 def _attend(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None) -> Tensor:

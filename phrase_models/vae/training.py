@@ -8,9 +8,10 @@
 import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor
 
-from phrase_models.metrics.reconstruction import count_phrase, pool
+from phrase_models.metrics.reconstruction import PhraseCounts, count_phrase, pool
 from phrase_models.tokens import vocabulary
 from phrase_models.tokens.corruption import corrupt
 from phrase_models.tokens.remiz import decode as decode_tokens
@@ -23,6 +24,7 @@ from phrase_models.vae.phrase_table import (
     LENGTH_MULTIPLE,
     PhraseBatches,
     PhraseTable,
+    padded_length,
     teacher_forcing,
 )
 
@@ -102,47 +104,46 @@ class VAETraining:
         width = -(-longest // LENGTH_MULTIPLE) * LENGTH_MULTIPLE
         return torch.tensor([row + [vocabulary.PAD] * (width - len(row)) for row in rows])
 
+    @torch.no_grad()
     def validate(self) -> dict[str, float]:
         """Loss at the posterior mean, and F1 of greedy decoding, on held-out phrases."""
-        totals = {"reconstruction": 0.0, "kl": 0.0}
-        num_tokens = num_rows = 0
-        counts = []
+        reconstruction = divergence = 0.0
+        num_tokens = 0
+        counts: list[PhraseCounts] = []
         for start in range(0, len(self.validation_rows), VALIDATION_BATCH):
             rows = self.validation_rows[start : start + VALIDATION_BATCH]
-            width = -(-int(self.validation.lengths[rows].max() + 1) // LENGTH_MULTIPLE)
-            tokens = self.validation.padded(rows, width * LENGTH_MULTIPLE)
+            tokens = self.validation.padded(
+                rows, padded_length(int(self.validation.lengths[rows].max()))
+            )
             inputs, targets = teacher_forcing(tokens)
             source = self._corrupted(tokens, start) if self.stage == "infilling" else tokens
             memory, memory_mask, posterior = self._memory(source.to(self.device))
             logits = self.module.decode(inputs.to(self.device), memory, memory_mask)
             present = int((targets != vocabulary.PAD).sum())
-            totals["reconstruction"] += (
-                float(_cross_entropy(logits, targets.to(self.device))) * present
-            )
+            reconstruction += present * float(_cross_entropy(logits, targets.to(self.device)))
+            num_tokens += present
             if posterior is not None:
-                totals["kl"] += float(posterior.kl_divergence().sum())
-            num_tokens, num_rows = num_tokens + present, num_rows + len(rows)
+                divergence += float(posterior.kl_divergence().sum())
             if self.stage != "infilling":
-                outputs = decode_memory(self.module, memory, tokens.shape[1] + LENGTH_MULTIPLE)
-                counts += [
-                    count_phrase(
-                        decode_tokens(self.validation.row(int(row)))[0], decode_tokens(output)[0]
-                    )
-                    for row, output in zip(rows, outputs, strict=True)
-                ]
-        figures = {"reconstruction": totals["reconstruction"] / num_tokens}
-        figures["score"] = figures["reconstruction"]
+                counts += self._count(rows, memory, tokens.shape[1])
+        figures = {"reconstruction": reconstruction / num_tokens}
         if self.stage == "vae":
-            figures["kl"] = totals["kl"] / num_rows
-            figures["score"] += self.config.kl_weight * figures["kl"]
+            figures["kl"] = divergence / len(self.validation_rows)
+        figures["score"] = figures["reconstruction"] + self.config.kl_weight * figures.get("kl", 0)
         if counts:
             scores = pool(counts)
-            figures |= {
-                "f1_op": scores.f1_op,
-                "f1_opd": scores.f1_opd,
-                "exact": scores.exact_phrase_rate,
-            }
+            figures |= {"f1_op": scores.f1_op, "f1_opd": scores.f1_opd}
+            figures["exact"] = scores.exact_phrase_rate
         return figures
+
+    def _count(self, rows: NDArray[np.int64], memory: Tensor, longest: int) -> list[PhraseCounts]:
+        """Notes of rows of the validation table against what their memory decodes to."""
+        outputs = decode_memory(self.module, memory, longest + LENGTH_MULTIPLE)
+        targets = [self.validation.row(row) for row in rows.tolist()]
+        return [
+            count_phrase(decode_tokens(target)[0], decode_tokens(output)[0])
+            for target, output in zip(targets, outputs, strict=True)
+        ]
 
     def _memory(self, tokens: Tensor) -> tuple[Tensor, Tensor | None, Posterior | None]:
         if self.stage == "infilling":

@@ -1,9 +1,14 @@
 """Round trips of the Parquet tables, their metadata, and what they refuse."""
 
 import errno
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -97,6 +102,24 @@ def test_no_rows(tmp_path, schema, write, read, rows):
     assert frame.columns == [column.name for column in schema.columns]
 
 
+def test_bytes_do_not_depend_on_the_process(tmp_path):
+    program = (
+        "import sys, pathlib\n"
+        "from storage import tables\n"
+        f"tables.write_phrases(pathlib.Path(sys.argv[1]), [{PHRASE!r}] * 50)\n"
+    )
+    contents = set()
+    for seed in ("0", "1", "2"):
+        path = tmp_path / seed
+        environment = {**os.environ, "PYTHONHASHSEED": seed, "POLARS_MAX_THREADS": "1"}
+        environment["PYTHONPATH"] = str(Path(__file__).parents[2])
+        subprocess.run([sys.executable, "-c", program, path], env=environment, check=True)
+        contents.add(path.read_bytes())
+    tables.write_phrases(tmp_path / "here", [PHRASE] * 50)
+    contents.add((tmp_path / "here").read_bytes())
+    assert len(contents) == 1
+
+
 def test_units_and_version_are_in_the_file(tmp_path):
     tables.write_notes(tmp_path / "notes", [NOTE])
     stored = pq.read_schema(tmp_path / "notes")
@@ -160,12 +183,18 @@ def test_other_files_are_refused(tmp_path):
     with pytest.raises(SchemaMismatch, match="is not the table songs"):
         tables.read_songs(tmp_path / "foreign")
     metadata = {"phraseldm.table": "songs", "phraseldm.schema_version": "1"}
-    pl.DataFrame({"song_id": ["1"]}).write_parquet(tmp_path / "short", metadata=metadata)
+    short = pa.table({"song_id": ["1"]}).replace_schema_metadata(metadata)
+    pq.write_table(short, tmp_path / "short")
     with pytest.raises(SchemaMismatch, match="other columns"):
         tables.read_songs(tmp_path / "short")
     (tmp_path / "text").write_text("not Parquet at all")
     with pytest.raises(DamagedArtifact, match="is not a Parquet file"):
         tables.read_songs(tmp_path / "text")
+    tables.write_songs(tmp_path / "torn", [SONG])
+    content = (tmp_path / "torn").read_bytes()
+    (tmp_path / "torn").write_bytes(b"PAR1" + bytes(200) + content[204:])
+    with pytest.raises(DamagedArtifact, match="is not a Parquet file"):
+        tables.read_songs(tmp_path / "torn")
 
 
 def test_full_disk_keeps_the_old_table(tmp_path, monkeypatch):

@@ -2,7 +2,6 @@
 
 import errno
 import sqlite3
-from pathlib import Path
 
 import pytest
 
@@ -58,11 +57,6 @@ def test_failed_write_leaves_the_old_content_and_nothing_beside_it(tmp_path):
         write_half()
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
-
-
-def test_real_device_without_space(tmp_path):
-    with pytest.raises(DiskFull), translate_disk_errors(tmp_path):
-        Path("/dev/full").write_text("x")
 
 
 def test_json_is_sorted_and_replaced_whole(tmp_path):

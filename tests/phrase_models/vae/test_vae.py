@@ -97,9 +97,7 @@ def test_special_phrases_take_their_share_of_the_draws():
     table = PhraseTable.from_counts(
         {tuple(PHRASES[1]): 1, tuple(PHRASES[3]): 1, (vocabulary.EMPTY_SLOT,): 1000}
     )
-    source = PhraseBatches(
-        table, batch_tokens=80, seed=0, count_exponent=1.0, special_share=0.25
-    )
+    source = PhraseBatches(table, batch_tokens=80, seed=0, count_exponent=1.0, special_share=0.25)
     drawn = torch.cat([source.batch(step)[:, 0] for step in range(300)])
     share = float((drawn == vocabulary.EMPTY_SLOT).float().mean())
     assert share == pytest.approx(0.25, abs=0.03)
@@ -123,7 +121,9 @@ def test_every_parameter_of_a_stage_gets_a_gradient(stage):
         loss = loss + posterior.kl_divergence().mean()
     loss.backward()
     silent = {n for n, p in vae.named_parameters() if p.grad is None or not p.grad.any()}
-    bottleneck = {n for n in silent if n.split(".")[0] in {"bottleneck_norm", "to_posterior", "from_latent"}}
+    bottleneck = {
+        n for n in silent if n.split(".")[0] in {"bottleneck_norm", "to_posterior", "from_latent"}
+    }
     assert silent == bottleneck
     assert (not bottleneck) == (stage == "vae")
 

@@ -1,0 +1,53 @@
+"""Device, threads, processes and environment: what never changes a result."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class RuntimeConfig(BaseModel):
+    """How to run, never what to make; no part of any fingerprint."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    device: str = "cpu"
+    num_threads: int = Field(default=1, ge=1)
+    num_workers: int = Field(default=1, ge=1)
+    tracking: bool = True
+
+
+def default_runtime(num_workers: int | None = None) -> RuntimeConfig:
+    """A CUDA device if there is one, else all cores."""
+    import torch
+
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return RuntimeConfig(
+        device="cuda" if torch.cuda.is_available() else "cpu",
+        num_threads=cores or 1,
+        num_workers=num_workers or cores or 1,
+        tracking=os.environ.get("PHRASELDM_TRACKING", "on") != "off",
+    )
+
+
+def configure_environment(store: Path) -> None:
+    """Settings of Prefect and MLflow that must stand before they are imported.
+
+    Telemetry is off, Prefect keeps its database in the store, and its temporary server has time to
+    start on a small machine. What is set already stays.
+    """
+    defaults = {
+        "PREFECT_HOME": str(store.resolve() / "prefect"),
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "90",
+        "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
+        "PREFECT_LOGGING_EXTRA_LOGGERS": "phrase_models,tasks,storage",
+        "PREFECT_LOGGING_LEVEL": "WARNING",
+        "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
+        "DO_NOT_TRACK": "true",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+    }
+    for name, value in defaults.items():
+        os.environ.setdefault(name, value)

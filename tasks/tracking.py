@@ -1,0 +1,244 @@
+"""MLflow, and nothing else in the program knows it.
+
+Runs are flat, one per tracked stage and one per execution of a pipeline: MLflow draws no curves of
+nested runs. Metrics are buffered, since a call each costs milliseconds.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from mlflow.tracking import MlflowClient
+
+    from tasks.config import PipelineConfig
+    from tasks.stage import Stage, StageResult
+
+FLUSH_SECONDS = 5.0
+MAX_BATCH = 900
+"""Metrics in one call; MLflow takes 1000."""
+MAX_PARAM_LETTERS = 500
+EXPERIMENTS = {
+    "train_infilling": "phrase-ldm/vae",
+    "train_autoencoder": "phrase-ldm/vae",
+    "train_vae": "phrase-ldm/vae",
+    "score_reconstruction": "phrase-ldm/vae",
+    "train_diffusion": "phrase-ldm/diffusion",
+}
+DEFAULT_EXPERIMENT = "phrase-ldm/songs"
+PIPELINE_EXPERIMENT = "phrase-ldm/pipeline"
+
+
+class Tracker(Protocol):
+    """Where a stage sends figures, pictures and files."""
+
+    def log_metrics(self, step: int, values: Mapping[str, float]) -> None:
+        """Numbers at a step."""
+
+    def log_summary(self, meta: Mapping[str, Any]) -> None:
+        """The stage's headline numbers."""
+
+    def log_file(self, path: Path, folder: str | None = None) -> None:
+        """A file, shown under its name."""
+
+    def log_folder(self, path: Path, folder: str) -> None:
+        """All files of a folder."""
+
+
+TrackerFactory = Callable[["Stage", str, Path], AbstractContextManager[Tracker]]
+
+
+class NullTracker:
+    """Tracks nothing."""
+
+    def log_metrics(self, step: int, values: Mapping[str, float]) -> None:
+        """Ignore."""
+
+    def log_summary(self, meta: Mapping[str, Any]) -> None:
+        """Ignore."""
+
+    def log_file(self, path: Path, folder: str | None = None) -> None:
+        """Ignore."""
+
+    def log_folder(self, path: Path, folder: str) -> None:
+        """Ignore."""
+
+
+class MlflowTracker:
+    """One MLflow run under way."""
+
+    def __init__(self, client: MlflowClient, run_id: str) -> None:
+        self.client, self.run_id = client, run_id
+        self.buffer: list[tuple[str, float, int, int]] = []
+        self.flushed = time.monotonic()
+
+    def log_metrics(self, step: int, values: Mapping[str, float]) -> None:
+        """Buffer numbers; they are sent every few seconds."""
+        now = int(time.time() * 1000)
+        self.buffer += [(name, float(value), now, step) for name, value in values.items()]
+        late = time.monotonic() - self.flushed > FLUSH_SECONDS
+        if late or len(self.buffer) >= MAX_BATCH:
+            self.flush()
+
+    def flush(self) -> None:
+        """Send what is buffered."""
+        from mlflow.entities import Metric
+
+        while self.buffer:
+            part, self.buffer = self.buffer[:MAX_BATCH], self.buffer[MAX_BATCH:]
+            self.client.log_batch(self.run_id, metrics=[Metric(*item) for item in part])
+        self.flushed = time.monotonic()
+
+    def log_summary(self, meta: Mapping[str, Any]) -> None:
+        """Numbers become metrics `final/...`, so that runs can be compared by them."""
+        numbers = {
+            f"final/{name}": float(value)
+            for name, value in meta.items()
+            if isinstance(value, int | float)
+        }
+        self.log_metrics(0, numbers)
+
+    def log_file(self, path: Path, folder: str | None = None) -> None:
+        """Copy a file to the run's artifacts."""
+        self.client.log_artifact(self.run_id, str(path), folder)
+
+    def log_folder(self, path: Path, folder: str) -> None:
+        """Copy a folder to the run's artifacts."""
+        self.client.log_artifacts(self.run_id, str(path), folder)
+
+    def log_params(self, params: Mapping[str, Any]) -> None:
+        """Parameters that the run does not have yet; MLflow refuses to change one."""
+        from mlflow.entities import Param
+
+        known = self.client.get_run(self.run_id).data.params
+        new = [
+            Param(name, str(value)[:MAX_PARAM_LETTERS])
+            for name, value in params.items()
+            if name not in known
+        ]
+        for start in range(0, len(new), 100):
+            self.client.log_batch(self.run_id, params=new[start : start + 100])
+
+    def set_tags(self, tags: Mapping[str, str]) -> None:
+        """Tags of the run."""
+        for name, value in tags.items():
+            self.client.set_tag(self.run_id, name, value)
+
+
+def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """{"a": {"b": 1}} -> {"a.b": 1}."""
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            flat |= flatten(value, f"{prefix}{name}.")
+        else:
+            flat[f"{prefix}{name}"] = value
+    return flat
+
+
+def _client(store: Path) -> MlflowClient:
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("DO_NOT_TRACK", "true")
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    logging.getLogger("mlflow").setLevel(logging.WARNING)
+    from mlflow.tracking import MlflowClient
+
+    folder = store.resolve() / "mlflow"
+    folder.mkdir(parents=True, exist_ok=True)
+    return MlflowClient(os.environ.get("MLFLOW_TRACKING_URI", f"sqlite:///{folder}/mlflow.db"))
+
+
+def _experiment(client: MlflowClient, store: Path, name: str) -> str:
+    found = client.get_experiment_by_name(name)
+    if found is not None:
+        return str(found.experiment_id)
+    artifacts = None
+    if "MLFLOW_TRACKING_URI" not in os.environ:
+        artifacts = (store.resolve() / "mlflow" / "artifacts" / name).as_uri()
+    return str(client.create_experiment(name, artifact_location=artifacts))
+
+
+@contextmanager
+def _tracked(client: MlflowClient, run_id: str) -> Iterator[MlflowTracker]:
+    """A run that ends FINISHED, or FAILED where an error passes through."""
+    client.update_run(run_id, status="RUNNING")
+    tracker = MlflowTracker(client, run_id)
+    try:
+        yield tracker
+    except BaseException:
+        tracker.flush()
+        client.set_terminated(run_id, "FAILED")
+        raise
+    tracker.flush()
+    client.set_terminated(run_id, "FINISHED")
+
+
+@contextmanager
+def _untracked() -> Iterator[NullTracker]:
+    yield NullTracker()
+
+
+def tracker_factory(store: Path, *, enabled: bool) -> TrackerFactory:
+    """Makes the tracker of a stage; a stage that goes on after a kill goes on in its run."""
+
+    def make(stage: Stage, key: str, state: Path) -> AbstractContextManager[Tracker]:
+        if not (enabled and stage.tracked):
+            return _untracked()
+        client = _client(store)
+        remembered = state / "mlflow_run_id"
+        if remembered.exists():
+            run_id = remembered.read_text().strip()
+        else:
+            experiment = _experiment(client, store, EXPERIMENTS.get(stage.name, DEFAULT_EXPERIMENT))
+            run_id = client.create_run(experiment, run_name=f"{stage.name}-{key[:8]}").info.run_id
+            remembered.write_text(run_id)
+        params = flatten(stage.config.model_dump(mode="json"))
+        if "architecture.latent_dim" in params:
+            params["latent_dim"] = params["architecture.latent_dim"]
+        tracker = MlflowTracker(client, run_id)
+        tracker.log_params(params)
+        tracker.set_tags(
+            {"stage": stage.name, "stage_key": key}
+            | {f"input.{name}": ref.digest[:16] for name, ref in stage.inputs.items()}
+        )
+        return _tracked(client, run_id)
+
+    return make
+
+
+def pipeline_tracker(
+    store: Path,
+    config: PipelineConfig,
+    results: Mapping[str, StageResult],
+    meta: Mapping[str, Mapping[str, Any]],
+) -> str:
+    """One run for the whole execution, with the numbers that a person compares; returns its id."""
+    client = _client(store)
+    experiment = _experiment(client, store, PIPELINE_EXPERIMENT)
+    run_name = f"{config.preset}-latent{config.vae.latent_dim}"
+    run_id = client.create_run(experiment, run_name=run_name).info.run_id
+    with _tracked(client, run_id) as tracker:
+        params = flatten(config.model_dump(mode="json"))
+        tracker.log_params({**params, "latent_dim": config.vae.latent_dim})
+        tracker.set_tags({f"stage_key.{name}": result.ref.key for name, result in results.items()})
+        for name, numbers in meta.items():
+            section = {
+                f"{name}/{key}": float(value)
+                for key, value in numbers.items()
+                if isinstance(value, int | float)
+            }
+            tracker.log_metrics(0, section)
+        songs = results.get("generate_songs")
+        if songs:
+            tracker.log_file(songs.ref.folder / "gallery.html")
+            tracker.log_folder(songs.ref.folder / "midi", "midi")
+        metrics = results.get("evaluate_songs")
+        if metrics:
+            tracker.log_file(metrics.ref.folder / "metrics.md")
+    return run_id

@@ -1,0 +1,95 @@
+"""The rules of the tree, held by tests."""
+
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import flows
+import phrase_models
+import pytest
+import storage
+import tasks
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGES = (flows, tasks, phrase_models, storage)
+
+
+def test_import_contracts_hold():
+    script = Path(sys.executable).with_name("lint-imports")
+    result = subprocess.run([script], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stdout
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_the_packages_under_test_are_those_of_this_checkout(package):
+    assert Path(package.__file__).parent.parent == ROOT
+
+
+def test_no_python_file_is_over_500_lines():
+    long = {}
+    for folder in ("flows", "tasks", "phrase_models", "storage", "tests", "benchmarks"):
+        for path in (ROOT / folder).rglob("*.py"):
+            count = len(path.read_text().splitlines())
+            if count > 500:
+                long[str(path.relative_to(ROOT))] = count
+    assert long == {}
+
+
+def test_package_files_say_what_lives_there_and_nothing_else():
+    for name in ("flows", "tasks", "phrase_models", "storage"):
+        for path in (ROOT / name).rglob("__init__.py"):
+            text = path.read_text().strip()
+            assert text.startswith('"""'), path
+            assert text.endswith('"""'), path
+            assert text.count('"""') == 2, path
+
+
+def test_tests_are_no_packages():
+    assert list((ROOT / "tests").rglob("__init__.py")) == []
+
+
+def test_every_module_is_on_the_map_of_the_readme():
+    text = (ROOT / "README.md").read_text()
+    missing = [
+        str(path.relative_to(ROOT))
+        for name in ("flows", "tasks", "phrase_models", "storage")
+        for path in sorted((ROOT / name).rglob("*.py"))
+        if path.name != "__init__.py" and path.name not in text
+    ]
+    assert missing == []
+
+
+def test_the_map_of_the_readme_names_only_files_that_exist():
+    text = (ROOT / "README.md").read_text()
+    block = re.search(r"## Map of the code\n+```text\n(.*?)```", text, re.DOTALL)
+    assert block
+    known = {path.name for path in ROOT.rglob("*.py") if ".venv" not in path.parts}
+    named = set(re.findall(r"(\w+\.py)\b", block.group(1)))
+    assert named - known == set()
+
+
+def test_help_answers_within_a_second():
+    import time
+
+    script = Path(sys.executable).with_name("phraseldm")
+    times = []
+    for _ in range(3):
+        start = time.perf_counter()
+        result = subprocess.run([script, "--help"], capture_output=True, text=True, check=True)
+        times.append(time.perf_counter() - start)
+    assert "Run the whole pipeline" in result.stdout
+    assert min(times) < 1.0
+
+
+def test_the_constraints_pin_every_dependency():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    pinned = {
+        re.split(r"[=\[]", line)[0].lower().replace("_", "-")
+        for line in (ROOT / "constraints.txt").read_text().splitlines()
+        if "==" in line
+    }
+    wanted = [*project["dependencies"], *project["optional-dependencies"]["dev"]]
+    names = {re.split(r"[\[<>=]", item)[0].lower() for item in wanted}
+    assert names - pinned == set()

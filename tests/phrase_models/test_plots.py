@@ -1,0 +1,151 @@
+import matplotlib.image
+import numpy as np
+import pytest
+
+from phrase_models.gallery import piano_roll as gallery_roll
+from phrase_models.plots import (
+    _colour,
+    bar_ssm,
+    figure_png,
+    interpolation_strip,
+    latent_pca,
+    learning_curves,
+    piano_roll,
+    principal_components,
+)
+from phrase_models.score.song import (
+    BRIDGE,
+    MELODY,
+    PIANO,
+    Note,
+    Phrase,
+    PhraseNote,
+    Section,
+    Song,
+    Track,
+)
+
+RECORDS = [
+    {"step": 10, "values": {"train/loss": 2.0, "train/kl": 1.0, "train/gradient_norm": 9.0}},
+    {"step": 20, "values": {"train/loss": 1.0, "train/kl": 2.0, "train/gradient_norm": 9.0}},
+    {"step": 20, "values": {"validation/loss": 1.5, "validation/f1_op": 0.9}},
+    {"step": 30, "values": {"train/loss": float("nan")}},
+]
+SONG = Song(
+    "x",
+    4,
+    (Track(MELODY, (Note(0, 72, 12), Note(96, 74, 24))), Track(PIANO, (Note(0, 48, 48),))),
+    (Section("A", 0, 2), Section("o", 2, 2)),
+)
+
+
+def line_data(figure) -> dict[str, list[list[float]]]:
+    return {
+        line.get_label(): [list(line.get_xdata()), list(line.get_ydata())]
+        for axes in figure.axes
+        for line in axes.lines
+    }
+
+
+def test_learning_curves_hold_the_measurements():
+    figure = learning_curves(RECORDS)
+    assert [axes.get_title() for axes in figure.axes] == [
+        *("Loss", "KL divergence", "Agreement of notes")
+    ]
+    assert line_data(figure) == {
+        "train/loss": [[10, 20], [2.0, 1.0]],
+        "validation/loss": [[20], [1.5]],
+        "train/kl": [[10, 20], [1.0, 2.0]],
+        "validation/f1_op": [[20], [0.9]],
+    }
+
+
+def test_learning_curves_accept_flat_records():
+    flat = [{"step": record["step"], **record["values"]} for record in RECORDS]
+    assert line_data(learning_curves(flat)) == line_data(learning_curves(RECORDS))
+    assert len(learning_curves([]).axes) == 1
+
+
+def test_bar_ssm_draws_the_matrix_and_its_sections():
+    matrix = np.eye(4)
+    figure = bar_ssm(matrix, SONG.sections)
+    axes = figure.axes[0]
+    np.testing.assert_array_equal(axes.images[0].get_array(), matrix)
+    assert [text.get_text() for text in axes.texts] == ["A2", "o2"]
+    assert [text.get_position()[0] for text in axes.texts] == [0.5, 2.5]
+    assert len(axes.lines) == 2  # both directions, before the second section only
+
+
+def test_piano_roll_places_notes_in_bars():
+    axes = piano_roll(SONG).axes[0]
+    piano, melody = axes.collections
+    assert (piano.get_label(), melody.get_label()) == ("Piano", "Melody")
+    boxes = [path.get_extents() for path in melody.get_paths()]
+    assert [(box.x0, box.x1) for box in boxes] == [(0.0, 0.25), (2.0, 2.5)]
+    assert [(box.y0 + box.y1) / 2 for box in boxes] == pytest.approx([72, 74])
+    assert axes.get_xlim() == (0.0, 4.0)
+
+
+def test_principal_components_find_the_main_axes():
+    rng = np.random.default_rng(0)
+    scores = rng.normal(size=(500, 2)) * (3.0, 1.0)
+    scores -= scores.mean(axis=0)
+    axes = np.linalg.qr(rng.normal(size=(8, 8)))[0][:2]
+    points, shares = principal_components(scores @ axes + 5.0)
+    correlation = np.corrcoef(points[:, 0], scores[:, 0])[0, 1]
+    assert abs(correlation) > 0.99
+    assert shares.sum() == pytest.approx(1.0)
+    assert shares[0] == pytest.approx(0.9, abs=0.03)
+    np.testing.assert_allclose(points.T @ points, np.diag(np.diag(points.T @ points)), atol=1e-9)
+
+
+@pytest.mark.parametrize("shape", [(0, 4), (1, 3), (5, 1)])
+def test_principal_components_of_little(shape):
+    points, shares = principal_components(np.ones(shape))
+    assert points.shape == (shape[0], 2)
+    assert not points.any()
+    assert not shares.any()
+
+
+def test_latent_pca_colours_by_program():
+    latents = np.random.default_rng(0).normal(size=(60, 8))
+    programs = [MELODY, BRIDGE, PIANO, -1] * 15
+    axes = latent_pca(latents, programs).axes[0]
+    assert [points.get_label() for points in axes.collections] == [
+        *("special", "Piano", "Melody", "Bridge")
+    ]
+    assert [len(points.get_offsets()) for points in axes.collections] == [15] * 4
+    with pytest.raises(ValueError, match="60 latents but 3 programs"):
+        latent_pca(latents, [0, 0, 0])
+
+
+def test_interpolation_strip_has_a_panel_for_each_phrase():
+    phrases = [Phrase(MELODY, (PhraseNote(0, 60, 12),)), Phrase(PIANO, ())]
+    figure = interpolation_strip(phrases, [0.0, 1.0])
+    assert [axes.get_title() for axes in figure.axes] == ["0.00", "1.00"]
+    assert [axes.get_xlabel() for axes in figure.axes] == ["Melody", "Piano"]
+    assert figure.axes[0].get_ylim() == figure.axes[1].get_ylim()
+    with pytest.raises(ValueError, match="2 phrases but 1 weights"):
+        interpolation_strip(phrases, [0.0])
+
+
+def test_png_is_the_same_each_time(tmp_path):
+    first, second = figure_png(piano_roll(SONG)), figure_png(piano_roll(SONG))
+    assert first == second
+    assert b"Software" not in first
+    (tmp_path / "roll.png").write_bytes(first)
+    assert matplotlib.image.imread(tmp_path / "roll.png").shape[:2] == (456, 840)
+
+
+def test_empty_values_make_figures():
+    for figure in (
+        piano_roll(Song("x", 0, ())),
+        latent_pca(np.zeros((0, 4)), []),
+        interpolation_strip([], []),
+    ):
+        assert figure_png(figure).startswith(b"\x89PNG")
+
+
+def test_colours_are_those_of_the_gallery():
+    for program in range(129):
+        assert _colour(program) == gallery_roll.track_colour(program)
