@@ -6,19 +6,41 @@ between tasks. A hit in our store ends the task in a state named Cached instead.
 
 from __future__ import annotations
 
+import logging
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
+from uuid import UUID
 
 from prefect import task
-from prefect.artifacts import create_markdown_artifact
+from prefect.artifacts import (
+    create_markdown_artifact,
+    create_progress_artifact,
+    update_progress_artifact,
+)
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
+from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 from prefect.states import Completed
 
 from storage.artifacts import ArtifactRef
 from tasks.stage import Session, Stage, StageResult, run_stage
 
 PROGRESS_SECONDS = 10.0
+FOLLOWED_LOGGERS = ("phrase_models", "tasks", "storage")
+
+
+@contextmanager
+def without_heartbeat() -> Iterator[None]:
+    """Spare each flow run the second that joining its heartbeat thread takes.
+
+    Heartbeats serve a server that looks for dead runs; a temporary one does not. No environment
+    variable can turn them off.
+    """
+    with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
+        yield
 
 
 class PrefectRunner:
@@ -26,10 +48,14 @@ class PrefectRunner:
 
     def __init__(self, session: Session) -> None:
         self.session = session
+        for name in FOLLOWED_LOGGERS:
+            # Prefect shows lines of other loggers only where these have a level of their own.
+            if logging.getLogger(name).level == logging.NOTSET:
+                logging.getLogger(name).setLevel(logging.INFO)
 
     def run(self, stage: Stage) -> ArtifactRef:
         """The stage's artifact, made or found."""
-        session = self.session
+        session = replace(self.session, on_progress=ProgressArtifact(self.session.on_progress))
 
         # The stage itself stays in this closure: Prefect would record and hash it as a parameter.
         @task(
@@ -52,14 +78,39 @@ class PrefectRunner:
         return result.ref
 
 
+class ProgressArtifact:
+    """Shows a stage's progress in Prefect, at most every few seconds, and passes it on."""
+
+    def __init__(self, pass_on: Callable[[str, float, str], None]) -> None:
+        self.pass_on = pass_on
+        self.artifact: UUID | None = None
+        self.shown = time.monotonic()
+
+    def __call__(self, name: str, share: float, words: str) -> None:
+        """Show it if it is time."""
+        self.pass_on(name, share, words)
+        if time.monotonic() - self.shown < PROGRESS_SECONDS:
+            return
+        self.shown = time.monotonic()
+        percent = min(100.0, max(0.0, 100.0 * share))
+        if self.artifact is None:
+            key = f"{name.replace('_', '-')}-progress"
+            created: Any = create_progress_artifact(percent, key=key, description=words)
+            self.artifact = created
+        else:
+            update_progress_artifact(self.artifact, percent, description=words)
+
+
 def _report(stage: Stage, result: StageResult, session: Session) -> None:
     meta = session.store.manifest(result.ref).meta
-    rows = "\n".join(f"| {name} | {_show(value)} |" for name, value in meta.items())
+    figures = {"seconds": round(result.seconds, 1), "artifact": result.ref.folder, **meta}
+    if result.tracking_run:
+        figures["MLflow run"] = result.tracking_run
+    rows = "\n".join(f"| {name} | {_show(value)} |" for name, value in figures.items())
     create_markdown_artifact(
         key=stage.name.replace("_", "-"),
-        markdown=f"## {stage.name}\n\n{result.seconds:.1f} s, `{result.ref.folder}`\n\n"
-        f"| figure | value |\n|---|---|\n{rows}\n",
-        description=f"{stage.name} in {time.strftime('%H:%M', time.gmtime(result.seconds))} h",
+        markdown=f"## {stage.name}\n\n| figure | value |\n|---|---|\n{rows}\n",
+        description=f"{stage.name}, {result.seconds:.0f} s",
     )
 
 

@@ -18,6 +18,16 @@ class RuntimeConfig(BaseModel):
     num_workers: int = Field(default=1, ge=1)
     tracking: bool = True
 
+    @property
+    def device_index(self) -> str:
+        """Which device of this machine it is: workers of several cards see one card each."""
+        if self.device == "cpu":
+            return "cpu"
+        _, _, named = self.device.partition(":")
+        visible = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
+        index = int(named or 0)
+        return visible[index] if index < len(visible) and visible[index] else str(index)
+
 
 def default_runtime(num_workers: int | None = None) -> RuntimeConfig:
     """A CUDA device if there is one, else all cores."""

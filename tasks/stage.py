@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -79,11 +79,19 @@ class StageContext:
 
 @dataclass(frozen=True)
 class StageResult:
-    """What running a stage came to."""
+    """What running a stage came to.
+
+    Attributes:
+        ref: the artifact.
+        cached: whether it was there already.
+        seconds: it took, waiting for locks included.
+        tracking_run: id of the MLflow run that was written now, if any.
+    """
 
     ref: ArtifactRef
     cached: bool
     seconds: float
+    tracking_run: str | None = None
 
 
 class StageRunner(Protocol):
@@ -140,31 +148,29 @@ def run_stage(stage: Stage, session: Session) -> StageResult:
     """
     started = time.monotonic()
     store, key = session.store, stage_key(stage)
-    if stage.name in session.refresh and stage.name not in session.refreshed:
-        session.refreshed.add(stage.name)
-        store.discard(stage.name, key)
-    found = store.find(stage.name, key)
-    if found is None:
+    to_refresh = stage.name in session.refresh and stage.name not in session.refreshed
+    session.refreshed.add(stage.name)
+    ref = None if to_refresh else store.find(stage.name, key)
+    cached, tracking_run = True, None
+    if ref is None:
         with store.lock(stage.name, key) as descriptor:
-            found = store.find(stage.name, key)  # another process may have made it meanwhile
-            if found is None:
-                ref = _make(stage, key, session, descriptor)
-                result = StageResult(ref, cached=False, seconds=time.monotonic() - started)
-                session.on_result(stage, result)
-                return result
-    result = StageResult(found, cached=True, seconds=time.monotonic() - started)
+            # A refresh that was killed goes on where it was.
+            if to_refresh and not store.refresh_pending(stage.name, key):
+                store.discard(stage.name, key)
+            ref = store.find(stage.name, key)  # another process may have made it meanwhile
+            if ref is None:
+                cached = False
+                ref, tracking_run = _make(stage, key, session, descriptor)
+    result = StageResult(ref, cached, time.monotonic() - started, tracking_run)
     session.on_result(stage, result)
     return result
 
 
-def _make(stage: Stage, key: str, session: Session, descriptor: int) -> ArtifactRef:
+def _make(
+    stage: Stage, key: str, session: Session, descriptor: int
+) -> tuple[ArtifactRef, str | None]:
     store = session.store
-    device_lock = (
-        hold_lock(store.root / "locks" / "device-0.lock", "trains on this device")
-        if stage.needs_device
-        else nullcontext(None)
-    )
-    with device_lock as device_descriptor:
+    with _device(session) if stage.needs_device else nullcontext(None) as device_descriptor:
         work = store.work(stage.name, key)
         fds = tuple(fd for fd in (descriptor, device_descriptor) if fd is not None)
         with session.tracker_factory(stage, key, work.state) as tracker:
@@ -181,4 +187,10 @@ def _make(stage: Stage, key: str, session: Session, descriptor: int) -> Artifact
             with translate_disk_errors(work.output):
                 meta = stage.body(context)
             tracker.log_summary(meta)
-        return store.commit(stage.name, key, meta=meta, **key_components(stage))
+        ref = store.commit(stage.name, key, meta=meta, **key_components(stage))
+        return ref, tracker.run_id
+
+
+def _device(session: Session) -> AbstractContextManager[int]:
+    name = f"device-{session.runtime.device_index}.lock"
+    return hold_lock(session.store.root / "locks" / name, "trains on this device")

@@ -1,19 +1,21 @@
 """Training in a process of its own: followed, tracked, resumed.
 
 A child gives back all memory, can be killed alone, and needs no orchestrator. It writes
-`metrics.jsonl`; the parent forwards new lines to the tracker, remembering how many it has sent, so
-a resumed run continues its curves.
+`metrics.jsonl`; the parent forwards its lines to the tracker, which leaves out what a resumed run
+has already.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Mapping
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from tasks.stage import StageContext
 
 POLL_SECONDS = 0.5
+STOP_SECONDS = 10.0
 LOG_LINES = 15
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -53,7 +56,8 @@ def run_training(context: StageContext, spec: Mapping[str, Any]) -> dict[str, An
         *("--output", str(context.output.resolve())),
         *("--parent", str(os.getpid())),
     ]
-    with log_path.open("a") as log:
+    follower = MetricsFollower(context)
+    with log_path.open("a") as log, _stoppable():
         child = subprocess.Popen(
             command,
             stdout=log,
@@ -61,25 +65,68 @@ def run_training(context: StageContext, spec: Mapping[str, Any]) -> dict[str, An
             pass_fds=context.lock_fds,
             env=_environment(runtime.num_threads),
         )
-        follower = MetricsFollower(context)
         try:
-            while child.poll() is None:
+            while _runs(child):
                 follower.forward()
-                time.sleep(POLL_SECONDS)
         finally:
-            if child.poll() is None:
-                child.send_signal(signal.SIGTERM)
-                child.wait()
+            _stop(child)
     follower.forward()
     if child.returncode == 2:
         raise UserError(_last_lines(log_path, 1))
     if child.returncode != 0:
-        message = (
-            f"training ended with code {child.returncode}:\n{_last_lines(log_path, LOG_LINES)}"
-        )
+        message = f"training {_ending(child.returncode)}:\n{_last_lines(log_path, LOG_LINES)}"
         raise TrainingFailedError(message)
+    (context.output / "log").mkdir(exist_ok=True)
+    shutil.copyfile(log_path, context.output / "log" / "training.txt")
     result: dict[str, Any] = json.loads((context.output / "result.json").read_text())
     return result
+
+
+@contextmanager
+def _stoppable() -> Iterator[None]:
+    """Let SIGTERM unwind the stack, so that the child is stopped and the tracked run closed.
+
+    Whoever handles the signal already, as Prefect does under a worker, is left to it.
+    """
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    if not in_main_thread or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
+        yield
+        return
+
+    def leave(number: int, _frame: object) -> None:
+        sys.exit(128 + number)
+
+    signal.signal(signal.SIGTERM, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def _runs(child: subprocess.Popen[bytes]) -> bool:
+    try:
+        child.wait(POLL_SECONDS)
+    except subprocess.TimeoutExpired:
+        return True
+    return False
+
+
+def _stop(child: subprocess.Popen[bytes]) -> None:
+    """End a child that still runs; its last checkpoint is kept."""
+    if child.poll() is not None:
+        return
+    child.terminate()
+    try:
+        child.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        child.kill()
+        child.wait()
+
+
+def _ending(code: int) -> str:
+    if code < 0:
+        return f"was ended by signal {-code} ({signal.Signals(-code).name})"
+    return f"ended with code {code}"
 
 
 def _environment(num_threads: int) -> dict[str, str]:
@@ -93,21 +140,20 @@ def _environment(num_threads: int) -> dict[str, str]:
 
 
 def _last_lines(path: Path, count: int) -> str:
-    return "\n".join(path.read_text().strip().splitlines()[-count:])
+    return "\n".join(path.read_text(errors="replace").strip().splitlines()[-count:])
 
 
 class MetricsFollower:
     """Forwards what a training process writes to the tracker and to the progress display.
 
-    A resumed run cuts its metrics back to the checkpoint and writes the same lines again, so the
-    number of lines sent tells what is new.
+    A resumed process cuts its metrics back to the checkpoint and writes the same lines again, so
+    the number of lines sent tells what is new.
     """
 
     def __init__(self, context: StageContext) -> None:
         self.context = context
         self.metrics = context.state / "metrics.jsonl"
-        self.counter = context.state / "lines_tracked"
-        self.num_sent = int(self.counter.read_text()) if self.counter.exists() else 0
+        self.num_sent = 0
 
     def forward(self) -> None:
         """Send what is new."""
@@ -116,9 +162,7 @@ class MetricsFollower:
         for line in whole[self.num_sent :]:
             record = json.loads(line)
             self.context.tracker.log_metrics(record["step"], record["values"])
-        if len(whole) > self.num_sent:
-            self.num_sent = len(whole)
-            self.counter.write_text(str(self.num_sent))
+        self.num_sent = max(self.num_sent, len(whole))
         self._report()
 
     def _report(self) -> None:

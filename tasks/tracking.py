@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from tasks.config import PipelineConfig
     from tasks.stage import Stage, StageResult
 
+logger = logging.getLogger(__name__)
+
 FLUSH_SECONDS = 5.0
 MAX_BATCH = 900
 """Metrics in one call; MLflow takes 1000."""
@@ -37,6 +39,10 @@ PIPELINE_EXPERIMENT = "phrase-ldm/pipeline"
 
 class Tracker(Protocol):
     """Where a stage sends figures, pictures and files."""
+
+    @property
+    def run_id(self) -> str | None:
+        """Of the run that is written, if one is."""
 
     def log_metrics(self, step: int, values: Mapping[str, float]) -> None:
         """Numbers at a step."""
@@ -57,6 +63,8 @@ TrackerFactory = Callable[["Stage", str, Path], AbstractContextManager[Tracker]]
 class NullTracker:
     """Tracks nothing."""
 
+    run_id = None
+
     def log_metrics(self, step: int, values: Mapping[str, float]) -> None:
         """Ignore."""
 
@@ -71,28 +79,53 @@ class NullTracker:
 
 
 class MlflowTracker:
-    """One MLflow run under way."""
+    """One MLflow run under way.
+
+    A run that goes on after a kill is sent its numbers again from the start; what it has already
+    is left out, so that its curves have neither gaps nor repeated points.
+    """
 
     def __init__(self, client: MlflowClient, run_id: str) -> None:
-        self.client, self.run_id = client, run_id
+        self.client, self._run_id = client, run_id
         self.buffer: list[tuple[str, float, int, int]] = []
         self.flushed = time.monotonic()
+        self.last_steps = {
+            name: max(point.step for point in client.get_metric_history(run_id, name))
+            for name in client.get_run(run_id).data.metrics
+        }
+
+    @property
+    def run_id(self) -> str:
+        """Of this run."""
+        return self._run_id
 
     def log_metrics(self, step: int, values: Mapping[str, float]) -> None:
-        """Buffer numbers; they are sent every few seconds."""
+        """Buffer numbers; they are sent every few seconds.
+
+        While MLflow cannot be reached they are kept and tried again: no training is lost for it.
+        """
         now = int(time.time() * 1000)
-        self.buffer += [(name, float(value), now, step) for name, value in values.items()]
-        late = time.monotonic() - self.flushed > FLUSH_SECONDS
-        if late or len(self.buffer) >= MAX_BATCH:
+        self.buffer += [
+            (name, float(value), now, step)
+            for name, value in values.items()
+            if step > self.last_steps.get(name, -1)
+        ]
+        if time.monotonic() - self.flushed < FLUSH_SECONDS:
+            return
+        try:
             self.flush()
+        except Exception as error:
+            logger.warning("MLflow took no metrics, which are kept to try again: %s", error)
+            self.flushed = time.monotonic()
 
     def flush(self) -> None:
         """Send what is buffered."""
         from mlflow.entities import Metric
 
         while self.buffer:
-            part, self.buffer = self.buffer[:MAX_BATCH], self.buffer[MAX_BATCH:]
+            part = self.buffer[:MAX_BATCH]
             self.client.log_batch(self.run_id, metrics=[Metric(*item) for item in part])
+            del self.buffer[: len(part)]
         self.flushed = time.monotonic()
 
     def log_summary(self, meta: Mapping[str, Any]) -> None:
@@ -165,15 +198,19 @@ def _experiment(client: MlflowClient, store: Path, name: str) -> str:
 
 
 @contextmanager
-def _tracked(client: MlflowClient, run_id: str) -> Iterator[MlflowTracker]:
-    """A run that ends FINISHED, or FAILED where an error passes through."""
+def _under_way(tracker: MlflowTracker) -> Iterator[MlflowTracker]:
+    """A run that ends FINISHED, FAILED where an error passes through, or KILLED by a signal."""
+    client, run_id = tracker.client, tracker.run_id
     client.update_run(run_id, status="RUNNING")
-    tracker = MlflowTracker(client, run_id)
     try:
         yield tracker
-    except BaseException:
-        tracker.flush()
-        client.set_terminated(run_id, "FAILED")
+    except BaseException as error:
+        status = "FAILED" if isinstance(error, Exception) else "KILLED"
+        try:
+            tracker.flush()
+            client.set_terminated(run_id, status)
+        except Exception as second:  # the first error is the one to be told
+            logger.warning("MLflow run %s could not be closed as %s: %s", run_id, status, second)
         raise
     tracker.flush()
     client.set_terminated(run_id, "FINISHED")
@@ -192,9 +229,8 @@ def tracker_factory(store: Path, *, enabled: bool) -> TrackerFactory:
             return _untracked()
         client = _client(store)
         remembered = state / "mlflow_run_id"
-        if remembered.exists():
-            run_id = remembered.read_text().strip()
-        else:
+        run_id = remembered.read_text().strip() if remembered.exists() else ""
+        if not _exists(client, run_id):
             experiment = _experiment(client, store, EXPERIMENTS.get(stage.name, DEFAULT_EXPERIMENT))
             run_id = client.create_run(experiment, run_name=f"{stage.name}-{key[:8]}").info.run_id
             remembered.write_text(run_id)
@@ -207,9 +243,37 @@ def tracker_factory(store: Path, *, enabled: bool) -> TrackerFactory:
             {"stage": stage.name, "stage_key": key}
             | {f"input.{name}": ref.digest[:16] for name, ref in stage.inputs.items()}
         )
-        return _tracked(client, run_id)
+        return _under_way(tracker)
 
     return make
+
+
+def _exists(client: MlflowClient, run_id: str) -> bool:
+    """Whether a remembered run can go on: MLflow's folder may have been cleared meanwhile."""
+    from mlflow.exceptions import MlflowException
+
+    if not run_id:
+        return False
+    try:
+        return bool(client.get_run(run_id).info.lifecycle_stage == "active")
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        return False
+
+
+def find_stage_runs(client: MlflowClient, keys: Mapping[str, str]) -> dict[str, str]:
+    """Ids of the runs of tracked stages, whichever execution made them; {stage: key} in."""
+    names = sorted({*EXPERIMENTS.values(), DEFAULT_EXPERIMENT})
+    experiments = [client.get_experiment_by_name(name) for name in names]
+    ids = [experiment.experiment_id for experiment in experiments if experiment is not None]
+    runs: dict[str, str] = {}
+    for stage, key in keys.items():
+        condition = f"tags.stage_key = '{key}'"
+        found = client.search_runs(ids, condition, max_results=1) if ids else []  # newest first
+        if found:
+            runs[stage] = found[0].info.run_id
+    return runs
 
 
 def pipeline_tracker(
@@ -223,10 +287,13 @@ def pipeline_tracker(
     experiment = _experiment(client, store, PIPELINE_EXPERIMENT)
     run_name = f"{config.preset}-latent{config.vae.latent_dim}"
     run_id = client.create_run(experiment, run_name=run_name).info.run_id
-    with _tracked(client, run_id) as tracker:
+    with _under_way(MlflowTracker(client, run_id)) as tracker:
         params = flatten(config.model_dump(mode="json"))
         tracker.log_params({**params, "latent_dim": config.vae.latent_dim})
-        tracker.set_tags({f"stage_key.{name}": result.ref.key for name, result in results.items()})
+        keys = {name: result.ref.key for name, result in results.items()}
+        tracker.set_tags({f"stage_key.{name}": key for name, key in keys.items()})
+        linked = find_stage_runs(client, keys)
+        tracker.set_tags({f"run_id.{name}": linked[name] for name in linked})
         for name, numbers in meta.items():
             section = {
                 f"{name}/{key}": float(value)

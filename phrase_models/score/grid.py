@@ -1,0 +1,122 @@
+"""Free MIDI time -> the song grid of 48 steps a bar.
+
+Onsets and ends are rounded apart, half to even as numpy does; a note lasts at least one grid place.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from phrase_models.score.song import MAX_DURATION, SIXTEENTH, Note
+
+FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class TempoMap:
+    """Ticks and seconds of a MIDI file.
+
+    Attributes:
+        ticks: where each tempo begins (T,).
+        seconds: the same in seconds (T,).
+        bpm: beats a minute from there on (T,).
+        ticks_per_beat: resolution.
+    """
+
+    ticks: FloatArray
+    seconds: FloatArray
+    bpm: FloatArray
+    ticks_per_beat: int
+
+    @classmethod
+    def build(cls, changes: Sequence[tuple[int, float]], ticks_per_beat: int) -> "TempoMap":
+        """From (tick, bpm) pairs; 120 bpm until the first."""
+        ordered = sorted(dict(changes).items())
+        if not ordered or ordered[0][0] > 0:
+            ordered = [(0, 120.0), *ordered]
+        ticks = np.array([tick for tick, _ in ordered], np.float64)
+        bpm = np.array([value for _, value in ordered], np.float64)
+        lengths = np.diff(ticks) * 60 / (bpm[:-1] * ticks_per_beat)
+        return cls(ticks, np.concatenate(([0.0], np.cumsum(lengths))), bpm, ticks_per_beat)
+
+    def to_ticks(self, seconds: FloatArray) -> FloatArray:
+        """Seconds -> ticks, through all tempo changes."""
+        index = np.clip(np.searchsorted(self.seconds, seconds, side="right") - 1, 0, None)
+        passed = seconds - self.seconds[index]
+        return self.ticks[index] + passed * self.bpm[index] * self.ticks_per_beat / 60
+
+    def median_bpm(self, last_tick: float) -> float:
+        """Median tempo, each weighted by the ticks it lasts."""
+        lengths = np.clip(np.diff(np.append(self.ticks, max(last_tick, self.ticks[-1]))), 0, None)
+        order = np.argsort(self.bpm, kind="stable")
+        total = np.cumsum(lengths[order])
+        if total[-1] == 0:
+            return float(self.bpm[0])
+        return float(self.bpm[order][np.searchsorted(total, total[-1] / 2)])
+
+
+def beat_phase(beat_ticks: FloatArray, ticks_per_beat: int) -> float:
+    """Circular mean of the beats within a beat of ticks, 0 <= phase < ticks_per_beat."""
+    angles = 2 * np.pi * beat_ticks / ticks_per_beat
+    mean = np.angle(np.exp(1j * angles).mean()) % (2 * np.pi)
+    phase = float(mean / (2 * np.pi) * ticks_per_beat)
+    return phase if phase < ticks_per_beat else 0.0
+
+
+def quantise(places: FloatArray) -> NDArray[np.int64]:
+    """Nearest grid places, half to even."""
+    return np.round(places).astype(np.int64)
+
+
+def off_grid_fraction(places: FloatArray) -> float:
+    """Share of onsets, in 16ths, over a quarter of a 16th away from the nearest."""
+    return float((np.abs(places - np.round(places)) > 0.25).mean()) if len(places) else 0.0
+
+
+def clean_track(notes: Iterable[Note]) -> tuple[Note, ...]:
+    """Notes that survive a MIDI file, sorted by (onset, pitch).
+
+    Of notes with equal onset and pitch the longest stays; a note that still sounds when its pitch
+    is struck again ends there; no note is longer than 127 steps.
+    """
+    longest: dict[tuple[int, int], Note] = {}
+    for note in notes:
+        place = (note.onset, note.pitch)
+        if place not in longest or note.duration > longest[place].duration:
+            longest[place] = note
+    next_onset: dict[int, int] = {}
+    cleaned: list[Note] = []
+    for place in sorted(longest, reverse=True):
+        note = longest[place]
+        room = next_onset.get(note.pitch, note.onset + MAX_DURATION) - note.onset
+        next_onset[note.pitch] = note.onset
+        duration = min(note.duration, room, MAX_DURATION)
+        cleaned.append(Note(note.onset, note.pitch, duration, note.velocity))
+    return tuple(reversed(cleaned))
+
+
+def grid_notes(
+    starts: NDArray[np.int64],
+    ends: NDArray[np.int64],
+    pitches: Iterable[Any],
+    velocities: Iterable[Any],
+    *,
+    steps: int = SIXTEENTH,
+) -> tuple[Note, ...]:
+    """Quantised places as notes of one track.
+
+    Args:
+        starts, ends: grid places from bar 0.
+        pitches, velocities: of the notes.
+        steps: steps a grid place; 3 on the 16th grid, 1 on the 48 grid.
+    """
+    durations = np.maximum(ends - starts, 1) * steps
+    return clean_track(
+        Note(int(start) * steps, int(pitch), min(int(duration), MAX_DURATION), int(velocity))
+        for start, duration, pitch, velocity in zip(
+            starts, durations, pitches, velocities, strict=True
+        )
+    )

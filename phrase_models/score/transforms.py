@@ -1,0 +1,69 @@
+"""Keys: every song to C major or A minor, and back."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from phrase_models.errors import ConfigurationError
+from phrase_models.score.song import Note, Song, Track
+
+MAJOR_SCALE = (0, 2, 4, 5, 7, 9, 11)
+
+
+def transpose(song: Song, semitones: int) -> Song:
+    """The song so many semitones higher; `key_shift` follows, so that it can be undone.
+
+    Raises:
+        ConfigurationError: if a note would leave MIDI's 0..127.
+    """
+    tracks = tuple(
+        Track(track.program, tuple(_shifted(note, semitones) for note in track.notes))
+        for track in song.tracks
+    )
+    return replace(song, tracks=tracks, key_shift=song.key_shift + semitones)
+
+
+def _shifted(note: Note, semitones: int) -> Note:
+    pitch = note.pitch + semitones
+    if not 0 <= pitch <= 127:
+        message = f"Transposing by {semitones} semitones takes pitch {note.pitch} out of 0..127."
+        raise ConfigurationError(message)
+    return replace(note, pitch=pitch)
+
+
+def original_key(song: Song) -> Song:
+    """The song in the key it came in: undoes `transpose`."""
+    return transpose(song, -song.key_shift)
+
+
+def in_scale_share(tracks: Iterable[Track], major: int) -> float:
+    """Share of sounding time within a major scale, over all tracks; 0 without notes."""
+    histogram = np.zeros(12)
+    for track in tracks:
+        for note in track.notes:
+            histogram[note.pitch % 12] += note.duration
+    total = histogram.sum()
+    scale = [(major + step) % 12 for step in MAJOR_SCALE]
+    return float(histogram[scale].sum() / total) if total else 0.0
+
+
+def choose_key(tracks: Sequence[Track], candidates: Sequence[int]) -> tuple[int, float]:
+    """The relative major, among those annotated, that the notes fit best.
+
+    Args:
+        tracks: in the original key.
+        candidates: pitch classes; the first wins ties.
+
+    Returns:
+        Pitch class and its share of sounding time in scale.
+    """
+    shares = [in_scale_share(tracks, major) for major in candidates]
+    best = max(range(len(candidates)), key=lambda index: (shares[index], -index))
+    return candidates[best], shares[best]
+
+
+def shift_to_c(major: int) -> int:
+    """Semitones from a major key to C, -6..5."""
+    shift = -major
+    return shift + 12 if shift < -6 else shift
