@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from phrase_models.score.midi import write_midi
-from phrase_models.score.transforms import transpose
 from pydantic import BaseModel, ConfigDict, Field
 from safetensors.numpy import save_file
 
@@ -22,7 +20,9 @@ from phrase_models.diffusion.plan import SongPlan, plan_from_layout
 from phrase_models.errors import ConfigurationError
 from phrase_models.gallery.page import GallerySong, render_gallery
 from phrase_models.metrics.structure import bar_ssm, srs_official
+from phrase_models.score.midi import write_midi
 from phrase_models.score.song import Song
+from phrase_models.score.transforms import transpose
 from phrase_models.tokens.song_layout import check_layout
 from storage.artifacts import ArtifactRef
 
@@ -140,7 +140,9 @@ def write_songs(
         song = maker.make(config, index, kept)
         text = f"phraseldm seed {config.seed} song {index} model {maker.model_digest[:12]}"
         written = finished_song(song.decoded.song, config.transpose)
-        write_midi(written, output / "midi" / f"{song.name}.mid", text=text)
+        write_midi(
+            written, output / "midi" / f"{song.name}.mid", key=key_name(config.transpose), text=text
+        )
         songs.append(song)
         report((index + 1) / config.num_songs, f"{index + 1} of {config.num_songs} songs")
     latents = {song.name: np.ascontiguousarray(song.latents) for song in songs}
@@ -197,6 +199,11 @@ KEYS = {
     "C": 0, "C#": 1, "Db": 1, "D": 2, "D#": 3, "Eb": 3, "E": 4, "F": 5, "F#": 6, "Gb": 6,
     "G": 7, "G#": 8, "Ab": 8, "A": 9, "A#": 10, "Bb": 10, "B": 11,
 }  # fmt: skip
+
+
+def key_name(semitones: int) -> str:
+    """Major key so many semitones from C, with flats."""
+    return next(name for name, step in KEYS.items() if step == semitones % 12 and "#" not in name)
 
 
 def semitones_to(key: str) -> int:

@@ -24,6 +24,7 @@ from phrase_models.errors import UserError
 if TYPE_CHECKING:
     from tasks.stage import StageContext
 
+TRAINER = "phrase_models.train"
 POLL_SECONDS = 0.5
 STOP_SECONDS = 10.0
 LOG_LINES = 15
@@ -50,7 +51,7 @@ def run_training(context: StageContext, spec: Mapping[str, Any]) -> dict[str, An
     spec_path.write_text(json.dumps(whole, indent=1))
     log_path = context.state / "log.txt"
     command = [
-        *(sys.executable, "-m", "phrase_models.train"),
+        *(sys.executable, "-m", TRAINER),
         *("--spec", str(spec_path.resolve())),
         *("--state", str(context.state.resolve())),
         *("--output", str(context.output.resolve())),

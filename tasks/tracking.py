@@ -175,7 +175,8 @@ def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def _client(store: Path) -> MlflowClient:
+def open_client(store: Path) -> MlflowClient:
+    """MLflow of a store, or of MLFLOW_TRACKING_URI where that is set."""
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("DO_NOT_TRACK", "true")
     logging.getLogger("alembic").setLevel(logging.WARNING)
@@ -227,7 +228,7 @@ def tracker_factory(store: Path, *, enabled: bool) -> TrackerFactory:
     def make(stage: Stage, key: str, state: Path) -> AbstractContextManager[Tracker]:
         if not (enabled and stage.tracked):
             return _untracked()
-        client = _client(store)
+        client = open_client(store)
         remembered = state / "mlflow_run_id"
         run_id = remembered.read_text().strip() if remembered.exists() else ""
         if not _exists(client, run_id):
@@ -283,7 +284,7 @@ def pipeline_tracker(
     meta: Mapping[str, Mapping[str, Any]],
 ) -> str:
     """One run for the whole execution, with the numbers that a person compares; returns its id."""
-    client = _client(store)
+    client = open_client(store)
     experiment = _experiment(client, store, PIPELINE_EXPERIMENT)
     run_name = f"{config.preset}-latent{config.vae.latent_dim}"
     run_id = client.create_run(experiment, run_name=run_name).info.run_id

@@ -219,7 +219,9 @@ def _segments(offsets: IntArray) -> tuple[Segment, ...]:
     )
 
 
-def to_grid(segments: Sequence[Segment], sixteenths: IntArray) -> tuple[IntArray, NDArray[np.bool_]]:
+def to_grid(
+    segments: Sequence[Segment], sixteenths: IntArray
+) -> tuple[IntArray, NDArray[np.bool_]]:
     """MIDI 16ths -> the offset to subtract from each, and which lie in no segment.
 
     After a forward jump the MIDI material between two segments is dropped; before a backward jump

@@ -1,0 +1,13 @@
+"""One temporary Prefect server for all tests of flows."""
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def prefect_server(tmp_path_factory):
+    from prefect.testing.utilities import prefect_test_harness
+
+    from tasks.prefect_runner import without_heartbeat
+
+    with prefect_test_harness(server_startup_timeout=90), without_heartbeat():
+        yield

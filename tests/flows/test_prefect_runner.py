@@ -1,0 +1,105 @@
+"""Stages as Prefect tasks: what the store holds shows as Cached, failures as what they are."""
+
+from contextlib import contextmanager
+
+import pytest
+from pydantic import BaseModel, ConfigDict
+
+from phrase_models.errors import ConfigurationError
+from storage.artifacts import ArtifactStore
+from tasks import prefect_runner
+from tasks.prefect_runner import PrefectRunner
+from tasks.runtime import RuntimeConfig
+from tasks.stage import Session, Stage
+from tasks.tracking import NullTracker
+
+pytestmark = pytest.mark.slow
+
+
+class Number(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+    value: int
+
+
+@contextmanager
+def no_tracking(stage, key, state):
+    yield NullTracker()
+
+
+def write_number(context):
+    context.report_progress(0.25, "a quarter")
+    context.report_progress(0.5, "half")
+    (context.output / "number.txt").write_text(str(context.config.value))
+    return {"share": 0.123456, "value": context.config.value}
+
+
+def refuse(context):
+    raise ConfigurationError("That cannot be done.")
+
+
+def number_stage(value=1, body=write_number) -> Stage:
+    return Stage(
+        name="some_numbers",
+        config=Number(value=value),
+        inputs={},
+        body=body,
+        code=("phrase_models.score.song",),
+    )
+
+
+@pytest.fixture
+def execute(prefect_server, tmp_path):
+    """Run stages in a flow; returns the flow run's task runs, oldest first, and the artifacts."""
+    from prefect import flow, get_client
+    from prefect.runtime import flow_run
+
+    session = Session(ArtifactStore(tmp_path / "store"), RuntimeConfig(), no_tracking)
+
+    def run(*stages):
+        seen = {}
+
+        @flow(name="two-stages")
+        def some_stages():
+            seen["id"] = flow_run.get_id()
+            seen["refs"] = [PrefectRunner(session).run(stage) for stage in stages]
+
+        try:
+            some_stages()
+        finally:
+            with get_client(sync_client=True) as client:
+                body = {"flow_runs": {"id": {"any_": [seen["id"]]}}}
+                tasks = client.request("POST", "/task_runs/filter", json=body).json()
+                artifacts = client.request("POST", "/artifacts/filter", json=body).json()
+                seen["flow"] = client.read_flow_run(seen["id"])
+            seen["tasks"] = sorted(tasks, key=lambda task: task["start_time"])
+            seen["artifacts"] = {artifact["key"]: artifact for artifact in artifacts}
+            run.seen = seen
+        return seen
+
+    return run
+
+
+def test_a_stage_is_completed_and_then_cached(execute, monkeypatch):
+    monkeypatch.setattr(prefect_runner, "PROGRESS_SECONDS", 0.0)
+    first, second = execute(number_stage()), execute(number_stage())
+    assert first["refs"] == second["refs"]
+    names = [
+        [task["name"], task["state"]["name"]] for run in (first, second) for task in run["tasks"]
+    ]
+    assert names == [["some_numbers", "Completed"], ["some_numbers", "Cached"]]
+    assert [task["task_inputs"] for task in first["tasks"]] == [{}]
+    report = first["artifacts"]["some-numbers"]["data"]
+    assert "| share | 0.1235 |" in report
+    assert "| value | 1 |" in report
+    progress = first["artifacts"]["some-numbers-progress"]
+    assert (progress["data"], progress["description"]) == (50.0, "half")
+    assert second["artifacts"] == {}
+
+
+def test_an_error_of_a_stage_is_the_errors_own_and_fails_the_run(execute):
+    with pytest.raises(ConfigurationError, match=r"^That cannot be done\.$"):
+        execute(number_stage(), number_stage(2, refuse), number_stage(3))
+    seen = execute.seen
+    assert [task["state"]["name"] for task in seen["tasks"]] == ["Completed", "Failed"]
+    assert seen["flow"].state.name == "Failed"
