@@ -8,6 +8,7 @@ bar) relative to the beat phase.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -124,7 +125,7 @@ def find_residual(votes: dict[int, int]) -> int:
 
 
 def candidate_offsets(votes: dict[int, int], residual: int) -> IntArray:
-    """Offsets worth considering: voted ones snapped to the beat, and neighbours of the strongest."""
+    """Offsets worth considering: voted ones snapped to the beat, neighbours of the strongest."""
     strong = [item for item in _strongest(votes) if item[1] >= MIN_VOTES][:MAX_STATES]
     snapped = [4 * round((offset - residual) / 4) for offset, _ in strong]
     states = set(snapped)
@@ -213,10 +214,7 @@ def _viterbi(
 
 def _segments(offsets: IntArray) -> tuple[Segment, ...]:
     starts = [0, *(np.flatnonzero(np.diff(offsets)) + 1).tolist(), len(offsets)]
-    return tuple(
-        Segment(first, end - 1, int(offsets[first]))
-        for first, end in zip(starts[:-1], starts[1:], strict=True)
-    )
+    return tuple(Segment(first, end - 1, int(offsets[first])) for first, end in pairwise(starts))
 
 
 def to_grid(

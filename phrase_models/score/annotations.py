@@ -1,6 +1,6 @@
 """Parsers of the text files beside a POP909 song, from both upstream repositories.
 
-Times of the human analysis count beats or 16ths from bar 0; times of POP909's own files are seconds.
+Times of the human analysis are beats or 16ths from bar 0; those of POP909's own files seconds.
 """
 
 import re
@@ -96,7 +96,7 @@ def chord_root(name: str) -> int:
 
 
 def read_melody(path: Path) -> list[tuple[int, int]]:
-    """(onset in 16ths from bar 0, pitch) of the human analysis (`melody.txt`); rests are skipped."""
+    """(onset in 16ths from bar 0, pitch) of the analysis (`melody.txt`); rests are skipped."""
     notes: list[tuple[int, int]] = []
     time = 0
     try:

@@ -3,6 +3,7 @@
 import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
 from typing import Literal
 
 Split = Literal["train", "validation"]
@@ -13,7 +14,7 @@ MIN_OVERLAP = 0.15
 
 def _grams(pitches: Sequence[int]) -> frozenset[tuple[int, ...]]:
     """Runs of pitch intervals, so that a transposed copy counts too."""
-    steps = [b - a for a, b in zip(pitches, pitches[1:], strict=False)]
+    steps = [after - before for before, after in pairwise(pitches)]
     return frozenset(tuple(steps[i : i + GRAM]) for i in range(len(steps) - GRAM + 1))
 
 
@@ -55,11 +56,17 @@ def assign_splits(
 ) -> dict[str, Split]:
     """Split of every song: a function of its id alone, or of its group's.
 
-    Songs that come later never move others.
+    Songs that come later never move others. Only where a corpus is so small that none would be held
+    out, the song that comes nearest to it is.
     """
-    splits: dict[str, Split] = {}
-    for song_id in song_ids:
-        digest = hashlib.sha256(groups.get(song_id, song_id).encode()).digest()
-        share = int.from_bytes(digest[:8], "big") / 2**64
-        splits[song_id] = "validation" if share < validation_fraction else "train"
-    return splits
+    shares = {song_id: _share(groups.get(song_id, song_id)) for song_id in song_ids}
+    bound = max(validation_fraction, min(shares.values(), default=0.0))
+    return {
+        song_id: "validation" if share < validation_fraction or share == bound else "train"
+        for song_id, share in shares.items()
+    }
+
+
+def _share(name: str) -> float:
+    """A number in [0, 1) that belongs to a name."""
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big") / 2**64

@@ -109,8 +109,10 @@ def grid_notes(
     """Quantised places as notes of one track.
 
     Args:
-        starts, ends: grid places from bar 0.
-        pitches, velocities: of the notes.
+        starts: grid places from bar 0.
+        ends: the same of their ends.
+        pitches: of the notes.
+        velocities: of the notes.
         steps: steps a grid place; 3 on the 16th grid, 1 on the 48 grid.
     """
     durations = np.maximum(ends - starts, 1) * steps

@@ -255,7 +255,7 @@ def _read_tracks(midi: Any, phase: float, sixteenth: float) -> tuple[RawTrack, .
         notes = by_name[name].notes if name in by_name else []
         if notes:
             table = np.array([(n.start, n.end, n.pitch, n.velocity) for n in notes], np.int64)
-            places = (table[:, :2] - phase) / sixteenth
+            places = ((table[:, :2] - phase) / sixteenth).astype(np.float64)
             tracks.append(RawTrack(program, places[:, 0], places[:, 1], table[:, 2], table[:, 3]))
     return tuple(tracks)
 

@@ -6,9 +6,10 @@ import sys
 import tomllib
 from pathlib import Path
 
+import pytest
+
 import flows
 import phrase_models
-import pytest
 import storage
 import tasks
 
