@@ -61,3 +61,5 @@ def configure_environment(store: Path) -> None:
     }
     for name, value in defaults.items():
         os.environ.setdefault(name, value)
+    # Prefect's database cannot be made in a folder that is not there.
+    Path(os.environ["PREFECT_HOME"]).mkdir(parents=True, exist_ok=True)

@@ -14,6 +14,8 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from storage.manifest import read_manifest
+
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
 
@@ -236,8 +238,9 @@ def tracker_factory(store: Path, *, enabled: bool) -> TrackerFactory:
             run_id = client.create_run(experiment, run_name=f"{stage.name}-{key[:8]}").info.run_id
             remembered.write_text(run_id)
         params = flatten(stage.config.model_dump(mode="json"))
-        if "architecture.latent_dim" in params:
-            params["latent_dim"] = params["architecture.latent_dim"]
+        latent_dim = _latent_dim(stage, params)
+        if latent_dim is not None:
+            params["latent_dim"] = latent_dim
         tracker = MlflowTracker(client, run_id)
         tracker.log_params(params)
         tracker.set_tags(
@@ -247,6 +250,20 @@ def tracker_factory(store: Path, *, enabled: bool) -> TrackerFactory:
         return _under_way(tracker)
 
     return make
+
+
+def _latent_dim(stage: Stage, params: Mapping[str, Any]) -> int | None:
+    """Size of the latents that a stage is about: what people compare its figures by."""
+    known = [params]
+    for ref in stage.inputs.values():
+        manifest = read_manifest(ref.folder, ref.stage)
+        if manifest is not None:
+            known += [flatten(manifest.config), manifest.meta]
+    for values in known:
+        for name in ("architecture.latent_dim", "latent_dim"):
+            if name in values:
+                return int(values[name])
+    return None
 
 
 def _exists(client: MlflowClient, run_id: str) -> bool:

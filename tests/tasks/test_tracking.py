@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel, ConfigDict
 
-from storage.artifacts import ArtifactRef
+from storage.artifacts import ArtifactRef, ArtifactStore
 from tasks import tracking
 from tasks.stage import Stage
 from tasks.tracking import MlflowTracker, find_stage_runs, flatten, open_client, tracker_factory
@@ -24,6 +24,17 @@ class Settings(BaseModel):
 
     architecture: Architecture = Architecture()
     rate: float = 0.5
+
+
+class Rate(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+    rate: float = 0.5
+
+
+def commit(store: ArtifactStore, stage: str, config: BaseModel, meta: dict) -> ArtifactRef:
+    (store.work(stage, "key").output / "file").write_text("x")
+    return store.commit(stage, "key", config=config, inputs={}, code={}, version=1, meta=meta)
 
 
 def training(**changes) -> Stage:
@@ -167,6 +178,17 @@ def test_runs_of_stages_are_found_by_their_keys(open_tracker, tracked_store):
     client = open_client(tracked_store.root)
     found = find_stage_runs(client, {"train_vae": "key7", "ingest_songs": "key8"})
     assert found == {"train_vae": tracker.run_id}
+
+
+def test_a_run_has_the_latent_size_of_the_models_it_is_about(open_tracker, tracked_store):
+    vae = commit(tracked_store, "train_vae", Settings(), {})
+    latents = commit(tracked_store, "encode_latents", Rate(), {"latent_dim": 16})
+    client = open_client(tracked_store.root)
+    for name, ref in (("vae", vae), ("latents", latents)):
+        stage = training(name="evaluate_songs", config=Rate(), inputs={name: ref})
+        with open_tracker(stage) as tracker:
+            assert client.get_run(tracker.run_id).data.params == {"rate": "0.5", "latent_dim": "16"}
+        (tracked_store.root.parent / "state" / "mlflow_run_id").unlink()
 
 
 def test_a_tracker_knows_where_its_curves_end(open_tracker, tracked_store):
