@@ -58,8 +58,10 @@ def run(
     else:
         commands.configure_prefect(store)
         from flows.pipeline import pipeline
+        from tasks.prefect_runner import light_server
 
-        pipeline(**launched.flow_parameters())
+        with light_server():
+            pipeline(**launched.flow_parameters())
     commands.print_summary(store)
 
 
@@ -171,6 +173,17 @@ def explain(
         preset, source, data, store, setting or [], [], None, orchestrated=False
     )
     for line in commands.explain_stage(launched, stage, run_pipeline):
+        typer.echo(line)
+
+
+@app.command()
+def fetch(
+    data: Annotated[Path, typer.Argument(help="Folder for both checkouts.")] = Path("data"),
+) -> None:
+    """Clone the two POP909 repositories at the commits this program was built on."""
+    from tasks.fetch import fetch_pop909
+
+    for line in fetch_pop909(data):
         typer.echo(line)
 
 

@@ -8,11 +8,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from rich.console import Console
+
 from phrase_models.errors import ConfigurationError
 from storage.artifacts import ArtifactRef, ArtifactStore
 from storage.explain import explain
 from tasks.config import PipelineConfig
 from tasks.presets import load_preset
+from tasks.progress import ConsoleProgress
 from tasks.runner import PlainRunner
 from tasks.runtime import RuntimeConfig, default_runtime
 from tasks.stage import Session, Stage, StageResult, StageRunner, key_components, stage_key
@@ -32,6 +35,7 @@ class Launch:
     request: Mapping[str, Any]
     orchestrated: bool
     results: dict[str, StageResult] = field(default_factory=dict)
+    progress: ConsoleProgress = field(default_factory=lambda: ConsoleProgress(Console()))
 
     def flow_parameters(self) -> dict[str, Any]:
         """The parameters with which the flow repeats this request."""
@@ -50,17 +54,22 @@ class Launch:
             tracker_factory=tracker_factory(self.store, enabled=self.runtime.tracking),
             refresh=frozenset(self.refresh),
             on_result=self._remember,
+            on_progress=self.progress.show,
         )
         runner: StageRunner = PlainRunner(session)
         if self.orchestrated:
             from tasks.prefect_runner import PrefectRunner
 
             runner = PrefectRunner(session)
-        yield runner
+        try:
+            yield runner
+        finally:
+            self.progress.stop()
         self._record(session.store)
 
     def _remember(self, stage: Stage, result: StageResult) -> None:
         self.results[stage.name] = result
+        self.progress.finished(stage, result)
 
     def _record(self, store: ArtifactStore) -> None:
         stages = [

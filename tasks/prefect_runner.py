@@ -22,7 +22,11 @@ from prefect.artifacts import (
 )
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
-from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
+from prefect.settings import (
+    PREFECT_API_URL,
+    PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
+    temporary_settings,
+)
 from prefect.states import Completed
 
 from storage.artifacts import ArtifactRef
@@ -33,12 +37,15 @@ FOLLOWED_LOGGERS = ("phrase_models", "tasks", "storage")
 
 
 @contextmanager
-def without_heartbeat() -> Iterator[None]:
-    """Spare each flow run the second that joining its heartbeat thread takes.
+def light_server() -> Iterator[None]:
+    """With a temporary server, spare each flow run the second that its heartbeat thread takes.
 
     Heartbeats serve a server that looks for dead runs; a temporary one does not. No environment
     variable can turn them off.
     """
+    if PREFECT_API_URL.value():
+        yield
+        return
     with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
         yield
 

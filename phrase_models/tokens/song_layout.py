@@ -8,8 +8,8 @@ from collections.abc import Iterable, Sequence
 from typing import Literal, cast, get_args
 
 from phrase_models.errors import ConfigurationError, UserError
+from phrase_models.score.grid import clean_track
 from phrase_models.score.song import (
-    MAX_DURATION,
     ROLE_PROGRAMS,
     STEPS_PER_BAR,
     Note,
@@ -20,7 +20,7 @@ from phrase_models.score.song import (
     Track,
 )
 from phrase_models.tokens import vocabulary
-from phrase_models.tokens.remiz import DecodeReport, decode, encode, from_text, remiz_order, to_text
+from phrase_models.tokens.remiz import DecodeReport, decode, encode, from_text, tidy_notes, to_text
 
 SlotLayout = Literal["role", "pitch_order"]
 NUM_PHRASE_SLOTS = 3
@@ -37,31 +37,33 @@ def _phrase_rank(phrase: Phrase) -> tuple[float, int, tuple[int, int]]:
 
 
 def song_to_bars(song: Song) -> list[list[Phrase]]:
-    """Phrases of every bar, in REMI-z order; an empty list for a silent bar."""
-    bars: list[dict[int, list[PhraseNote]]] = [{} for _ in range(song.num_bars)]
+    """Phrases of every bar, in REMI-z order; an empty list for a silent bar.
+
+    A note keeps its duration over the barline.
+
+    Raises:
+        ValueError: if a note lies outside the bars of the song.
+    """
+    bars: list[list[Phrase]] = [[] for _ in range(song.num_bars)]
     for track in song.tracks:
+        notes: dict[int, list[PhraseNote]] = {}
         for note in track.notes:
-            bar, onset = divmod(note.onset, STEPS_PER_BAR)
-            if 0 <= bar < song.num_bars:
-                notes = bars[bar].setdefault(track.program, [])
-                notes.append(PhraseNote(onset, note.pitch, min(note.duration, MAX_DURATION)))
-    return [
-        sorted(
-            (
-                Phrase(program, tuple(sorted(notes, key=remiz_order)))
-                for program, notes in bar.items()
-            ),
-            key=_phrase_rank,
-        )
-        for bar in bars
-    ]
+            bar_index, onset = divmod(note.onset, STEPS_PER_BAR)
+            phrase_note = PhraseNote(onset, note.pitch, note.duration)
+            notes.setdefault(bar_index, []).append(phrase_note)
+        for bar_index, bar_notes in notes.items():
+            if not 0 <= bar_index < song.num_bars:
+                message = f"song {song.song_id!r} of {song.num_bars} bars has notes in {bar_index}"
+                raise ValueError(message)
+            bars[bar_index].append(Phrase(track.program, tidy_notes(bar_notes)))
+    return [sorted(bar, key=_phrase_rank) if len(bar) > 1 else bar for bar in bars]
 
 
 def bars_to_song(
     bars: Sequence[Sequence[Phrase]],
     *,
     song_id: str = "",
-    sections: tuple[Section, ...] = (),
+    sections: Sequence[Section] = (),
     tempo_bpm: float = 90.0,
     key_shift: int = 0,
 ) -> Song:
@@ -69,31 +71,33 @@ def bars_to_song(
 
     Phrases of one program in one bar are joined. A note still sounding when its pitch is struck
     again in the same track ends there, so that the song survives a MIDI file.
+
+    Args:
+        bars: phrases of each bar, in any order.
+        song_id: its name.
+        sections: cut where they reach over the last bar.
+        tempo_bpm: beats a minute.
+        key_shift: semitones that were added to reach C major or A minor.
     """
-    notes: dict[int, dict[tuple[int, int], int]] = {}
+    notes: dict[int, list[Note]] = {}
     for bar_index, phrases in enumerate(bars):
+        start = bar_index * STEPS_PER_BAR
         for phrase in phrases:
-            track = notes.setdefault(phrase.program, {})
-            for note in phrase.notes:
-                place = (bar_index * STEPS_PER_BAR + note.onset, note.pitch)
-                track[place] = max(note.duration, track.get(place, 0))
+            if phrase.notes:
+                notes.setdefault(phrase.program, []).extend(
+                    [Note(start + note.onset, note.pitch, note.duration) for note in phrase.notes]
+                )
     tracks = tuple(
-        Track(program, _without_overlaps(notes[program]))
-        for program in sorted(notes, key=_program_rank)
+        Track(program, clean_track(notes[program])) for program in sorted(notes, key=_program_rank)
     )
-    return Song(song_id, len(bars), tracks, sections, tempo_bpm, key_shift)
-
-
-def _without_overlaps(durations: dict[tuple[int, int], int]) -> tuple[Note, ...]:
-    next_onset: dict[int, int] = {}
-    notes = []
-    for onset, pitch in sorted(durations, reverse=True):
-        duration = durations[onset, pitch]
-        if pitch in next_onset:
-            duration = min(duration, next_onset[pitch] - onset)
-        next_onset[pitch] = onset
-        notes.append(Note(onset, pitch, duration))
-    return tuple(reversed(notes))
+    inside = tuple(
+        Section(
+            section.label, section.start_bar, min(section.num_bars, len(bars) - section.start_bar)
+        )
+        for section in sections
+        if section.start_bar < len(bars)
+    )
+    return Song(song_id, len(bars), tracks, inside, tempo_bpm, key_shift)
 
 
 # --------------------------------------------------------------------------- text
@@ -167,19 +171,29 @@ def bars_to_slots(bars: Sequence[Sequence[Phrase]], layout: SlotLayout) -> list[
     Layout "role" has a slot for melody, bridge and piano; "pitch_order" (paper section 3.3) has
     the phrases by descending mean pitch, then the end of the bar. Silent slots hold the empty
     phrase.
+
+    Raises:
+        ValueError: if a bar has a program twice, one that is no role (layout "role"), or more than
+            three phrases.
     """
-    if layout == "role":
-        return [_role_slots(bar) for bar in bars]
-    return [_pitch_order_slots(bar) for bar in bars]
+    make = _role_slots if layout == "role" else _pitch_order_slots
+    return [make(bar) for bar in bars]
 
 
 def _role_slots(bar: Sequence[Phrase]) -> list[list[int]]:
-    by_program = {phrase.program: encode(phrase) for phrase in bar}
-    return [by_program.get(program, [vocabulary.EMPTY_SLOT]) for program in ROLE_PROGRAMS]
+    slots = {program: [vocabulary.EMPTY_SLOT] for program in ROLE_PROGRAMS}
+    slots.update((phrase.program, encode(phrase)) for phrase in bar)
+    if len(slots) > NUM_PHRASE_SLOTS or len({phrase.program for phrase in bar}) < len(bar):
+        message = f"programs {[phrase.program for phrase in bar]} of a bar are no distinct roles"
+        raise ValueError(message)
+    return list(slots.values())
 
 
 def _pitch_order_slots(bar: Sequence[Phrase]) -> list[list[int]]:
-    phrases = [encode(phrase) for phrase in bar[:NUM_PHRASE_SLOTS]]
+    if len({phrase.program for phrase in bar}) < len(bar) or len(bar) > NUM_PHRASE_SLOTS:
+        message = f"programs {[phrase.program for phrase in bar]} of a bar do not fit its slots"
+        raise ValueError(message)
+    phrases = [encode(phrase) for phrase in sorted(bar, key=_phrase_rank)]
     empty = [[vocabulary.EMPTY_SLOT] for _ in range(NUM_PHRASE_SLOTS - len(phrases))]
     return [*phrases, *empty, [vocabulary.END_OF_BAR]]
 
@@ -189,23 +203,53 @@ def slots_to_bars(
 ) -> tuple[list[list[Phrase]], DecodeReport]:
     """Phrases of every bar up to the first end of song; total, counting repairs.
 
-    In layout "role" the slot decides the program, whatever the tokens say: a phrase that names
-    another counts as one repair.
+    A bar in which the end of song comes after music is kept up to there. Repairs beyond those of
+    `decode`, each counted once: an end of song that is not the first slot of its bar; music or
+    silence in the slot of the end of bar, which is ignored, and an end of bar in any other slot;
+    in layout "role" a phrase of another program than its slot's, which decides; in "pitch_order" a
+    program that is no role, which becomes the first role still silent, and a program that came
+    before in the bar, whose phrases are joined.
     """
     bars: list[list[Phrase]] = []
-    repairs = DecodeReport()
+    report = DecodeReport()
     for bar in slots:
-        if any(list(slot) == [vocabulary.END_OF_SONG] for slot in bar):
-            break
-        phrases: list[Phrase] = []
-        for index, slot in enumerate(bar[:NUM_PHRASE_SLOTS]):
-            phrase, report = decode(slot)
-            repairs += report
-            if phrase is None:
-                continue
-            if layout == "role" and phrase.program != ROLE_PROGRAMS[index]:
-                phrase = Phrase(ROLE_PROGRAMS[index], phrase.notes)
-                repairs += DecodeReport(1)
-            phrases.append(phrase)
-        bars.append(sorted(phrases, key=_phrase_rank))
-    return bars, repairs
+        ids = [list(slot) for slot in bar]
+        end = ids.index(_END_OF_SONG) if _END_OF_SONG in ids else None
+        phrases, repairs = _read_bar(ids[:end], layout)
+        report += repairs
+        if phrases or end is None:
+            bars.append(phrases)
+        if end is not None:
+            return bars, report + DecodeReport(int(end > 0))
+    return bars, report
+
+
+_END_OF_SONG = [vocabulary.END_OF_SONG]
+_END_OF_BAR = [vocabulary.END_OF_BAR]
+
+
+def _read_bar(bar: Sequence[list[int]], layout: SlotLayout) -> tuple[list[Phrase], DecodeReport]:
+    report = DecodeReport()
+    phrases: dict[int, Phrase] = {}
+    for index, ids in enumerate(bar):
+        if index >= NUM_PHRASE_SLOTS or ids == _END_OF_BAR:
+            report += DecodeReport(int((index == NUM_PHRASE_SLOTS) != (ids == _END_OF_BAR)))
+            continue
+        phrase, repairs = decode(ids)
+        report += repairs
+        if phrase is None:
+            continue
+        program = ROLE_PROGRAMS[index] if layout == "role" else _role(phrase.program, phrases)
+        report += DecodeReport(int(program != phrase.program or program in phrases))
+        if program in phrases:
+            notes = tidy_notes(phrases[program].notes + phrase.notes)
+            phrases[program] = Phrase(program, notes)
+        else:
+            phrases[program] = Phrase(program, phrase.notes)
+    return sorted(phrases.values(), key=_phrase_rank), report
+
+
+def _role(program: int, taken: dict[int, Phrase]) -> int:
+    if program in ROLE_PROGRAMS:
+        return program
+    return next(role for role in ROLE_PROGRAMS if role not in taken)
