@@ -85,7 +85,7 @@ def print_metrics(folder: Path) -> None:
     metrics = json.loads((folder / "metrics.json").read_text())
     table = Table(title="Generated songs beside real ones (95 % intervals over songs)")
     for column in ("metric", "generated", "real songs"):
-        table.add_column(column)
+        table.add_column(column, overflow="fold")
     for name, result in metrics["generated"].items():
         table.add_row(name, _cell(result), _cell(metrics["real"].get(name)))
     console.print(table)

@@ -49,7 +49,7 @@ def smoke() -> PipelineConfig:
             num_queries=4,
             latent_dim=16,
             dropout=0.0,
-            max_tokens=96,
+            max_tokens=48,
         ),
         infilling=_stage(VAEStageConfig(bar_share=0.5), training(20)),
         autoencoder=_stage(VAEStageConfig(), training(20)),

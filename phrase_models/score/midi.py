@@ -6,12 +6,12 @@ real programs, tempo, 4/4, key signature, sections as markers.
 """
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import miditoolkit
 import mido
-import numpy as np
 
 from phrase_models.errors import BadMidiError
 from phrase_models.score.grid import clean_track
@@ -31,17 +31,23 @@ from phrase_models.score.song import (
 )
 
 TICKS_PER_BEAT = 480
+TICKS_PER_STEP = TICKS_PER_BEAT // STEPS_PER_BEAT
 SOUNDS = {MELODY: 73, BRIDGE: 25, PIANO: 0}
 """General MIDI programs that are heard: flute, steel guitar, piano."""
+DRUMS = 128
 END_MARKER = "end"
 SECTION_MARKER = re.compile(r"([A-Za-z])-?(\d+)")
+MAX_READ_BARS = 2000
+"""Longer files are hours of music, or damaged: their bars would fill the memory."""
 
 
 def read_midi(path: Path) -> Song:
     """Read an aligned MIDI file.
 
-    Onsets and ends are rounded apart to 48 steps a bar, half to even. The length is that of the
-    markers where the file has them, else runs to the bar of the last onset.
+    Onsets and ends are rounded apart to 48 steps a bar, half to even. Where any track has the name
+    of a role, only such tracks are read; else the tracks with the programs of the roles. The
+    length is that of the markers where the file has them, and at least reaches to the bar of the
+    last onset.
 
     Args:
         path: of the file.
@@ -54,35 +60,41 @@ def read_midi(path: Path) -> Song:
     """
     midi = _parse(path)
     _refuse_other_meters(midi, path)
-    scale = STEPS_PER_BEAT / midi.ticks_per_beat
-    notes: dict[int, list[Note]] = {}
-    for instrument in midi.instruments:
-        program = _role(instrument)
-        if program is not None:
-            notes.setdefault(program, []).extend(_notes(instrument, scale))
-    if not any(notes.values()):
+    notes = _notes_of_roles(midi)
+    if not notes:
         message = (
             f"File {path} has no notes on tracks named Melody, Bridge or Piano "
             "(or programs 13, 25, 0)."
         )
         raise BadMidiError(message)
     tracks = tuple(
-        Track(program, clean_track(notes[program]))
-        for program in ROLE_PROGRAMS
-        if notes.get(program)
+        Track(program, clean_track(notes[program])) for program in ROLE_PROGRAMS if program in notes
     )
     last_onset = max(track.notes[-1].onset for track in tracks)
-    sections, end = _sections(midi, scale)
+    sections, end = _sections(midi)
     num_bars = max(last_onset // STEPS_PER_BAR + 1, end)
-    tempo = round(midi.tempo_changes[0].tempo, 3) if midi.tempo_changes else 120.0
-    return Song(path.stem, num_bars, tracks, sections, tempo)
+    if num_bars > MAX_READ_BARS:
+        message = (
+            f"File {path} is {num_bars} bars long; it must have at most {MAX_READ_BARS}, "
+            "so it is probably damaged."
+        )
+        raise BadMidiError(message)
+    return Song(path.stem, num_bars, tracks, sections, _tempo(midi))
 
 
 def _parse(path: Path) -> Any:
-    if not path.is_file():
+    try:
+        head = path.read_bytes()[:4]
+    except FileNotFoundError as error:
         message = f"There is no MIDI file {path}."
+        raise BadMidiError(message) from error
+    except OSError as error:
+        message = f"File {path} cannot be read: {error.strerror or error}."
+        raise BadMidiError(message) from error
+    if not head:
+        message = f"File {path} is empty; export it again."
         raise BadMidiError(message)
-    if path.read_bytes()[:4] != b"MThd":
+    if head != b"MThd":
         message = f"File {path} is no MIDI file, whatever its name says."
         raise BadMidiError(message)
     try:
@@ -90,6 +102,9 @@ def _parse(path: Path) -> Any:
     except Exception as error:  # the parser raises whatever a broken file makes it
         message = f"File {path} is a broken MIDI file, perhaps cut off; export it again."
         raise BadMidiError(message) from error
+    if midi.ticks_per_beat <= 0:
+        message = f"File {path} counts time in frames, not in beats; export it with ticks per beat."
+        raise BadMidiError(message)
     if not any(instrument.notes for instrument in midi.instruments):
         message = f"File {path} holds no notes."
         raise BadMidiError(message)
@@ -106,72 +121,81 @@ def _refuse_other_meters(midi: Any, path: Path) -> None:
             raise BadMidiError(message)
 
 
-def _role(instrument: Any) -> int | None:
-    """Melody, bridge or piano by the track's name, else by its program."""
-    name = instrument.name.strip().lower()
-    for program, role in ROLE_NAMES.items():
-        if name == role.lower():
-            return program
-    if instrument.is_drum:
-        return None
-    return instrument.program if instrument.program in ROLE_PROGRAMS else None
+def _notes_of_roles(midi: Any) -> dict[int, list[Note]]:
+    programs = {name.lower(): program for program, name in ROLE_NAMES.items()}
+    roles = [programs.get(instrument.name.strip().lower()) for instrument in midi.instruments]
+    if not any(role is not None for role in roles):
+        roles = [
+            None if instrument.is_drum else int(instrument.program)
+            for instrument in midi.instruments
+        ]
+    notes: dict[int, list[Note]] = {}
+    for role, instrument in zip(roles, midi.instruments, strict=True):
+        if role in ROLE_PROGRAMS and instrument.notes:
+            found = _quantised(instrument.notes, midi.ticks_per_beat)
+            notes.setdefault(role, []).extend(found)
+    return notes
 
 
-def _notes(instrument: Any, scale: float) -> list[Note]:
-    if not instrument.notes:
-        return []
-    places = np.array([(note.start, note.end) for note in instrument.notes], np.float64) * scale
-    starts, ends = np.round(places).astype(np.int64).T
-    durations = np.clip(ends - starts, 1, MAX_DURATION)
-    return [
-        Note(int(start), int(note.pitch), int(duration), int(note.velocity))
-        for note, start, duration in zip(instrument.notes, starts, durations, strict=True)
-    ]
+def _quantised(notes: Iterable[Any], ticks_per_beat: int) -> list[Note]:
+    found = []
+    for note in notes:
+        start = _step(note.start, ticks_per_beat)
+        duration = _step(note.end, ticks_per_beat) - start
+        found.append(
+            Note(start, note.pitch, min(max(duration, 1), MAX_DURATION), max(note.velocity, 1))
+        )
+    return found
 
 
-def _sections(midi: Any, scale: float) -> tuple[tuple[Section, ...], int]:
+def _step(tick: int, ticks_per_beat: int) -> int:
+    """Nearest step; `round` takes ties to the even one, and the quotient is exact at ties."""
+    return round(tick * STEPS_PER_BEAT / ticks_per_beat)
+
+
+def _sections(midi: Any) -> tuple[tuple[Section, ...], int]:
     """Sections and bars that the markers tell of; none where they are no section markers."""
     sections: list[Section] = []
-    end = 0
+    labelled = end = 0
     for marker in sorted(midi.markers, key=lambda item: item.time):
-        bar = round(marker.time * scale) // STEPS_PER_BAR
-        found = SECTION_MARKER.fullmatch(marker.text.strip())
-        if marker.text.strip() == END_MARKER:
+        bar = _step(marker.time, midi.ticks_per_beat) // STEPS_PER_BAR
+        text = marker.text.strip()
+        found = SECTION_MARKER.fullmatch(text)
+        if text == END_MARKER:
             end = bar
-        elif found and bar == sum(section.num_bars for section in sections):
+        elif found and bar == labelled and int(found[2]) > 0:
             sections.append(Section(found[1], bar, int(found[2])))
-    labelled = sum(section.num_bars for section in sections)
+            labelled += int(found[2])
     return tuple(sections), max(end, labelled)
+
+
+def _tempo(midi: Any) -> float:
+    """First tempo, to as few decimals as tell its whole microseconds a beat."""
+    bpm = float(midi.tempo_changes[0].tempo)
+    rounded = (round(bpm, digits) for digits in range(9))
+    return next((tempo for tempo in rounded if tempo and _same_tempo(tempo, bpm)), bpm)
+
+
+def _same_tempo(tempo: float, other: float) -> bool:
+    return bool(mido.bpm2tempo(tempo) == mido.bpm2tempo(other))
 
 
 def write_midi(song: Song, path: Path, *, key: str = "C", text: str = "") -> None:
     """Write a type 1 file of 480 ticks a beat; equal songs give equal bytes.
 
+    Melody, Bridge and Piano are on channels 1, 2 and 3 as sequencers count, silent or not.
+
     Args:
         song: as it shall sound.
         path: of the file; written aside and renamed.
-        key: major key of the key signature.
+        key: of the key signature, such as "C", "Bb" or "Am".
         text: kept in a text event at tick 0, such as seed and model.
     """
-    ticks = TICKS_PER_BEAT // STEPS_PER_BEAT
     midi = miditoolkit.MidiFile(ticks_per_beat=TICKS_PER_BEAT)
     midi.tempo_changes = [miditoolkit.TempoChange(song.tempo_bpm, 0)]
     midi.time_signature_changes = [miditoolkit.TimeSignature(4, 4, 0)]
     midi.key_signature_changes = [miditoolkit.KeySignature(key, 0)]
-    for track in song.tracks:
-        name = ROLE_NAMES.get(track.program, f"Program {track.program}")
-        program = SOUNDS.get(track.program, track.program)
-        instrument = miditoolkit.Instrument(program=program, is_drum=False, name=name)
-        instrument.notes = [
-            miditoolkit.Note(
-                note.velocity,
-                note.pitch,
-                note.onset * ticks,
-                (note.onset + note.duration) * ticks,
-            )
-            for note in track.notes
-        ]
-        midi.instruments.append(instrument)
+    midi.instruments = [_instrument(program, notes) for program, notes in _parts(song).items()]
     midi.markers = [
         miditoolkit.Marker(f"{section.label}{section.num_bars}", _bar_tick(section.start_bar))
         for section in song.sections
@@ -179,18 +203,47 @@ def write_midi(song: Song, path: Path, *, key: str = "C", text: str = "") -> Non
     midi.markers.append(miditoolkit.Marker(END_MARKER, _bar_tick(song.num_bars)))
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(path.name + ".tmp")
-    midi.dump(str(aside))
-    if text:
-        _add_text(aside, text)
-    aside.replace(path)
+    try:
+        midi.dump(str(aside))
+        if text:
+            _add_text(aside, text)
+        aside.replace(path)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def _parts(song: Song) -> dict[int, list[Note]]:
+    """Notes of every role, in the order of the channels, then of any other program."""
+    parts: dict[int, list[Note]] = {program: [] for program in ROLE_PROGRAMS}
+    for track in song.tracks:
+        parts.setdefault(track.program, []).extend(track.notes)
+    return parts
+
+
+def _instrument(program: int, notes: Iterable[Note]) -> Any:
+    instrument = miditoolkit.Instrument(
+        program=0 if program == DRUMS else SOUNDS.get(program, program),
+        is_drum=program == DRUMS,
+        name=ROLE_NAMES.get(program, f"Program {program}"),
+    )
+    instrument.notes = [
+        miditoolkit.Note(
+            note.velocity,
+            note.pitch,
+            note.onset * TICKS_PER_STEP,
+            (note.onset + note.duration) * TICKS_PER_STEP,
+        )
+        for note in notes
+    ]
+    return instrument
 
 
 def _add_text(path: Path, text: str) -> None:
     """Put a text event at the start; miditoolkit writes none itself."""
-    file = mido.MidiFile(path)
+    file = mido.MidiFile(path, charset="utf-8")
     file.tracks[0].insert(0, mido.MetaMessage("text", text=text, time=0))
     file.save(path)
 
 
 def _bar_tick(bar: int) -> int:
-    return bar * STEPS_PER_BAR * (TICKS_PER_BEAT // STEPS_PER_BEAT)
+    return bar * STEPS_PER_BAR * TICKS_PER_STEP

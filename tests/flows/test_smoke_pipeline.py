@@ -1,0 +1,132 @@
+"""The whole pipeline at smoke size: the same from scratch, killed and resumed, one song or many."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.slow
+COMMAND = [sys.executable, "-m", "flows", "run", "--plain", "--preset", "smoke", "--workers", "1"]
+ROOT = Path(__file__).resolve().parents[2]
+KILLED_STAGES = (
+    "train_infilling",
+    "train_autoencoder",
+    "train_vae",
+    "score_reconstruction",
+    "encode_latents",
+    "train_diffusion",
+    "generate_songs",
+    "evaluate_songs",
+)
+
+
+def environment(**changes: str) -> dict[str, str]:
+    return os.environ | {"PHRASELDM_TRACKING": "off", "OMP_WAIT_POLICY": "PASSIVE"} | changes
+
+
+def run_to_the_end(store: Path, **changes: str) -> dict[str, str]:
+    """Digest of every artifact of a run."""
+    command = [*COMMAND, "--store", str(store)]
+    subprocess.run(command, cwd=ROOT, env=environment(**changes), check=True, capture_output=True)
+    return digests(store)
+
+
+def digests(store: Path) -> dict[str, str]:
+    return {
+        path.parent.parent.name: json.loads(path.read_text())["digest"]
+        for path in (store / "artifacts").glob("*/*/manifest.json")
+    }
+
+
+def kill_during(store: Path, stage: str) -> bool:
+    """Start the run and kill it, hard, once the stage is at work; whether it was."""
+    process = subprocess.Popen(
+        [*COMMAND, "--store", str(store)],
+        cwd=ROOT,
+        env=environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    work = store / "work" / stage
+    sign = "checkpoint" if stage.startswith("train") else "*"
+    while process.poll() is None:
+        if list(work.glob(f"*/state/{sign}" if sign != "*" else "*/output")):
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+            return True
+        time.sleep(0.005)
+    return False
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory) -> tuple[Path, dict[str, str]]:
+    store = tmp_path_factory.mktemp("whole") / "store"
+    return store, run_to_the_end(store)
+
+
+def test_every_stage_left_an_artifact(whole):
+    from tasks.stages import STAGE_NAMES
+
+    assert set(whole[1]) == set(STAGE_NAMES)
+
+
+def test_another_run_from_scratch_gives_the_same_digests(whole, tmp_path):
+    assert run_to_the_end(tmp_path / "store", PYTHONHASHSEED="7") == whole[1]
+
+
+def test_killed_in_every_stage_and_resumed_it_ends_the_same(whole, tmp_path):
+    store = tmp_path / "store"
+    killed = {stage: kill_during(store, stage) for stage in KILLED_STAGES}
+    assert killed == dict.fromkeys(KILLED_STAGES, True)
+    assert run_to_the_end(store) == whole[1]
+
+
+def test_song_k_is_the_same_however_many_are_made(whole, tmp_path):
+    from tasks.commands import generate_from_store
+
+    request = {"key": "G", "num_sampling_steps": 4, "guidance_scale": None, "seed": 3}
+    request |= {"num_bars": None, "sections": "i4 A8 B4 o2", "tempo_bpm": 92.0}
+    generate_from_store(whole[0], tmp_path / "one", num_songs=1, **request)
+    generate_from_store(whole[0], tmp_path / "many", num_songs=16, **request)
+    name = "midi/song-000.mid"
+    assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "many" / name).read_bytes()
+    songs = json.loads((tmp_path / "many" / "songs.json").read_text())
+    assert [song["num_bars"] for song in songs] == [18] * 16
+    contents = {path.read_bytes() for path in (tmp_path / "many" / "midi").iterdir()}
+    assert len(contents) == 16
+
+
+def test_what_is_written_reads_back_with_its_sections(whole):
+    from phrase_models.score.midi import read_midi
+
+    generated = next((whole[0] / "artifacts" / "generate_songs").iterdir())
+    for item in json.loads((generated / "songs.json").read_text()):
+        song = read_midi(generated / "midi" / f"{item['name']}.mid")
+        assert song.num_bars == item["num_bars"]
+        assert song.num_notes == item["num_notes"]
+    page = (generated / "gallery.html").read_text()
+    assert page.count("data:audio/wav") == 2
+    assert "http://" not in page.replace("http://www.w3.org", "")
+
+
+def test_explain_says_what_a_changed_setting_redoes(whole):
+    command = [sys.executable, "-m", "flows", "explain", "train_vae", "--store", str(whole[0])]
+    command += ["--set", "bottleneck.objective.kl_weight=0.02"]
+    result = subprocess.run(
+        command, cwd=ROOT, env=environment(), capture_output=True, text=True, check=True
+    )
+    assert "kl_weight: 0.01 -> 0.02" in result.stdout
+
+
+def test_reconstruct_sends_a_song_through_the_vae(whole, tmp_path):
+    from tasks.commands import reconstruct_file
+
+    source = next((whole[0] / "artifacts" / "generate_songs").glob("*/midi/*.mid"))
+    sentence = reconstruct_file(whole[0], source, tmp_path / "back.mid")
+    assert "F1_op" in sentence
+    assert (tmp_path / "back.mid").exists()
