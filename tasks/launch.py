@@ -35,6 +35,7 @@ class Launch:
     request: Mapping[str, Any]
     orchestrated: bool
     results: dict[str, StageResult] = field(default_factory=dict)
+    tracked: bool = False
     progress: ConsoleProgress = field(default_factory=lambda: ConsoleProgress(Console()))
 
     def flow_parameters(self) -> dict[str, Any]:
@@ -69,6 +70,7 @@ class Launch:
 
     def _remember(self, stage: Stage, result: StageResult) -> None:
         self.results[stage.name] = result
+        self.tracked = self.tracked or stage.tracked
         self.progress.finished(stage, result)
 
     def _record(self, store: ArtifactStore) -> None:
@@ -87,7 +89,7 @@ class Launch:
                 "config": self.config.model_dump(mode="json"),
             },
         )
-        if self.runtime.tracking:
+        if self.runtime.tracking and self.tracked:
             meta = {name: store.manifest(ref).meta for name, ref in refs.items()}
             pipeline_tracker(self.store, self.config, self.results, meta)
 

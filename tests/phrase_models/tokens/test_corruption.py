@@ -29,12 +29,14 @@ def test_spans_average_the_mean_of_the_poisson_law():
     assert 3.0 < float(np.mean(longer)) < 4.0
 
 
-def test_every_place_is_hidden_about_equally_often():
+def test_every_place_but_the_ends_is_hidden_equally_often():
     rng = np.random.default_rng(1)
     hidden = np.zeros(len(IDS))
     for _ in range(2000):
         hidden += ~np.isin(IDS, corrupt(IDS, rng))
-    assert np.abs(hidden / 2000 - 0.3).max() < 0.08
+    shares = hidden / 2000
+    assert np.abs(shares[10:-10] - 0.3).max() < 0.06
+    assert shares[[0, -1]].min() > 0.1  # only spans that start or end there reach them
 
 
 def test_a_span_of_no_tokens_inserts_a_mask():

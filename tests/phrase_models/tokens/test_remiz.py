@@ -90,7 +90,7 @@ def test_any_phrase_survives_encoding(phrase_strategy):
 @settings(max_examples=200, deadline=None)
 def test_decoding_is_total_and_counts_no_repair_exactly_where_nothing_changed(ids):
     phrase, report = decode(ids)
-    assert 0 <= report.num_repairs <= len(ids) + 1
+    assert 0 <= report.num_repairs <= 2 * len(ids) + 1
     unchanged = len(ids) == 1 and ids[0] in SPECIAL_PHRASES
     if phrase is not None:
         unchanged = encode(phrase) == ids
@@ -99,6 +99,9 @@ def test_decoding_is_total_and_counts_no_repair_exactly_where_nothing_changed(id
 
 
 # Few distinct tokens, so that the lists are often nearly correct.
+WORDS = ("i-0", "i-13", "o-0", "o-3", "p-60", "p-62", "d-3", "d-6")
+
+
 @given(
     st.lists(
         st.sampled_from(["i-0", "i-13", "o-0", "o-3", "p-60", "p-62", "d-3", "d-6"]), max_size=14

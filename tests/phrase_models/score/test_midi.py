@@ -1,0 +1,377 @@
+"""Tiny awkward MIDI files are made here, so that what is odd about each is plain to see."""
+
+import struct
+from pathlib import Path
+
+import miditoolkit
+import mido
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from phrase_models.errors import BadMidiError
+from phrase_models.score.grid import clean_track
+from phrase_models.score.midi import MAX_READ_BARS, read_midi, write_midi
+from phrase_models.score.song import (
+    BRIDGE,
+    MELODY,
+    PIANO,
+    ROLE_PROGRAMS,
+    Note,
+    Section,
+    Song,
+    Track,
+    parse_section_layout,
+)
+
+
+def make_midi(
+    path: Path,
+    tracks: list[tuple[str, int, list[tuple[int, int, int]]]],
+    *,
+    ticks: int = 480,
+    meters: tuple[tuple[int, int, int], ...] = ((4, 4, 0),),
+    markers: tuple[tuple[str, int], ...] = (),
+    tempos: tuple[tuple[float, int], ...] = ((120.0, 0),),
+) -> Path:
+    """Tracks are (name, program, [(start, end, pitch)]), in ticks."""
+    midi = miditoolkit.MidiFile(ticks_per_beat=ticks)
+    midi.tempo_changes = [miditoolkit.TempoChange(*tempo) for tempo in tempos]
+    midi.time_signature_changes = [miditoolkit.TimeSignature(*meter) for meter in meters]
+    midi.markers = [miditoolkit.Marker(*marker) for marker in markers]
+    for name, program, notes in tracks:
+        instrument = miditoolkit.Instrument(program % 128, is_drum=program == 128, name=name)
+        instrument.notes = [miditoolkit.Note(96, pitch, start, end) for start, end, pitch in notes]
+        midi.instruments.append(instrument)
+    midi.dump(str(path))
+    return path
+
+
+def notes_of(song: Song) -> dict[int, list[tuple[int, int, int]]]:
+    return {
+        track.program: [(note.onset, note.pitch, note.duration) for note in track.notes]
+        for track in song.tracks
+    }
+
+
+SONG = Song(
+    "song",
+    6,
+    (
+        Track(MELODY, (Note(0, 72, 12, 100), Note(12, 72, 12, 1), Note(12, 79, 127, 127))),
+        Track(BRIDGE, (Note(3, 0, 1),)),
+        Track(PIANO, (Note(0, 60, 48), Note(0, 64, 48), Note(190, 127, 96))),
+    ),
+    parse_section_layout("i2 A2 A1"),
+    92.5,
+)
+
+
+# --------------------------------------------------------------------------- round trip
+def test_a_song_comes_back_from_its_file(tmp_path):
+    write_midi(SONG, tmp_path / "song.mid", text="seed 3 Lied für 歌")
+    assert read_midi(tmp_path / "song.mid") == SONG
+
+
+@st.composite
+def songs(draw: st.DrawFn) -> Song:
+    num_bars = draw(st.integers(1, 5))
+    note = st.builds(
+        Note,
+        st.integers(0, 48 * num_bars - 1),
+        st.integers(0, 127) | st.just(60),
+        st.integers(1, 127),
+        st.integers(1, 127),
+    )
+    programs = draw(st.sets(st.sampled_from(ROLE_PROGRAMS), min_size=1))
+    tracks = tuple(
+        Track(program, clean_track(draw(st.lists(note, min_size=1, max_size=10))))
+        for program in ROLE_PROGRAMS
+        if program in programs
+    )
+    lengths = draw(st.lists(st.integers(1, 2), max_size=2))
+    sections = tuple(
+        Section(draw(st.sampled_from("iABxo")), sum(lengths[:index]), length)
+        for index, length in enumerate(lengths)
+        if sum(lengths[: index + 1]) <= num_bars
+    )
+    return Song("song", num_bars, tracks, sections, draw(st.integers(400, 40000)) / 100)
+
+
+def test_any_song_comes_back_from_its_file(tmp_path):
+    @given(songs())
+    @settings(max_examples=60, deadline=None)
+    def check(song):
+        write_midi(song, tmp_path / "song.mid")
+        assert read_midi(tmp_path / "song.mid") == song
+
+    check()
+
+
+def test_equal_songs_give_equal_bytes_and_nothing_is_left_aside(tmp_path):
+    for name in ("a.mid", "deep/b.mid"):
+        write_midi(SONG, tmp_path / name, text="seed 1")
+    assert (tmp_path / "a.mid").read_bytes() == (tmp_path / "deep" / "b.mid").read_bytes()
+    with pytest.raises(ValueError, match="no key"):
+        write_midi(SONG, tmp_path / "a.mid", key="no key")
+    assert sorted(path.name for path in tmp_path.rglob("*.*")) == ["a.mid", "b.mid"]
+
+
+def test_a_sequencer_sees_names_channels_programs_and_marks(tmp_path):
+    write_midi(SONG, tmp_path / "song.mid", key="Bb", text="seed 3 Lied")
+    file = mido.MidiFile(tmp_path / "song.mid")
+    assert (file.type, file.ticks_per_beat, len(file.tracks)) == (1, 480, 4)
+    conductor = [message for message in file.tracks[0] if message.type != "end_of_track"]
+    said = {message.type: message for message in conductor}
+    assert said["text"].text == "seed 3 Lied"
+    assert said["key_signature"].key == "Bb"
+    assert (said["time_signature"].numerator, said["time_signature"].denominator) == (4, 4)
+    assert said["set_tempo"].tempo == round(60e6 / 92.5)
+    times, tick = [], 0
+    for message in file.tracks[0]:
+        tick += message.time
+        if message.type == "marker":
+            times.append((message.text, tick))
+    assert times == [("i2", 0), ("A2", 3840), ("A1", 7680), ("end", 11520)]
+    parts = [
+        (track.name, {message.channel for message in track if not message.is_meta})
+        for track in file.tracks[1:]
+    ]
+    assert parts == [("Melody", {0}), ("Bridge", {1}), ("Piano", {2})]
+    programs = [
+        message.program
+        for track in file.tracks
+        for message in track
+        if message.type == "program_change"
+    ]
+    assert programs == [73, 25, 0]
+
+
+def test_silent_roles_keep_their_channels_and_other_programs_are_written_too(tmp_path):
+    drums = Track(128, (Note(0, 36, 6),))
+    strings = Track(48, (Note(0, 60, 6),))
+    song = Song("x", 1, (Track(PIANO, (Note(0, 60, 6),)), strings, drums))
+    write_midi(song, tmp_path / "x.mid")
+    file = miditoolkit.MidiFile(str(tmp_path / "x.mid"))
+    assert [(item.name, item.program, item.is_drum) for item in file.instruments] == [
+        ("Piano", 0, False),
+        ("Program 48", 48, False),
+        ("Program 128", 0, True),
+    ]
+    channels = [
+        message.channel
+        for track in mido.MidiFile(tmp_path / "x.mid").tracks
+        for message in track
+        if message.type == "program_change"
+    ]
+    assert channels == [0, 1, 2, 3, 9]
+
+
+def test_a_song_without_notes_can_be_written(tmp_path):
+    write_midi(Song("x", 0, ()), tmp_path / "x.mid")
+    with pytest.raises(BadMidiError, match="holds no notes"):
+        read_midi(tmp_path / "x.mid")
+
+
+# --------------------------------------------------------------------------- reading
+def test_the_golden_file_has_all_its_notes(pop909_root):
+    song = read_midi(pop909_root / "golden" / "083.mid")
+    assert (song.num_notes, song.num_bars, song.tempo_bpm) == (1828, 64, 60.0)
+    assert {track.program: len(track.notes) for track in song.tracks} == {
+        MELODY: 379,
+        BRIDGE: 247,
+        PIANO: 1202,
+    }
+
+
+def test_names_in_any_case_go_before_programs(tmp_path):
+    path = make_midi(
+        tmp_path / "x.mid",
+        [
+            ("Strings", 0, [(0, 480, 50)]),  # the piano's program, but not its name
+            ("PIANO", 40, [(0, 480, 60)]),
+            (" melody ", 0, [(480, 960, 70)]),
+            ("Bridge", 0, [(960, 1440, 65)]),
+            ("drums", 128, [(0, 10, 36)]),
+        ],
+    )
+    assert notes_of(read_midi(path)) == {
+        MELODY: [(12, 70, 12)],
+        BRIDGE: [(24, 65, 12)],
+        PIANO: [(0, 60, 12)],
+    }
+
+
+def test_programs_serve_where_no_track_has_a_role_as_name(tmp_path):
+    path = make_midi(
+        tmp_path / "x.mid",
+        [
+            ("Instrument_13", 13, [(0, 480, 72)]),
+            ("", 0, [(0, 480, 60)]),
+            ("again", 0, [(480, 960, 62)]),  # two tracks of one program are one part
+            ("Strings", 48, [(0, 480, 50)]),
+            ("kit", 128, [(0, 480, 36)]),
+        ],
+    )
+    assert notes_of(read_midi(path)) == {
+        MELODY: [(0, 72, 12)],
+        PIANO: [(0, 60, 12), (12, 62, 12)],
+    }
+
+
+@pytest.mark.parametrize("ticks", [96, 120, 220, 480, 960, 12])
+def test_any_resolution_is_read(tmp_path, ticks):
+    path = make_midi(tmp_path / "x.mid", [("Piano", 0, [(ticks, 3 * ticks, 60)])], ticks=ticks)
+    assert notes_of(read_midi(path)) == {PIANO: [(12, 60, 24)]}
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "onset", "duration"),
+    [
+        (20, 60, 0, 2),  # half a step goes to the even one: 0.5 -> 0, 1.5 -> 2
+        (60, 100, 2, 1),  # 1.5 -> 2, 2.5 -> 2: at least one step
+        (21, 59, 1, 1),
+        (140, 180, 4, 1),  # 3.5 -> 4, 4.5 -> 4
+        (0, 19, 0, 1),
+        (0, 480 * 40, 0, 127),
+    ],
+)
+def test_onsets_and_ends_are_rounded_apart_half_to_even(tmp_path, start, end, onset, duration):
+    path = make_midi(tmp_path / "x.mid", [("Piano", 0, [(start, end, 60)])])
+    assert notes_of(read_midi(path)) == {PIANO: [(onset, 60, duration)]}
+
+
+def test_ties_are_exact_at_every_resolution(tmp_path):
+    # 220 ticks a beat: tick 55 * n is step 3 * n, and tick 55 * n / 6 a half step.
+    notes = [(tick, tick + 220, 60) for tick in range(0, 22000, 275)]
+    song = read_midi(make_midi(tmp_path / "x.mid", [("Piano", 0, notes)], ticks=220))
+    assert [note.onset for note in song.tracks[0].notes] == list(range(0, 1200, 15))
+
+
+def test_notes_that_collide_on_a_pitch(tmp_path):
+    notes = [(0, 480, 60), (0, 960, 60), (480, 1440, 60), (0, 1920, 62), (240, 480, 64)]
+    song = read_midi(make_midi(tmp_path / "x.mid", [("Piano", 0, notes)]))
+    # Of the two at 0 the longest stays, and ends where its pitch is struck again.
+    assert notes_of(song) == {PIANO: [(0, 60, 12), (0, 62, 48), (6, 64, 6), (12, 60, 24)]}
+
+
+def test_the_first_tempo_is_kept(tmp_path):
+    note = [("Piano", 0, [(0, 480, 60)])]
+    path = make_midi(tmp_path / "x.mid", note, tempos=((66.6, 0), (140.0, 960)))
+    assert read_midi(path).tempo_bpm == 66.6
+
+
+@pytest.mark.parametrize(
+    ("markers", "sections", "num_bars"),
+    [
+        ((), "", 2),  # to the bar of the last onset
+        ((("end", 7680),), "", 4),  # empty bars at the end survive
+        ((("end", 960),), "", 2),  # but no note is lost to a marker
+        ((("i2", 0), ("A-4", 3840), ("end", 13440)), "i2 A4", 7),
+        ((("Verse", 0), ("Chorus", 3840)), "", 2),  # names of others say no lengths
+        ((("A2", 1920),), "", 2),  # sections start at bar 0
+        ((("A2", 0), ("B2", 1920), ("B3", 3840)), "A2 B3", 5),  # and follow each other
+        ((("A0", 0),), "", 2),
+    ],
+)
+def test_markers_tell_sections_and_length(tmp_path, markers, sections, num_bars):
+    notes = [("Piano", 0, [(0, 480, 60), (3360, 7000, 60)])]
+    song = read_midi(make_midi(tmp_path / "x.mid", notes, markers=markers))
+    assert song.sections == (parse_section_layout(sections) if sections else ())
+    assert song.num_bars == num_bars
+
+
+def test_a_note_that_never_ends_one_without_length_and_pedals_do_no_harm(tmp_path):
+    file = mido.MidiFile(ticks_per_beat=480)
+    track = mido.MidiTrack()
+    file.tracks.append(track)
+    track.append(mido.MetaMessage("track_name", name="Piano"))
+    track.append(mido.Message("control_change", control=64, value=100))
+    track.append(mido.Message("note_on", note=40, velocity=80, time=0))
+    track.append(mido.Message("note_on", note=60, velocity=80, time=0))
+    track.append(mido.Message("note_on", note=60, velocity=0, time=480))
+    track.append(mido.Message("note_on", note=62, velocity=80, time=0))
+    track.append(mido.Message("note_off", note=62, time=0))
+    track.append(mido.Message("note_off", note=99, time=0))
+    file.save(tmp_path / "x.mid")
+    assert notes_of(read_midi(tmp_path / "x.mid")) == {PIANO: [(0, 60, 12), (12, 62, 1)]}
+
+
+# --------------------------------------------------------------------------- refusals
+PLAIN = [("Piano", 0, [(0, 480, 60)])]
+
+
+def refusal(path: Path) -> str:
+    with pytest.raises(BadMidiError) as caught:
+        read_midi(path)
+    sentence = str(caught.value)
+    assert str(path) in sentence
+    assert sentence.endswith(".")
+    assert "\n" not in sentence
+    return sentence
+
+
+def test_a_missing_file_and_a_folder(tmp_path):
+    assert "no MIDI file" in refusal(tmp_path / "none.mid")
+    assert "cannot be read" in refusal(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "is empty"),
+        (b"Dear diary", "is no MIDI file"),
+        (b"MThd", "is a broken MIDI file"),
+        (b"MThd" + struct.pack(">IHHH", 6, 1, 1, 480), "is a broken MIDI file"),
+        (b"MThd" + struct.pack(">IHHH", 6, 1, 0, 480), "is a broken MIDI file"),
+    ],
+)
+def test_what_is_no_whole_midi_file(tmp_path, content, words):
+    path = tmp_path / "x.mid"
+    path.write_bytes(content)
+    assert words in refusal(path)
+
+
+@pytest.mark.parametrize("division", [0, 0xE728])  # no ticks at all; 25 frames a second
+def test_time_that_is_not_counted_in_beats(tmp_path, division):
+    path = make_midi(tmp_path / "x.mid", PLAIN)
+    content = bytearray(path.read_bytes())
+    content[12:14] = struct.pack(">H", division)
+    path.write_bytes(content)
+    assert "not in beats" in refusal(path)
+
+
+@pytest.mark.parametrize("meters", [((3, 4, 0),), ((4, 4, 0), (2, 4, 7680)), ((6, 8, 0),)])
+def test_other_meters(tmp_path, meters):
+    path = make_midi(tmp_path / "x.mid", PLAIN, meters=meters)
+    numerator, denominator, tick = meters[-1]
+    assert f"is in {numerator}/{denominator} at tick {tick}" in refusal(path)
+
+
+def test_a_file_without_notes_and_one_without_roles(tmp_path):
+    assert "holds no notes" in refusal(make_midi(tmp_path / "a.mid", [("Piano", 0, [])]))
+    strings = [("Strings", 48, [(0, 480, 60)]), ("kit", 128, [(0, 480, 36)])]
+    assert "no notes on tracks named" in refusal(make_midi(tmp_path / "b.mid", strings))
+
+
+def test_a_file_of_endless_length(tmp_path):
+    last = MAX_READ_BARS * 1920
+    path = make_midi(tmp_path / "x.mid", [("Piano", 0, [(0, 480, 60), (last, last + 480, 60)])])
+    assert f"{MAX_READ_BARS + 1} bars long" in refusal(path)
+
+
+def test_a_file_cut_anywhere_or_with_a_wrong_byte_is_read_or_refused_never_a_crash(tmp_path):
+    write_midi(SONG, tmp_path / "song.mid", text="seed 3")
+    content = (tmp_path / "song.mid").read_bytes()
+    path = tmp_path / "x.mid"
+    for end in range(len(content)):
+        path.write_bytes(content[:end])
+        refusal(path)
+    for place in range(len(content)):
+        for value in (0x00, 0x7F, 0xFF):
+            path.write_bytes(content[:place] + bytes([value]) + content[place + 1 :])
+            try:
+                song = read_midi(path)
+            except BadMidiError:
+                continue
+            assert song.num_notes > 0
