@@ -5,13 +5,13 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from phrase_models.score.midi import read_midi, write_midi
 from rich.console import Console
 from rich.table import Table
 
 from phrase_models.codec import PhraseCodec
 from phrase_models.errors import ConfigurationError, UserError
 from phrase_models.metrics.reconstruction import count_phrase, pool
+from phrase_models.score.midi import read_midi, write_midi
 from phrase_models.score.song import Phrase
 from phrase_models.tokens.song_layout import song_to_bars, song_to_text, text_to_song
 from storage.artifacts import ArtifactRef, ArtifactStore

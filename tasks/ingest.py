@@ -13,13 +13,13 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from phrase_models.score.acceptance import IngestConfig
-from phrase_models.score.duplicates import assign_splits, find_duplicate_groups
-from phrase_models.score.pop909 import IngestedSong, SongEntry, ingest_song, list_songs
 from pydantic import BaseModel, ConfigDict
 
 from phrase_models.errors import ConfigurationError
-from phrase_models.score.song import MELODY, Song
+from phrase_models.score.acceptance import IngestConfig
+from phrase_models.score.duplicates import assign_splits, find_duplicate_groups
+from phrase_models.score.pop909 import IngestedSong, SongEntry, ingest_song, list_songs
+from phrase_models.score.song import Song
 from storage import tables
 
 if TYPE_CHECKING:
@@ -59,9 +59,7 @@ def ingest_songs(context: StageContext, data: Path) -> Mapping[str, Any]:
         )
         raise ConfigurationError(message)
     ingested = read_songs(data, entries, config.ingest, context)
-    groups = find_duplicate_groups(
-        {item.song_id: melody_pitches(item.song) for item in ingested if item.song}
-    )
+    groups = find_duplicate_groups({item.song_id: item.melody for item in ingested})
     splits = assign_splits([item.song_id for item in ingested], groups, config.validation_fraction)
     rows = [song_row(item, splits[item.song_id], groups.get(item.song_id)) for item in ingested]
     accepted = [item.song for item in ingested if item.accepted and item.song]
@@ -103,11 +101,6 @@ def read_songs(
 def _report(context: StageContext, done: int, total: int) -> None:
     if done % 50 == 0 or done == total:
         context.report_progress(done / total, f"{done} of {total} songs")
-
-
-def melody_pitches(song: Song) -> list[int]:
-    """Pitches of the melody in order, for the search for duplicates."""
-    return [note.pitch for track in song.tracks if track.program == MELODY for note in track.notes]
 
 
 def song_row(item: IngestedSong, split: str, duplicate_group: str | None) -> dict[str, Any]:

@@ -3,19 +3,34 @@
 Times of the human analysis are beats or 16ths from bar 0; those of POP909's own files seconds.
 """
 
+import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from phrase_models.errors import BadAnnotationError
-from phrase_models.score.song import Section, parse_section_layout
+from phrase_models.score.song import BEATS_PER_BAR, Section, parse_section_layout
 
 NO_CHORD = -1
+MAX_BARS_READ = 4096
+"""Longer annotations are damaged ones; the limit keeps them from filling the memory."""
+MAX_SECONDS = 36_000.0
 PITCH_CLASSES = {
     "C": 0, "C#": 1, "Db": 1, "D": 2, "D#": 3, "Eb": 3, "E": 4, "F": 5, "F#": 6, "Gb": 6,
     "G": 7, "G#": 8, "Ab": 8, "A": 9, "A#": 10, "Bb": 10, "B": 11, "Cb": 11, "E#": 5, "B#": 0,
     "Fb": 4,
 }  # fmt: skip
+
+RELATIVE_MAJOR = {"maj": 0, "min": 3}
+"""Semitones from a tonic up to that of the relative major."""
+
+
+class MissingFileError(BadAnnotationError):
+    """A file that every song needs is not there."""
+
+
+class BadLabelError(BadAnnotationError):
+    """A section label that does not follow its syntax."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +55,7 @@ def read_text(path: Path) -> str:
     """
     if not path.is_file():
         message = f"File {path.name} of song {path.parent.name} is missing from {path.parent}."
-        raise BadAnnotationError(message)
+        raise MissingFileError(message)
     try:
         return path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
@@ -51,6 +66,35 @@ def _bad(path: Path, complaint: str) -> BadAnnotationError:
     return BadAnnotationError(f"File {path} {complaint}; mend it or leave the song out.")
 
 
+def _check_length(path: Path, length: int, limit: int, unit: str) -> None:
+    if length > limit:
+        raise _bad(path, f"spans {length} {unit}, more than the {limit} that are read")
+
+
+def _seconds(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value) or abs(value) > MAX_SECONDS:
+        message = f"{text} is no time within ten hours"
+        raise ValueError(message)
+    return value
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if value < 0:
+        message = f"{text} is negative"
+        raise ValueError(message)
+    return value
+
+
+def _pitch(text: str) -> int:
+    value = int(text)
+    if not 0 <= value <= 127:
+        message = f"{text} is no MIDI pitch"
+        raise ValueError(message)
+    return value
+
+
 def _rows(path: Path) -> list[list[str]]:
     return [line.split() for line in read_text(path).splitlines() if line.strip()]
 
@@ -58,7 +102,7 @@ def _rows(path: Path) -> list[list[str]]:
 def read_beats(path: Path) -> list[float]:
     """Seconds of every quarter beat (`beat_midi.txt`)."""
     try:
-        beats = [float(row[0]) for row in _rows(path)]
+        beats = [_seconds(row[0]) for row in _rows(path)]
     except ValueError as error:
         raise _bad(path, "holds a line that does not begin with a time") from error
     if len(beats) < 2:
@@ -69,20 +113,25 @@ def read_beats(path: Path) -> list[float]:
 def read_timed_chords(path: Path) -> list[TimedChord]:
     """Chords by seconds (`chord_midi.txt`)."""
     try:
-        return [TimedChord(float(r[0]), float(r[1]), chord_root(r[2])) for r in _rows(path)]
+        chords = [TimedChord(_seconds(r[0]), _seconds(r[1]), chord_root(r[2])) for r in _rows(path)]
     except (ValueError, IndexError, KeyError) as error:
         raise _bad(path, "holds a line that is not start, end and chord") from error
+    if not chords:
+        raise _bad(path, "holds no chord")
+    return chords
 
 
 def read_beat_roots(path: Path) -> list[int]:
     """Chord root of every beat from bar 0 (`finalized_chord.txt`)."""
-    roots: list[int] = []
     try:
-        for row in _rows(path):
-            roots += [chord_root(row[0])] * int(row[-1])
+        rows = [(chord_root(row[0]), _count(row[-1])) for row in _rows(path)]
     except (ValueError, KeyError) as error:
         raise _bad(path, "holds a line that is not a chord with its number of beats") from error
-    return roots
+    num_beats = sum(length for _, length in rows)
+    _check_length(path, num_beats, BEATS_PER_BAR * MAX_BARS_READ, "beats")
+    if not num_beats:
+        raise _bad(path, "holds no chord")
+    return [root for root, length in rows for _ in range(length)]
 
 
 def chord_root(name: str) -> int:
@@ -101,11 +150,14 @@ def read_melody(path: Path) -> list[tuple[int, int]]:
     time = 0
     try:
         for pitch, duration in _rows(path):
-            if int(pitch):
+            if _pitch(pitch):
                 notes.append((time, int(pitch)))
-            time += int(duration)
+            time += _count(duration)
     except ValueError as error:
         raise _bad(path, "holds a line that is not pitch and duration") from error
+    _check_length(path, time, 4 * BEATS_PER_BAR * MAX_BARS_READ, "16ths")
+    if not notes:
+        raise _bad(path, "holds no note")
     return notes
 
 
@@ -115,8 +167,7 @@ def read_key_candidates(path: Path) -> list[int]:
     try:
         for row in _rows(path):
             tonic, _, mode = row[0].partition(":")
-            pitch_class = PITCH_CLASSES[tonic]
-            majors.append((pitch_class + 3) % 12 if mode.startswith("min") else pitch_class)
+            majors.append((PITCH_CLASSES[tonic] + RELATIVE_MAJOR[mode]) % 12)
     except KeyError as error:
         raise _bad(path, f"names a key {error} that there is not") from error
     if not majors:
@@ -128,10 +179,24 @@ def read_sections(path: Path) -> tuple[Section, ...]:
     """Section labels (`human_label*.txt`), such as "i4A8B8o2".
 
     Raises:
-        BadAnnotationError: also for a syntax error, which the message quotes.
+        BadAnnotationError: if it is missing or no text.
+        BadLabelError: for a syntax error, which the message quotes.
     """
-    text = read_text(path).strip()
+    text = " ".join(read_text(path).split())
+    # "A8 9" is no A89, though a layout may have blanks between its sections.
+    if not re.fullmatch(r"(?:[A-Za-z]-?\d{1,4}[ ,]*)+", text):
+        raise _bad_label(path, text)
     try:
-        return parse_section_layout(text)
+        sections = parse_section_layout(text)
     except ValueError as error:
-        raise _bad(path, f"is no list of sections such as i4A8B8o2 but {text[:40]!r}") from error
+        raise _bad_label(path, text) from error
+    if sections[-1].start_bar + sections[-1].num_bars > MAX_BARS_READ:
+        raise _bad_label(path, text)
+    return sections
+
+
+def _bad_label(path: Path, text: str) -> BadLabelError:
+    return BadLabelError(
+        f"File {path} is no list of sections such as i4A8B8o2 but {text[:40]!r}; "
+        "mend it or leave the song out."
+    )

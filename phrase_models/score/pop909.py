@@ -19,7 +19,13 @@ from phrase_models.errors import BadAnnotationError, BadMidiError, UserError
 from phrase_models.score import annotations
 from phrase_models.score.acceptance import Facts, IngestConfig, judge
 from phrase_models.score.alignment import Alignment, Evidence, align, to_grid
-from phrase_models.score.annotations import NO_CHORD, TimedChord
+from phrase_models.score.annotations import (
+    MAX_BARS_READ,
+    NO_CHORD,
+    BadLabelError,
+    MissingFileError,
+    TimedChord,
+)
 from phrase_models.score.grid import TempoMap, beat_phase, grid_notes, off_grid_fraction, quantise
 from phrase_models.score.song import (
     BRIDGE,
@@ -36,6 +42,14 @@ from phrase_models.score.transforms import choose_key, shift_to_c, transpose
 DATASET, STRUCTURE = Path("POP909-Dataset/POP909"), Path("hierarchical-structure-analysis/POP909")
 PROGRAMS = {"MELODY": MELODY, "BRIDGE": BRIDGE, "PIANO": PIANO}
 SIXTEENTHS_PER_BAR = 16
+INDEX_COLUMNS = ("song_id", "num_beats_per_measure", "num_quavers_per_beat")
+REASON_OF_ERROR: dict[type[UserError], str] = {  # the first that fits
+    BadMidiError: "bad_midi",
+    MissingFileError: "missing_file",
+    BadLabelError: "bad_label",
+    BadAnnotationError: "bad_annotation",
+    UserError: "unusable",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +79,8 @@ class IngestedSong:
         detail: the same as a plain sentence; empty for "ok".
         song: aligned, on the grid, in C major or A minor; None unless accepted.
         statistics: what was measured on the way, for the songs table.
+        melody: pitches of the analysed melody, by which duplicates are found; also of songs that
+            are not accepted.
     """
 
     song_id: str
@@ -73,6 +89,7 @@ class IngestedSong:
     detail: str = ""
     song: Song | None = None
     statistics: Mapping[str, int | float | str | None] = field(default_factory=dict)
+    melody: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +116,11 @@ class RawSong:
 
 # --------------------------------------------------------------------------- which songs
 def list_songs(pop909_root: Path) -> list[SongEntry]:
-    """Songs of the index and of the folders, by id; one that is listed may be absent."""
+    """Songs of the index and of the folders, by id; one that is listed may be absent.
+
+    Raises:
+        BadAnnotationError: if the index is there but is no such table.
+    """
     folder = pop909_root / DATASET
     found = {path.name for path in folder.iterdir() if path.is_dir()} if folder.is_dir() else set()
     index = _read_index(folder / "index.xlsx")
@@ -112,15 +133,22 @@ def list_songs(pop909_root: Path) -> list[SongEntry]:
 def _read_index(path: Path) -> dict[str, tuple[int, int]]:
     if not path.is_file():
         return {}
-    rows = openpyxl.load_workbook(path, read_only=True).worksheets[0].iter_rows(values_only=True)
-    names = [str(name) for name in next(rows)]
-    columns = [names.index(n) for n in ("song_id", "num_beats_per_measure", "num_quavers_per_beat")]
-    index = {}
-    for row in rows:
-        song_id, beats, quavers = (str(row[column]) for column in columns)
-        if song_id.isdigit():
-            index[song_id.zfill(3)] = (int(float(beats)), int(float(quavers)))
-    return index
+    try:
+        book = openpyxl.load_workbook(path, read_only=True)
+        rows = list(book.worksheets[0].iter_rows(values_only=True))
+        columns = [rows[0].index(name) for name in INDEX_COLUMNS]
+        cells = [tuple(str(row[column]) for column in columns) for row in rows[1:]]
+        return {
+            song_id.zfill(3): (int(float(beats)), int(float(quavers)))
+            for song_id, beats, quavers in cells
+            if song_id.isdigit()
+        }
+    except Exception as error:  # the parser raises whatever a broken file makes it
+        message = (
+            f"Index {path} is no table with the columns {', '.join(INDEX_COLUMNS)}; "
+            "copy it again from POP909-Dataset."
+        )
+        raise BadAnnotationError(message) from error
 
 
 # --------------------------------------------------------------------------- one song
@@ -132,14 +160,9 @@ def ingest_song(pop909_root: Path, entry: SongEntry, config: IngestConfig) -> In
         return IngestedSong(song_id, accepted=False, reason="missing_folder", detail=sentence)
     try:
         return _ingest(pop909_root, entry, config)
-    except BadMidiError as error:
-        return IngestedSong(song_id, accepted=False, reason="bad_midi", detail=str(error))
-    except BadAnnotationError as error:
-        reason = "missing_file" if "is missing" in str(error) else "bad_annotation"
-        reason = "bad_label" if "sections such as" in str(error) else reason
-        return IngestedSong(song_id, accepted=False, reason=reason, detail=str(error))
     except UserError as error:
-        return IngestedSong(song_id, accepted=False, reason="unusable", detail=str(error))
+        reason = next(code for kind, code in REASON_OF_ERROR.items() if isinstance(error, kind))
+        return IngestedSong(song_id, accepted=False, reason=reason, detail=str(error))
 
 
 def _ingest(root: Path, entry: SongEntry, config: IngestConfig) -> IngestedSong:
@@ -183,7 +206,15 @@ def _ingest(root: Path, entry: SongEntry, config: IngestConfig) -> IngestedSong:
         "off_grid_fraction": facts.off_grid_fraction,
     }
     accepted = reason == "ok"
-    return IngestedSong(song_id, accepted, reason, sentence, song if accepted else None, statistics)
+    return IngestedSong(
+        song_id,
+        accepted,
+        reason,
+        sentence,
+        song if accepted else None,
+        statistics,
+        tuple(pitch for _, pitch in melody),
+    )
 
 
 def _finish(
@@ -227,7 +258,7 @@ def read_raw_song(path: Path) -> RawSong:
     """
     if not path.is_file():
         message = f"File {path.name} of song {path.parent.name} is missing from {path.parent}."
-        raise BadAnnotationError(message)
+        raise MissingFileError(message)
     beats = annotations.read_beats(path.parent / "beat_midi.txt")
     chords = annotations.read_timed_chords(path.parent / "chord_midi.txt")
     try:
@@ -235,6 +266,9 @@ def read_raw_song(path: Path) -> RawSong:
     except Exception as error:  # the parser raises whatever a broken file makes it
         message = f"File {path} is no readable MIDI file; mend it or leave the song out."
         raise BadMidiError(message) from error
+    if midi.ticks_per_beat <= 0:
+        message = f"File {path} counts time in video frames, not in beats; leave the song out."
+        raise BadMidiError(message)
     changes = [(change.time, change.tempo) for change in midi.tempo_changes]
     tempo = TempoMap.build(changes, midi.ticks_per_beat)
     phase = beat_phase(tempo.to_ticks(np.array(beats)), midi.ticks_per_beat)
@@ -242,6 +276,9 @@ def read_raw_song(path: Path) -> RawSong:
     tracks = _read_tracks(midi, phase, sixteenth)
     if not tracks:
         message = f"File {path} has no notes on tracks MELODY, BRIDGE and PIANO."
+        raise BadMidiError(message)
+    if max(float(track.ends.max()) for track in tracks) > SIXTEENTHS_PER_BAR * MAX_BARS_READ:
+        message = f"File {path} lasts more than {MAX_BARS_READ} bars, so it must be damaged."
         raise BadMidiError(message)
     roots, first = _sample_roots(chords, tempo, phase, sixteenth)
     bpm = tempo.median_bpm(float(midi.max_tick))

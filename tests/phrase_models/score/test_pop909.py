@@ -8,6 +8,7 @@ import miditoolkit
 import numpy as np
 import pytest
 
+from phrase_models.errors import BadAnnotationError
 from phrase_models.score.acceptance import IngestConfig
 from phrase_models.score.pop909 import (
     DATASET,
@@ -246,3 +247,46 @@ def test_listing_names_what_is_absent_and_what_is_not_listed(pop909_root):
 def test_a_folder_without_an_index_is_still_listed(copy):
     assert list_songs(copy) == [SongEntry("001", 2, 2, present=True)]
     assert list_songs(copy / "nothing") == []
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "reason"),
+    [
+        ("human_label1.txt", "A99999999", "bad_label"),
+        ("human_label1.txt", "A9000", "bad_label"),
+        ("human_label1.txt", "A8 9", "bad_label"),
+        ("melody.txt", "300 4\n", "bad_annotation"),
+        ("melody.txt", "60 -4\n62 4\n", "bad_annotation"),
+        ("melody.txt", "60 999999999\n60 1\n", "bad_annotation"),
+        ("melody.txt", "", "bad_annotation"),
+        ("beat_midi.txt", "nan 1 1\n1 0 0\n", "bad_annotation"),
+        ("chord_midi.txt", "nan 1 C:maj\n", "bad_annotation"),
+        ("chord_midi.txt", "0 1e12 C:maj\n", "bad_annotation"),
+        ("chord_midi.txt", "", "bad_annotation"),
+        ("finalized_chord.txt", "C:maj [] 0 999999999\n", "bad_annotation"),
+        ("finalized_chord.txt", "C:maj [] 0 -4\n", "bad_annotation"),
+        ("finalized_chord.txt", "", "bad_annotation"),
+        ("analyzed_key.txt", "C:dorian\n", "bad_annotation"),
+    ],
+)
+def test_impossible_values_are_a_reason_and_cost_no_memory(copy, name, text, reason):
+    locate(copy, name).write_text(text)
+    ingested = ingest(copy, "001")
+    assert (ingested.reason, ingested.song) == (reason, None)
+    assert name in ingested.detail
+
+
+def test_a_midi_file_of_absurd_length_is_damaged(copy):
+    path = copy / DATASET / "001" / "001.mid"
+    midi = miditoolkit.MidiFile(str(path))
+    midi.instruments[0].notes[-1].end = 2**27
+    midi.dump(str(path))
+    ingested = ingest(copy, "001")
+    assert (ingested.reason, ingested.song) == ("bad_midi", None)
+
+
+@pytest.mark.parametrize("content", [b"", b"no table"])
+def test_a_broken_index_is_one_sentence(copy, content):
+    (copy / DATASET / "index.xlsx").write_bytes(content)
+    with pytest.raises(BadAnnotationError, match=r"index\.xlsx is no table with the columns"):
+        list_songs(copy)
