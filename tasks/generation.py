@@ -185,8 +185,6 @@ def gallery_song(song: GeneratedSong, output: Path) -> GallerySong:
         song=song.decoded.song,
         self_similarity=matrix,
         numbers={
-            "bars": song.decoded.song.num_bars,
-            "notes": song.decoded.song.num_notes,
             "section recurrence": round(srs_official(matrix), 3),
             "repaired tokens": song.decoded.report.num_repairs,
         },

@@ -6,6 +6,7 @@ Every song found gets a row, accepted or not, with its reason; a bad file is one
 from __future__ import annotations
 
 import logging
+import multiprocessing
 from collections import Counter
 from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor
@@ -91,7 +92,9 @@ def read_songs(
             results.append(work(entry))
             _report(context, len(results), len(entries))
         return results
-    with ProcessPoolExecutor(num_workers) as pool:
+    # Forked workers would inherit torch's threads, and the store's locks.
+    context_of_workers = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(num_workers, mp_context=context_of_workers) as pool:
         for result in pool.map(work, entries, chunksize=CHUNK):
             results.append(result)
             _report(context, len(results), len(entries))

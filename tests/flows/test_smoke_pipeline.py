@@ -130,3 +130,26 @@ def test_reconstruct_sends_a_song_through_the_vae(whole, tmp_path):
     sentence = reconstruct_file(whole[0], source, tmp_path / "back.mid")
     assert "F1_op" in sentence
     assert (tmp_path / "back.mid").exists()
+
+
+@pytest.mark.parametrize(
+    ("request_", "words"),
+    [
+        ({"sections": "A100 B100"}, "at most 128"),
+        ({"sections": "verse, chorus"}, "is not a list of letters with numbers of bars"),
+        ({"sections": "A8", "num_bars": 9}, "has 8 bars but 9 were asked for"),
+        ({"num_bars": 500}, "at most 128"),
+        ({"key": "H"}, "There is no key 'H'"),
+    ],
+)
+def test_a_song_that_cannot_be_made_is_refused_with_a_sentence(whole, tmp_path, request_, words):
+    from phrase_models.errors import ConfigurationError
+    from tasks.commands import generate_from_store
+
+    request = {"key": "C", "num_sampling_steps": None, "guidance_scale": None, "seed": 0}
+    request |= {"num_bars": None, "sections": None, "num_songs": 1} | request_
+    with pytest.raises(ConfigurationError) as caught:
+        generate_from_store(whole[0], tmp_path / "out", **request)
+    assert words in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "out").exists()

@@ -131,3 +131,34 @@ def test_accepted_songs_against_the_reference(
     accepted, reference, statistic, column, convert, least
 ):
     assert agreement(accepted, reference, statistic, column, convert) >= least
+
+
+def test_every_accepted_song_survives_tokens_and_midi(accepted, tmp_path):
+    from phrase_models.score.midi import read_midi, write_midi
+    from phrase_models.tokens.song_layout import song_to_text, text_to_song
+
+    changed = []
+    for song_id, item in accepted.items():
+        text = song_to_text(item.song)
+        path = tmp_path / "song.mid"
+        write_midi(text_to_song(text), path)
+        if song_to_text(read_midi(path)) != text:
+            changed.append(song_id)
+    assert changed == []
+
+
+def test_song_001_gives_the_golden_tokens(accepted, pop909_root):
+    from phrase_models.tokens.song_layout import song_to_text
+
+    golden = (pop909_root / "golden" / "001.remiz.txt").read_text()
+    assert song_to_text(accepted["001"].song).split() == golden.split()
+
+
+def test_duplicates_are_found_among_all_songs(ingested):
+    from phrase_models.score.duplicates import find_duplicate_groups
+
+    groups = find_duplicate_groups({song_id: item.melody for song_id, item in ingested.items()})
+    assert groups == {
+        "017": "017", "018": "017", "101": "101", "103": "101",
+        "262": "262", "805": "262", "492": "492", "666": "492",
+    }  # fmt: skip
