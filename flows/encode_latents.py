@@ -1,11 +1,11 @@
 """Songs -> latents of every slot."""
 
 from prefect import flow
-from tasks.stage import ArtifactRef, StageRunner
 
 from flows.prepare_data import Corpus, prepare
 from flows.train_vae import train_phrase_vae
 from tasks.launch import Launch, launch
+from tasks.stage import ArtifactRef, StageRunner
 from tasks.stages import latents_stage
 
 

@@ -1,12 +1,12 @@
 """Generated songs beside real ones -> metrics."""
 
 from prefect import flow
-from tasks.stage import ArtifactRef, StageRunner
 
 from flows.generate_songs import generate
 from flows.prepare_data import Corpus, prepare
 from flows.train_diffusion import Models, train_models
 from tasks.launch import Launch, launch
+from tasks.stage import ArtifactRef, StageRunner
 from tasks.stages import evaluation_stage
 
 

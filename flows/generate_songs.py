@@ -1,11 +1,11 @@
 """PhraseLDM -> songs as MIDI, and a gallery."""
 
 from prefect import flow
-from tasks.stage import ArtifactRef, StageRunner
 
 from flows.prepare_data import prepare
 from flows.train_diffusion import Models, train_models
 from tasks.launch import Launch, launch
+from tasks.stage import ArtifactRef, StageRunner
 from tasks.stages import generation_stage
 
 

@@ -5,13 +5,13 @@ by what it is made of, so running this again does only what has changed.
 """
 
 from prefect import flow
-from tasks.stage import StageRunner
 
 from flows.evaluate_songs import evaluate
 from flows.generate_songs import generate
 from flows.prepare_data import prepare
 from flows.train_diffusion import train_models
 from tasks.launch import Launch, launch
+from tasks.stage import StageRunner
 
 
 def run_pipeline(runner: StageRunner, launched: Launch) -> None:

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 from prefect import flow
-from tasks.stage import ArtifactRef, StageRunner
 
 from tasks.launch import Launch, launch
+from tasks.stage import ArtifactRef, StageRunner
 from tasks.stages import corpus_stage, ingest_stage, tokenise_stage
 
 

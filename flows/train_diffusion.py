@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 
 from prefect import flow
-from tasks.stage import ArtifactRef, StageRunner
 
 from flows.encode_latents import encode
 from flows.prepare_data import Corpus, prepare
 from flows.train_vae import train_phrase_vae
 from tasks.launch import Launch, launch
+from tasks.stage import ArtifactRef, StageRunner
 from tasks.stages import diffusion_stage
 
 

@@ -4,11 +4,11 @@ import json
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from phrase_models.score.acceptance import IngestConfig
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from phrase_models.diffusion.config import DenoiserConfig, NoiseScheduleConfig
 from phrase_models.errors import ConfigurationError
+from phrase_models.score.acceptance import IngestConfig
 from phrase_models.score.synthetic import SyntheticConfig
 from phrase_models.tokens.song_layout import SlotLayout
 from phrase_models.training.config import TrainingConfig

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from phrase_models.score.midi import read_midi
 from pydantic import BaseModel, ConfigDict, Field
 from safetensors.numpy import load_file
 
@@ -23,6 +22,7 @@ from phrase_models.metrics.result import MetricResult
 from phrase_models.metrics.structure import bar_ssm
 from phrase_models.plots import bar_ssm as plot_bar_ssm
 from phrase_models.plots import figure_png
+from phrase_models.score.midi import read_midi
 from phrase_models.score.song import Song
 from phrase_models.tokens.song_layout import (
     SlotLayout,

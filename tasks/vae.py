@@ -6,9 +6,9 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from phrase_models.plots import figure_png, learning_curves
 from pydantic import BaseModel, ConfigDict
 
+from phrase_models.plots import figure_png, learning_curves
 from phrase_models.training.config import TrainingConfig
 from phrase_models.vae.config import VAEConfig, VAEStage, VAEStageConfig
 from tasks.subprocess_training import run_training
