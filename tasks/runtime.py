@@ -54,11 +54,13 @@ def configure_environment(store: Path) -> None:
         "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "90",
         "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
         "PREFECT_LOGGING_EXTRA_LOGGERS": "phrase_models,tasks,storage",
-        "PREFECT_LOGGING_LEVEL": "WARNING",
         "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
         "DO_NOT_TRACK": "true",
         "MLFLOW_DISABLE_TELEMETRY": "true",
     }
+    if "PREFECT_API_URL" not in os.environ:
+        # Nobody will look at the logs of a server that ends with the run.
+        defaults["PREFECT_LOGGING_LEVEL"] = "WARNING"
     for name, value in defaults.items():
         os.environ.setdefault(name, value)
     # Prefect's database cannot be made in a folder that is not there.

@@ -74,8 +74,6 @@ def score_reconstruction(context: StageContext) -> Mapping[str, Any]:
     (context.output / "log").mkdir()
     (context.output / "log" / "latent_pca.png").write_bytes(picture)
     context.tracker.log_file(context.output / "log" / "latent_pca.png")
-    numbers = {name: value for name, value in figures.items() if isinstance(value, int | float)}
-    context.tracker.log_metrics(0, {f"reconstruction/{n}": v for n, v in numbers.items()})
     return figures
 
 
