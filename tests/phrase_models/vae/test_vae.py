@@ -171,3 +171,30 @@ def test_three_stages_overfit_a_few_phrases(tmp_path):
         figures = trainable.validate()
     assert figures["f1_opd"] == 1.0
     assert figures["exact"] == 1.0
+
+
+def test_constrained_decoding_is_always_valid_and_plain_decoding_is_not():
+    from phrase_models.tokens.remiz import decode
+
+    vae = make_vae().eval()
+    latents = 3 * np.random.default_rng(0).standard_normal((200, 8)).astype(np.float32)
+    constrained = decode_latents(vae, latents)
+    assert [decode(tokens)[1].num_repairs for tokens in constrained] == [0] * 200
+    plain = decode_latents(vae, latents, constrained=False)
+    assert sum(decode(tokens)[1].num_repairs > 0 for tokens in plain) > 100
+
+
+def test_the_constraint_follows_the_tables_of_the_grammar():
+    from phrase_models.tokens.grammar import PhraseGrammar
+    from phrase_models.vae.constraint import GrammarConstraint
+
+    rng = np.random.default_rng(0)
+    state = PhraseGrammar.initial(8)
+    constraint = GrammarConstraint(8, 20, torch.device("cpu"))
+    for position in range(20):
+        expected = PhraseGrammar.mask(state, remaining=20 - position)
+        masked = constraint.mask(torch.zeros(8, vocabulary.VOCABULARY_SIZE))
+        assert np.array_equal(masked.numpy() == 0, expected)
+        tokens = np.array([rng.choice(np.flatnonzero(row)) for row in expected])
+        state = PhraseGrammar.advance(state, tokens)
+        constraint.advance(torch.from_numpy(tokens))
