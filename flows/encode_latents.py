@@ -4,7 +4,7 @@ from prefect import flow
 
 from flows.prepare_data import Corpus, prepare
 from flows.train_vae import train_phrase_vae
-from tasks.launch import Launch, launch
+from tasks.launch import Launch, Request, launch
 from tasks.stage import ArtifactRef, StageRunner
 from tasks.stages import latents_stage
 
@@ -15,16 +15,9 @@ def encode(runner: StageRunner, launched: Launch, corpus: Corpus, vae: ArtifactR
 
 
 @flow(name="encode-latents")
-def encode_latents(
-    preset: str = "smoke",
-    source: str | None = None,
-    data: str | None = None,
-    store: str = "store",
-    overrides: dict[str, str] | None = None,
-    refresh: list[str] | None = None,
-) -> str:
+def encode_latents(request: Request) -> str:
     """Everything up to the latents of the corpus; returns their folder."""
-    launched = launch(preset, source, data, store, overrides, refresh, orchestrated=True)
+    launched = launch(request, orchestrated=True)
     with launched.running() as runner:
         corpus = prepare(runner, launched)
         vae = train_phrase_vae(runner, launched, corpus)

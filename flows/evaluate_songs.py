@@ -5,7 +5,7 @@ from prefect import flow
 from flows.generate_songs import generate
 from flows.prepare_data import Corpus, prepare
 from flows.train_diffusion import Models, train_models
-from tasks.launch import Launch, launch
+from tasks.launch import Launch, Request, launch
 from tasks.stage import ArtifactRef, StageRunner
 from tasks.stages import evaluation_stage
 
@@ -18,16 +18,9 @@ def evaluate(
 
 
 @flow(name="evaluate-songs")
-def evaluate_songs(
-    preset: str = "smoke",
-    source: str | None = None,
-    data: str | None = None,
-    store: str = "store",
-    overrides: dict[str, str] | None = None,
-    refresh: list[str] | None = None,
-) -> str:
+def evaluate_songs(request: Request) -> str:
     """Everything up to the metrics; returns their folder."""
-    launched = launch(preset, source, data, store, overrides, refresh, orchestrated=True)
+    launched = launch(request, orchestrated=True)
     with launched.running() as runner:
         corpus = prepare(runner, launched)
         models = train_models(runner, launched, corpus)

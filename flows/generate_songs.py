@@ -4,7 +4,7 @@ from prefect import flow
 
 from flows.prepare_data import prepare
 from flows.train_diffusion import Models, train_models
-from tasks.launch import Launch, launch
+from tasks.launch import Launch, Request, launch
 from tasks.stage import ArtifactRef, StageRunner
 from tasks.stages import generation_stage
 
@@ -15,16 +15,9 @@ def generate(runner: StageRunner, launched: Launch, models: Models) -> ArtifactR
 
 
 @flow(name="generate-songs")
-def generate_songs(
-    preset: str = "smoke",
-    source: str | None = None,
-    data: str | None = None,
-    store: str = "store",
-    overrides: dict[str, str] | None = None,
-    refresh: list[str] | None = None,
-) -> str:
+def generate_songs(request: Request) -> str:
     """Everything up to a batch of songs; returns their folder."""
-    launched = launch(preset, source, data, store, overrides, refresh, orchestrated=True)
+    launched = launch(request, orchestrated=True)
     with launched.running() as runner:
         models = train_models(runner, launched, prepare(runner, launched))
         songs = generate(runner, launched, models)

@@ -10,7 +10,7 @@ from flows.evaluate_songs import evaluate
 from flows.generate_songs import generate
 from flows.prepare_data import prepare
 from flows.train_diffusion import train_models
-from tasks.launch import Launch, launch
+from tasks.launch import Launch, Request, launch
 from tasks.stage import StageRunner
 
 
@@ -48,17 +48,17 @@ def pipeline(
     Returns:
         Folder of every stage's artifact.
     """
-    launched = launch(
-        preset,
-        source,
-        data,
-        store,
-        overrides,
-        refresh,
+    request = Request(
+        preset=preset,
+        source=source,
+        data=data,
+        store=store,
+        overrides=overrides or {},
+        refresh=refresh or [],
         latent_dim=latent_dim,
         seed=seed,
-        orchestrated=True,
     )
+    launched = launch(request, orchestrated=True)
     with launched.running() as runner:
         run_pipeline(runner, launched)
     return launched.folders()

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from prefect import flow
 
-from tasks.launch import Launch, launch
+from tasks.launch import Launch, Request, launch
 from tasks.stage import ArtifactRef, StageRunner
 from tasks.stages import corpus_stage, ingest_stage, tokenise_stage
 
@@ -29,16 +29,9 @@ def prepare(runner: StageRunner, launched: Launch) -> Corpus:
 
 
 @flow(name="prepare-data")
-def prepare_data(
-    preset: str = "smoke",
-    source: str | None = None,
-    data: str | None = None,
-    store: str = "store",
-    overrides: dict[str, str] | None = None,
-    refresh: list[str] | None = None,
-) -> dict[str, str]:
+def prepare_data(request: Request) -> dict[str, str]:
     """Ingestion and tokenisation only."""
-    launched = launch(preset, source, data, store, overrides, refresh, orchestrated=True)
+    launched = launch(request, orchestrated=True)
     with launched.running() as runner:
         corpus = prepare(runner, launched)
     return {"songs": str(corpus.songs.folder), "tables": str(corpus.tables.folder)}

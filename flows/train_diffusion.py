@@ -7,7 +7,7 @@ from prefect import flow
 from flows.encode_latents import encode
 from flows.prepare_data import Corpus, prepare
 from flows.train_vae import train_phrase_vae
-from tasks.launch import Launch, launch
+from tasks.launch import Launch, Request, launch
 from tasks.stage import ArtifactRef, StageRunner
 from tasks.stages import diffusion_stage
 
@@ -30,16 +30,9 @@ def train_models(runner: StageRunner, launched: Launch, corpus: Corpus) -> Model
 
 
 @flow(name="train-diffusion")
-def train_diffusion(
-    preset: str = "smoke",
-    source: str | None = None,
-    data: str | None = None,
-    store: str = "store",
-    overrides: dict[str, str] | None = None,
-    refresh: list[str] | None = None,
-) -> str:
+def train_diffusion(request: Request) -> str:
     """Everything up to a trained PhraseLDM; returns its folder."""
-    launched = launch(preset, source, data, store, overrides, refresh, orchestrated=True)
+    launched = launch(request, orchestrated=True)
     with launched.running() as runner:
         models = train_models(runner, launched, prepare(runner, launched))
     return str(models.diffusion.folder)

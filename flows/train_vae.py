@@ -3,7 +3,7 @@
 from prefect import flow
 
 from flows.prepare_data import Corpus, prepare
-from tasks.launch import Launch, launch
+from tasks.launch import Launch, Request, launch
 from tasks.stage import ArtifactRef, StageRunner
 from tasks.stages import reconstruction_stage, vae_stage
 
@@ -19,16 +19,9 @@ def train_phrase_vae(runner: StageRunner, launched: Launch, corpus: Corpus) -> A
 
 
 @flow(name="train-vae")
-def train_vae(
-    preset: str = "smoke",
-    source: str | None = None,
-    data: str | None = None,
-    store: str = "store",
-    overrides: dict[str, str] | None = None,
-    refresh: list[str] | None = None,
-) -> str:
+def train_vae(request: Request) -> str:
     """Everything up to a trained PhraseVAE; returns its folder."""
-    launched = launch(preset, source, data, store, overrides, refresh, orchestrated=True)
+    launched = launch(request, orchestrated=True)
     with launched.running() as runner:
         vae = train_phrase_vae(runner, launched, prepare(runner, launched))
     return str(vae.folder)

@@ -18,7 +18,7 @@ from storage.artifacts import ArtifactRef, ArtifactStore
 from storage.writing import translate_disk_errors
 from tasks.config import parse_assignments
 from tasks.generation import GenerationConfig, SongMaker, semitones_to, write_songs
-from tasks.launch import Launch, launch
+from tasks.launch import Launch, Request, launch
 from tasks.runtime import configure_environment
 from tasks.stage import StageRunner
 from tasks.stages import STAGE_NAMES
@@ -39,16 +39,15 @@ def launch_run(
     orchestrated: bool,
 ) -> Launch:
     """Check a request before anything heavy starts."""
-    return launch(
-        preset,
-        source,
-        str(data) if data else None,
-        str(store),
-        parse_assignments(settings),
-        refresh,
-        num_workers=workers,
-        orchestrated=orchestrated,
+    request = Request(
+        preset=preset,
+        source=source,
+        data=str(data) if data else None,
+        store=str(store),
+        overrides=parse_assignments(settings),
+        refresh=refresh,
     )
+    return launch(request, num_workers=workers, orchestrated=orchestrated)
 
 
 def configure_prefect(store: Path) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel, ConfigDict, Field
 from rich.console import Console
 
 from phrase_models.errors import ConfigurationError
@@ -23,6 +24,32 @@ from tasks.stages import STAGE_NAMES
 from tasks.tracking import pipeline_tracker, tracker_factory
 
 
+class Request(BaseModel):
+    """What a person asks for; Prefect draws a form of it.
+
+    Attributes:
+        preset: smoke, demo, cpu, base or paper.
+        source: synthetic or pop909; the preset's own by default.
+        data: folder that holds the two POP909 checkouts.
+        store: folder of artifacts, MLflow and Prefect.
+        overrides: dotted settings, such as {"vae.num_queries": "8"}.
+        refresh: stages to do again though nothing has changed, or "all".
+        latent_dim: size of a phrase's latent, for experiments.
+        seed: of every training and of generation, for experiments.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    preset: str = "smoke"
+    source: str | None = None
+    data: str | None = None
+    store: str = "store"
+    overrides: dict[str, str] = Field(default_factory=dict)
+    refresh: list[str] = Field(default_factory=list)
+    latent_dim: int | None = None
+    seed: int | None = None
+
+
 @dataclass
 class Launch:
     """A checked request, ready to run."""
@@ -32,7 +59,7 @@ class Launch:
     store: Path
     refresh: tuple[str, ...]
     runtime: RuntimeConfig
-    request: Mapping[str, Any]
+    request: Request
     orchestrated: bool
     results: dict[str, StageResult] = field(default_factory=dict)
     tracked: bool = False
@@ -40,7 +67,7 @@ class Launch:
 
     def flow_parameters(self) -> dict[str, Any]:
         """The parameters with which the flow repeats this request."""
-        return dict(self.request)
+        return self.request.model_dump()
 
     def folders(self) -> dict[str, str]:
         """Folder of every artifact of this run, by stage."""
@@ -130,75 +157,41 @@ class _Explainer:
         return ref
 
 
-def launch(
-    preset: str,
-    source: str | None,
-    data: str | None,
-    store: str,
-    overrides: Mapping[str, str] | None,
-    refresh: list[str] | None,
-    *,
-    latent_dim: int | None = None,
-    seed: int | None = None,
-    num_workers: int | None = None,
-    orchestrated: bool,
-) -> Launch:
+def launch(request: Request, *, num_workers: int | None = None, orchestrated: bool) -> Launch:
     """Check a request.
 
     Args:
-        preset: name of a preset.
-        source: "synthetic", "pop909", or None for the preset's own.
-        data: folder with both checkouts, for pop909.
-        store: folder of the store.
-        overrides: dotted settings.
-        refresh: stages to do again, or "all".
-        latent_dim: shorthand for the setting vae.latent_dim.
-        seed: shorthand for all seeds of trainings and generation.
-        num_workers: processes that read songs.
+        request: what is asked for.
+        num_workers: processes that read songs; all cores by default.
         orchestrated: whether Prefect runs the stages.
 
     Raises:
         ConfigurationError: with a plain sentence for anything that cannot be met.
     """
-    config = load_preset(preset).with_overrides(_settings(source, overrides, latent_dim, seed))
-    data_folder = check_data(config, Path(data) if data else None)
-    names = check_refresh(refresh or [])
-    request = {
-        "preset": preset,
-        "source": source,
-        "data": data,
-        "store": store,
-        "overrides": dict(overrides or {}),
-        "refresh": list(refresh or []),
-        "latent_dim": latent_dim,
-        "seed": seed,
-    }
+    config = load_preset(request.preset).with_overrides(_settings(request))
     return Launch(
         config=config,
-        data=data_folder,
-        store=Path(store),
-        refresh=names,
+        data=check_data(config, Path(request.data) if request.data else None),
+        store=Path(request.store),
+        refresh=check_refresh(request.refresh),
         runtime=default_runtime(num_workers=num_workers),
         request=request,
         orchestrated=orchestrated,
     )
 
 
-def _settings(
-    source: str | None,
-    overrides: Mapping[str, str] | None,
-    latent_dim: int | None,
-    seed: int | None,
-) -> dict[str, str]:
-    settings = dict(overrides or {})
-    if source is not None:
-        settings["source.name"] = source
-    if latent_dim is not None:
-        settings["vae.latent_dim"] = str(latent_dim)
-    if seed is not None:
+def _settings(request: Request) -> dict[str, str]:
+    """The overrides, with the shorthands spelt out."""
+    settings = dict(request.overrides)
+    if request.source is not None:
+        settings["source.name"] = request.source
+    if request.latent_dim is not None:
+        settings["vae.latent_dim"] = str(request.latent_dim)
+    if request.seed is not None:
+        seed = str(request.seed)
         for section in ("infilling.training", "autoencoder.training", "bottleneck.training"):
-            settings[f"{section}.seed"] = str(seed)
-        settings |= {"diffusion.seed": str(seed), "generation.seed": str(seed)}
+            settings[f"{section}.seed"] = seed
+        settings |= {"diffusion.seed": seed, "generation.seed": seed}
     return settings
 
 
@@ -226,7 +219,7 @@ def check_data(config: PipelineConfig, data: Path | None) -> Path | None:
     return data
 
 
-def check_refresh(names: list[str]) -> tuple[str, ...]:
+def check_refresh(names: Sequence[str]) -> tuple[str, ...]:
     """Stage names to refresh.
 
     Raises:
