@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -216,9 +216,3 @@ def semitones_to(key: str) -> int:
         raise ConfigurationError(message)
     shift = KEYS[name]
     return shift - 12 if shift > 5 else shift
-
-
-def with_song(config: GenerationConfig, song: GeneratedSong) -> GeneratedSong:
-    """A song transposed as the configuration asks."""
-    decoded = replace(song.decoded, song=finished_song(song.decoded.song, config.transpose))
-    return replace(song, decoded=decoded)
