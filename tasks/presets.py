@@ -126,45 +126,48 @@ def demo() -> PipelineConfig:
 def cpu() -> PipelineConfig:
     """POP909 on two cores in a few hours, resumable: real texture."""
 
-    def training(num_steps: int, learning_rate: float) -> TrainingConfig:
+    def training(num_steps: int) -> TrainingConfig:
         return TrainingConfig(
             num_steps=num_steps,
-            batch_size=3072,
-            learning_rate=learning_rate,
+            batch_size=1536,
+            learning_rate=5e-4,
             warmup_steps=100,
             second_moment_decay=0.98,
-            validate_every=500,
-            checkpoint_every=100,
+            validate_every=1500,
+            checkpoint_every=250,
             precision="bf16",
         )
 
+    objective = VAEStageConfig(transposed_share=0.5)
     return PipelineConfig(
         preset="cpu",
         source=SourceConfig(name="pop909"),
         vae=VAEConfig(
             model_dim=256,
             feedforward_dim=1024,
-            num_heads=4,
-            head_dim=64,
-            num_encoder_layers=2,
-            num_decoder_layers=2,
-            num_queries=4,
+            num_heads=8,
+            head_dim=32,
+            num_encoder_layers=1,
+            num_decoder_layers=1,
+            num_queries=8,
             latent_dim=64,
             dropout=0.0,
+            state_embeddings=True,
+            bottleneck_hidden_dim=512,
             max_tokens=224,
         ),
-        infilling=_stage(VAEStageConfig(bar_share=0.2), training(300, 1e-3)),
-        autoencoder=_stage(VAEStageConfig(), training(700, 1e-3)),
-        bottleneck=_stage(VAEStageConfig(kl_warmup_steps=500), training(12000, 1e-3)),
+        infilling=_stage(objective.model_copy(update={"bar_share": 0.2}), training(300)),
+        autoencoder=_stage(objective, training(1500)),
+        bottleneck=_stage(objective.model_copy(update={"kl_warmup_steps": 500}), training(24000)),
         denoiser=DenoiserConfig(num_layers=8, model_dim=384, num_heads=6, feedforward_dim=1024),
         noise_schedule=NoiseScheduleConfig(),
         diffusion=TrainingConfig(
-            num_steps=2000,
+            num_steps=1200,
             batch_size=16,
             learning_rate=5e-4,
             warmup_steps=100,
             ema_decay=0.999,
-            validate_every=500,
+            validate_every=300,
             checkpoint_every=50,
             precision="bf16",
             keep="last",

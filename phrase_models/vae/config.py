@@ -21,6 +21,16 @@ class VAEConfig(BaseModel):
     num_queries: int = Field(ge=1, le=8, description="m, the query tokens of the bottleneck")
     latent_dim: int = Field(ge=2, le=1024, description="D, size of the latent of one phrase")
     dropout: float = Field(ge=0.0, lt=1.0)
+    state_embeddings: bool = Field(
+        default=False,
+        description="whether a token's embedding also says which onset and pitch it stands under",
+    )
+    bottleneck_hidden_dim: int = Field(
+        default=0,
+        ge=0,
+        description="hidden width of a small network on either side of the latent; 0: one linear "
+        "layer, as in the paper",
+    )
     max_tokens: int = Field(ge=16, le=512, description="longest phrase, without begin and end")
 
 
@@ -42,6 +52,12 @@ class VAEStageConfig(BaseModel):
         ge=0.0,
         le=1.0,
         description="a unique phrase is drawn by its count to this power",
+    )
+    transposed_share: float = Field(
+        default=0.0,
+        ge=0.0,
+        le=1.0,
+        description="share of the phrases drawn that are moved to another key",
     )
     special_share: float = Field(
         default=0.02, ge=0.0, lt=1.0, description="share of special phrases among those drawn"

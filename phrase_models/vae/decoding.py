@@ -62,13 +62,15 @@ def decode_memory(
     tokens = torch.full((batch, max_tokens), vocabulary.PAD, dtype=torch.long, device=device)
     bias = t5_stack.position_bias(vae.decoder, max_tokens, max_tokens)
     cache = t5_stack.new_cache(vae.decoder, memory, max_tokens)
-    constraint = GrammarConstraint(batch, max_tokens, device) if constrained else None
+    state = GrammarConstraint(batch, max_tokens, device)
     rows = torch.arange(batch, device=device)
     newest = torch.full((batch, 1), vocabulary.BOS, dtype=torch.long, device=device)
     alive = torch.ones(batch, dtype=torch.bool, device=device)
     for position in range(max_tokens):
-        hidden = t5_stack.decode_step(vae.decoder, vae.embedding(newest), bias, cache)
-        newest = _best_token(vae.logits(hidden[:, 0]), constraint)
+        embedded = vae.embed_step(newest, state.lowest_onset, state.pitch_limit)
+        hidden = t5_stack.decode_step(vae.decoder, embedded, bias, cache)
+        newest = _best_token(vae.logits(hidden[:, 0]), state if constrained else None)
+        state.advance(newest[:, 0])
         alive &= newest[:, 0] != vocabulary.EOS
         tokens[rows[alive], position] = newest[alive, 0]
         living = int(alive.sum())
@@ -77,8 +79,7 @@ def decode_memory(
         if living < COMPACT_BELOW * len(rows):
             kept = alive.nonzero()[:, 0]
             cache.keep(kept)
-            if constraint:
-                constraint.keep(kept)
+            state.keep(kept)
             rows, newest, alive = rows[kept], newest[kept], alive[kept]
     return [_trim(row) for row in tokens.tolist()]
 
@@ -89,9 +90,7 @@ def _best_token(logits: Tensor, constraint: GrammarConstraint | None) -> Tensor:
         logits[:, [vocabulary.PAD, vocabulary.BOS, vocabulary.MASK]] = -torch.inf
         logits[:, vocabulary.FIRST_QUERY : vocabulary.FIRST_PROGRAM] = -torch.inf
         return logits.argmax(-1, keepdim=True)
-    best = constraint.mask(logits).argmax(-1, keepdim=True)
-    constraint.advance(best[:, 0])
-    return best
+    return constraint.mask(logits).argmax(-1, keepdim=True)
 
 
 def _trim(row: Sequence[int]) -> list[int]:

@@ -16,6 +16,7 @@ from transformers.models.t5.modeling_t5 import T5Stack
 from phrase_models.tokens import vocabulary
 from phrase_models.vae import t5_stack
 from phrase_models.vae.config import VAEConfig, VAEStage
+from phrase_models.vae.score_state import ScoreStateEmbedding, one_place_per_note, score_state
 
 LOG_VARIANCE_RANGE = (-12.0, 8.0)
 
@@ -57,6 +58,26 @@ def _t5_config(config: VAEConfig, *, decoder: bool) -> T5Config:
     )
 
 
+class BottleneckProjection(nn.Module):
+    """A linear layer and, beside it, a small network with one hidden layer."""
+
+    def __init__(self, inputs: int, hidden: int, outputs: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(inputs, outputs)
+        self.widen, self.narrow = nn.Linear(inputs, hidden), nn.Linear(hidden, outputs)
+
+    def forward(self, values: Tensor) -> Tensor:
+        """(..., inputs) -> (..., outputs)."""
+        projected: Tensor = self.linear(values) + self.narrow(F.gelu(self.widen(values)))
+        return projected
+
+
+def _projection(config: VAEConfig, inputs: int, outputs: int) -> nn.Module:
+    if config.bottleneck_hidden_dim:
+        return BottleneckProjection(inputs, config.bottleneck_hidden_dim, outputs)
+    return nn.Linear(inputs, outputs)
+
+
 class PhraseVAE(nn.Module):
     """Encoder, bottleneck and decoder; the stage decides which part of the bottleneck is used."""
 
@@ -64,13 +85,16 @@ class PhraseVAE(nn.Module):
         super().__init__()
         self.config = config
         self.embedding = nn.Embedding(vocabulary.VOCABULARY_SIZE, config.model_dim)
+        self.state_embedding = (
+            ScoreStateEmbedding(config.model_dim) if config.state_embeddings else None
+        )
         self.encoder = T5Stack(_t5_config(config, decoder=False))
         self.decoder = T5Stack(_t5_config(config, decoder=True))
         del self.encoder.embed_tokens, self.decoder.embed_tokens  # one table, above
         width = config.num_queries * config.model_dim
         self.bottleneck_norm = nn.LayerNorm(width)
-        self.to_posterior = nn.Linear(width, 2 * config.latent_dim)
-        self.from_latent = nn.Linear(config.latent_dim, width)
+        self.to_posterior = _projection(config, width, 2 * config.latent_dim)
+        self.from_latent = _projection(config, config.latent_dim, width)
         self._initialise()
 
     def _initialise(self) -> None:
@@ -80,7 +104,9 @@ class PhraseVAE(nn.Module):
         Adafactor's relative updates: under Adam the embeddings hardly move and the queries jump.
         """
         config = self.config
-        nn.init.normal_(self.embedding.weight, std=config.model_dim**-0.5)
+        for module in self.modules():
+            if isinstance(module, nn.Embedding):
+                nn.init.normal_(module.weight, std=config.model_dim**-0.5)
         balanced = config.model_dim**-0.5 * config.head_dim**-0.25
         for name, parameter in self.named_parameters():
             if name.endswith((".q.weight", ".k.weight")):
@@ -94,30 +120,50 @@ class PhraseVAE(nn.Module):
             elif "relative_attention_bias" in name:
                 nn.init.zeros_(parameter)
         with torch.no_grad():
-            self.to_posterior.weight[config.latent_dim :].zero_()
-            self.to_posterior.bias[config.latent_dim :].fill_(-4.0)
+            for name, parameter in self.to_posterior.named_parameters():
+                if "widen" not in name:
+                    parameter[config.latent_dim :].zero_()
+                if name in ("bias", "linear.bias"):
+                    parameter[config.latent_dim :].fill_(-4.0)
+
+    def embed(self, tokens: Tensor) -> Tensor:
+        """Tokens (B, T) from the start of a sequence -> what the stacks read (B, T, d)."""
+        embedded: Tensor = self.embedding(tokens)
+        if self.state_embedding is not None:
+            embedded = embedded + self.state_embedding(*score_state(tokens))
+        return embedded
+
+    def embed_step(self, tokens: Tensor, lowest_onset: Tensor, pitch_limit: Tensor) -> Tensor:
+        """One token a row (B, 1) in the grammar's state after it, two of (B,) -> (B, 1, d)."""
+        embedded: Tensor = self.embedding(tokens)
+        if self.state_embedding is not None:
+            embedded = embedded + self.state_embedding(lowest_onset, pitch_limit)[:, None]
+        return embedded
 
     # ------------------------------------------------------------------ encoder
     def encode_tokens(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
         """Tokens (B, T), padded by PAD -> hidden states (B, T, d), mask (B, T); no bottleneck."""
         mask = tokens != vocabulary.PAD
-        hidden = self._run_encoder(self.embedding(tokens), mask)
+        hidden = self._run_encoder(self.embed(tokens), mask)
         return hidden, mask
 
     def encode_queries(self, tokens: Tensor) -> Tensor:
         """Tokens (B, T), padded by PAD -> outputs of the query tokens (B, m, d)."""
         num_queries = self.config.num_queries
+        embedded, mask = self.embed(tokens), tokens != vocabulary.PAD
+        if self.state_embedding is not None:
+            embedded, mask = one_place_per_note(tokens, embedded)
         queries = torch.arange(
             vocabulary.FIRST_QUERY, vocabulary.FIRST_QUERY + num_queries, device=tokens.device
         )
-        tokens = torch.cat((queries.expand(len(tokens), -1), tokens), dim=1)
-        hidden = self._run_encoder(self.embedding(tokens), tokens != vocabulary.PAD)
-        return hidden[:, :num_queries]
+        queries = self.embedding(queries).expand(len(tokens), -1, -1)
+        mask = torch.cat((mask.new_ones(len(tokens), num_queries), mask), dim=1)
+        return self._run_encoder(torch.cat((queries, embedded), dim=1), mask, num_queries)
 
-    def _run_encoder(self, hidden: Tensor, mask: Tensor) -> Tensor:
+    def _run_encoder(self, hidden: Tensor, mask: Tensor, num_outputs: int | None = None) -> Tensor:
         length = hidden.shape[1]
         bias = t5_stack.position_bias(self.encoder, length, length) + t5_stack.padding_bias(mask)
-        return t5_stack.run_stack(self.encoder, hidden, bias)
+        return t5_stack.run_stack(self.encoder, hidden, bias, num_outputs=num_outputs)
 
     def posterior(self, tokens: Tensor) -> Posterior:
         """Tokens (B, T) -> posterior over latents (B, D), in fp32."""
@@ -128,7 +174,8 @@ class PhraseVAE(nn.Module):
     # ------------------------------------------------------------------ decoder
     def memory(self, latents: Tensor) -> Tensor:
         """Latents (B, D) -> what the decoder attends to (B, m, d)."""
-        return self.from_latent(latents).view(len(latents), self.config.num_queries, -1)
+        memory: Tensor = self.from_latent(latents)
+        return memory.view(len(latents), self.config.num_queries, -1)
 
     def decode(self, inputs: Tensor, memory: Tensor, memory_mask: Tensor | None = None) -> Tensor:
         """Teacher forcing: inputs (B, T) that begin with BOS -> logits (B, T, V)."""
@@ -137,7 +184,7 @@ class PhraseVAE(nn.Module):
         bias = bias + t5_stack.causal_bias(length, inputs.device)
         hidden = t5_stack.run_stack(
             self.decoder,
-            self.embedding(inputs),
+            self.embed(inputs),
             bias,
             memory=memory,
             memory_bias=None if memory_mask is None else t5_stack.padding_bias(memory_mask),

@@ -21,6 +21,8 @@ SPECIAL_PHRASES = (
     (vocabulary.END_OF_BAR,),
     (vocabulary.END_OF_SONG,),
 )
+TRANSPOSITIONS = (-6, 5)
+"""Semitones, both included: every key once."""
 LENGTH_MULTIPLE = 8
 """Padded lengths are multiples of it: few distinct shapes keep the CPU's primitive cache warm."""
 
@@ -102,7 +104,8 @@ class PhraseBatches:
     """Batches of equal numbers of tokens, each from one bucket of similar lengths.
 
     A row is drawn with probability proportional to count ** count_exponent; the special phrases
-    share `special_share` of the draws. The batch of a step is a pure function of (seed, step).
+    share `special_share` of the draws; `transposed_share` of the drawn rows are moved to another
+    key. The batch of a step is a pure function of (seed, step).
     """
 
     def __init__(
@@ -113,8 +116,9 @@ class PhraseBatches:
         seed: int,
         count_exponent: float,
         special_share: float,
+        transposed_share: float = 0.0,
     ) -> None:
-        self.table, self.seed = table, seed
+        self.table, self.seed, self.transposed_share = table, seed, transposed_share
         weights = table.counts.astype(np.float64) ** count_exponent
         special = np.array([table.row(i)[0] < vocabulary.FIRST_QUERY for i in range(len(table))])
         if special.any() and not special.all():
@@ -141,7 +145,24 @@ class PhraseBatches:
         cumulative = self.cumulative[bucket]
         draws = rng.random(self.sizes[bucket]) * cumulative[-1]
         rows = self.rows[bucket][np.searchsorted(cumulative, draws, side="right")]
-        return self.table.padded(rows, self.lengths[bucket])
+        tokens = self.table.padded(rows, self.lengths[bucket])
+        if self.transposed_share:
+            moved = rng.random(len(rows)) < self.transposed_share
+            semitones = rng.integers(*TRANSPOSITIONS, size=len(rows), endpoint=True)
+            tokens = transpose(tokens, torch.from_numpy(np.where(moved, semitones, 0)))
+        return tokens
+
+
+def transpose(tokens: Tensor, semitones: Tensor) -> Tensor:
+    """Move the pitches of each row of (B, T) by `semitones` (B,).
+
+    A row of which a pitch would leave the range of MIDI stays as it is.
+    """
+    is_pitch = (tokens >= vocabulary.FIRST_PITCH) & (tokens < vocabulary.FIRST_DURATION)
+    moved = tokens + semitones[:, None]
+    outside = (moved < vocabulary.FIRST_PITCH) | (moved >= vocabulary.FIRST_DURATION)
+    fits = ~(is_pitch & outside).any(1, keepdim=True)
+    return torch.where(is_pitch & fits, moved, tokens)
 
 
 def teacher_forcing(tokens: Tensor) -> tuple[Tensor, Tensor]:

@@ -57,6 +57,15 @@ def _norm(layer_norm: Any, hidden: Tensor) -> Tensor:
     )
 
 
+def _read_by_first(layer: Any, hidden: Tensor, bias: Tensor, num_rows: int) -> Tensor:
+    """Self-attention whose outputs are wanted at the first positions only: (B, num_rows, d)."""
+    attention = layer.SelfAttention
+    normed = _norm(layer.layer_norm, hidden)
+    query = _split_heads(attention.q(normed[:, :num_rows]), attention.key_value_proj_dim)
+    key, value = cross_keys(attention, normed)
+    return attention.o(_attend(query, key, value, bias[:, :, :num_rows]))
+
+
 def _self_attention(layer: Any, hidden: Tensor, bias: Tensor) -> Tensor:
     attention = layer.SelfAttention
     weight = torch.cat((attention.q.weight, attention.k.weight, attention.v.weight))
@@ -95,6 +104,7 @@ def run_stack(
     *,
     memory: Tensor | None = None,
     memory_bias: Tensor | None = None,
+    num_outputs: int | None = None,
 ) -> Tensor:
     """Run an encoder, or a decoder where `memory` is given, over whole sequences.
 
@@ -104,9 +114,11 @@ def run_stack(
         bias: position bias plus mask, broadcastable to (B, heads, T, T).
         memory: what the decoder attends to (B, M, d).
         memory_bias: mask of the memory, broadcastable to (B, heads, T, M).
+        num_outputs: where only the first positions are wanted of an encoder, how many: its last
+            layer computes no others.
 
     Returns:
-        Hidden states (B, T, d), after the final norm.
+        Hidden states (B, T or num_outputs, d), after the final norm.
     """
     dropout = stack.dropout.p if stack.training else 0.0
 
@@ -115,7 +127,11 @@ def run_stack(
 
     hidden = drop(hidden)
     for block in stack.block:
-        hidden = hidden + drop(_self_attention(block.layer[0], hidden, bias))
+        if num_outputs is not None and block is stack.block[-1]:
+            read = _read_by_first(block.layer[0], hidden, bias, num_outputs)
+            hidden = hidden[:, :num_outputs] + drop(read)
+        else:
+            hidden = hidden + drop(_self_attention(block.layer[0], hidden, bias))
         if memory is not None:
             attended = _cross_attention(block.layer[1], hidden, memory, memory_bias)
             hidden = hidden + drop(attended)

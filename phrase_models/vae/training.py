@@ -54,6 +54,7 @@ class VAETraining:
             seed=training.seed,
             count_exponent=config.count_exponent,
             special_share=config.special_share,
+            transposed_share=config.transposed_share,
         )
         self.validation = validation
         # Ordered by length, so that batches hold little padding; the choice is fixed by the seed.
