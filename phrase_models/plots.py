@@ -10,6 +10,12 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
 
+from phrase_models.metrics.latent_statistics import (
+    ACTIVE_VARIANCE,
+    latent_statistics,
+    principal_components,
+    standardised,
+)
 from phrase_models.score.song import (
     BRIDGE,
     MELODY,
@@ -142,22 +148,33 @@ def latent_pca(latents: np.ndarray, programs: Sequence[int] | np.ndarray) -> Fig
     return figure
 
 
-def principal_components(latents: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Scores `[N, 2]` on the two main axes and their shares `[2]` of the variance.
+def latent_profile(latents: np.ndarray) -> Figure:
+    """Scale and shape of latents: deviation of each dimension, and all values beside a normal.
 
-    The largest coefficient of each axis is positive, which fixes the sign. Axes that do not exist
-    (fewer than two dimensions or samples) score 0.
+    Left, the standard deviations from the largest to the smallest, with the border below which a
+    dimension counts as unused. Right, the density of all values, each dimension at mean 0 and
+    deviation 1, on a logarithmic scale that shows the tails; a standard normal is dotted.
+
+    Args:
+        latents: `[N, D]`, N at least 1.
     """
-    points, shares = np.zeros((len(latents), 2)), np.zeros(2)
-    if len(latents):
-        centred = np.asarray(latents, dtype=np.float64) - np.mean(latents, axis=0, dtype=np.float64)
-        variances, axes = np.linalg.eigh(centred.T @ centred)
-        total = variances.sum()
-        for index in range(min(2, len(variances))):
-            axis = axes[:, -1 - index]
-            points[:, index] = centred @ axis * np.sign(axis[np.abs(axis).argmax()])
-            shares[index] = variances[-1 - index] / total if total > 0.0 else 0.0
-    return points, shares
+    deviations = np.sort(latent_statistics(latents).deviations)[::-1]
+    figure = _figure(10.4, 3.8)
+    axes = figure.add_subplot(1, 2, 1)
+    axes.bar(np.arange(1, len(deviations) + 1), deviations, color=_LINE_COLOURS[0], width=0.8)
+    axes.axhline(np.sqrt(ACTIVE_VARIANCE), color=_GREY, linestyle=":", linewidth=1.2)
+    _tidy(axes, "Standard deviation", "dimension, by rank")
+    axes = figure.add_subplot(1, 2, 2)
+    edges = np.linspace(-5.0, 5.0, 81)
+    values = standardised(latents).ravel()
+    axes.hist(values, bins=edges, density=True, color=_LINE_COLOURS[0], alpha=0.6, label="latents")
+    normal = np.exp(-(edges**2) / 2) / np.sqrt(2 * np.pi)
+    axes.plot(edges, normal, ":", color=_LINE_COLOURS[1], linewidth=1.4, label="standard normal")
+    axes.set_yscale("log")
+    axes.set_ylim(1e-5, 2.0)
+    _tidy(axes, "Density of standardised values", "value")
+    axes.legend(frameon=False, fontsize=8)
+    return figure
 
 
 def interpolation_strip(phrases: Sequence[Phrase], weights: Sequence[float]) -> Figure:

@@ -5,7 +5,7 @@ bare GPU machine. The specification of a VAE stage:
 
     {"kind": "vae", "stage": ..., "architecture": VAEConfig, "objective": VAEStageConfig,
      "training": TrainingConfig, "train": FILE.npz, "validation": FILE.npz,
-     "start_from": FOLDER or null, "device": "cpu", "num_threads": 2}
+     "bars": FILE.npz or null, "start_from": FOLDER or null, "device": "cpu", "num_threads": 2}
 
 and of the diffusion model:
 
@@ -50,6 +50,7 @@ def train_vae_stage(spec: dict[str, Any], state: Path, output: Path) -> dict[str
         training,
         PhraseTable.load(Path(spec["train"])),
         PhraseTable.load(Path(spec["validation"])),
+        PhraseTable.load(Path(spec["bars"])) if spec["bars"] else None,
     )
     result = fit(trainable, training, state)
     save_vae(vae, spec["stage"], output)

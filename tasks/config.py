@@ -53,15 +53,18 @@ class LatentsConfig(Frozen):
 
 
 class PipelineConfig(Frozen):
-    """Everything that decides the result of a pipeline."""
+    """Everything that decides the result of a pipeline.
+
+    The first two trainings of PhraseVAE may be null, which leaves them out.
+    """
 
     preset: str
     source: SourceConfig
     ingest: IngestConfig = IngestConfig()
     split: SplitConfig = SplitConfig()
     vae: VAEConfig
-    infilling: VAEStageSettings
-    autoencoder: VAEStageSettings
+    infilling: VAEStageSettings | None
+    autoencoder: VAEStageSettings | None
     bottleneck: VAEStageSettings
     latents: LatentsConfig = LatentsConfig()
     denoiser: DenoiserConfig

@@ -14,9 +14,6 @@ if TYPE_CHECKING:
 
 def compose_corpus(context: StageContext) -> Mapping[str, Any]:
     """Write the corpus into the stage's output folder."""
-    config = context.config
-    if not isinstance(config, SyntheticConfig):
-        message = f"compose_corpus needs a SyntheticConfig, not {type(config).__name__}"
-        raise TypeError(message)
+    config = context.config_as(SyntheticConfig)
     write_corpus(context.output, config)
     return {"num_songs": config.num_songs}

@@ -29,10 +29,7 @@ class DiffusionTrainingStage(BaseModel):
 
 def train_diffusion(context: StageContext) -> Mapping[str, Any]:
     """Train in a process of its own, on a plain copy of the latents."""
-    config = context.config
-    if not isinstance(config, DiffusionTrainingStage):
-        message = f"train_diffusion needs a DiffusionTrainingStage, not {type(config).__name__}"
-        raise TypeError(message)
+    config = context.config_as(DiffusionTrainingStage)
     dataset = context.state / "dataset"
     if not (dataset / "dataset.json").exists():
         write_dataset(dataset, context.inputs)

@@ -54,10 +54,7 @@ class EvaluationConfig(BaseModel):
 
 def score_songs(context: StageContext) -> Mapping[str, Any]:
     """Measure generated songs and, as the floor, real songs against the same reference."""
-    config = context.config
-    if not isinstance(config, EvaluationConfig):
-        message = f"score_songs needs an EvaluationConfig, not {type(config).__name__}"
-        raise TypeError(message)
+    config = context.config_as(EvaluationConfig)
     songs_folder = context.inputs["songs"].folder
     splits = splits_of(songs_folder)
     songs = read_accepted_songs(songs_folder)

@@ -112,10 +112,7 @@ class SongMaker:
 
 def generate_songs(context: StageContext) -> Mapping[str, Any]:
     """The stage: a batch of songs with MIDI files, latents and a gallery."""
-    config = context.config
-    if not isinstance(config, GenerationConfig):
-        message = f"generate_songs needs a GenerationConfig, not {type(config).__name__}"
-        raise TypeError(message)
+    config = context.config_as(GenerationConfig)
     maker = SongMaker(context.inputs["vae"], context.inputs["diffusion"])
     songs = write_songs(maker, config, context.output, context.state, context.report_progress)
     context.tracker.log_folder(context.output / "midi", "midi")

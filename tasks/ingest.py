@@ -48,10 +48,7 @@ def ingest_songs(context: StageContext, data: Path) -> Mapping[str, Any]:
         context: of the stage.
         data: folder that holds both checkouts.
     """
-    config = context.config
-    if not isinstance(config, IngestStageConfig):
-        message = f"ingest_songs needs an IngestStageConfig, not {type(config).__name__}"
-        raise TypeError(message)
+    config = context.config_as(IngestStageConfig)
     entries = list_songs(data)[: config.max_songs]
     if not any(entry.present for entry in entries):
         message = (

@@ -27,10 +27,7 @@ class EncodeConfig(BaseModel):
 
 def encode_latents(context: StageContext) -> Mapping[str, Any]:
     """Encode every slot of every accepted song: posterior means, raw."""
-    config = context.config
-    if not isinstance(config, EncodeConfig):
-        message = f"encode_latents needs an EncodeConfig, not {type(config).__name__}"
-        raise TypeError(message)
+    config = context.config_as(EncodeConfig)
     vae = context.inputs["vae"]
     codec = PhraseCodec.load(vae.folder, config.layout)
     songs_folder = context.inputs["songs"].folder

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from pydantic import BaseModel
 
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from tasks.runtime import RuntimeConfig
     from tasks.tracking import Tracker, TrackerFactory
 
+
+ConfigT = TypeVar("ConfigT", bound=BaseModel)
 
 __all__ = ["ArtifactRef", "Session", "Stage", "StageContext", "StageResult", "StageRunner"]
 
@@ -75,6 +77,17 @@ class StageContext:
     tracker: Tracker
     lock_fds: tuple[int, ...]
     report_progress: Callable[[float, str], None]
+
+    def config_as(self, expected: type[ConfigT]) -> ConfigT:
+        """The configuration, of the type that the body was written for.
+
+        Raises:
+            TypeError: if the stage was wired with another one.
+        """
+        if not isinstance(self.config, expected):
+            message = f"needs a {expected.__name__}, not {type(self.config).__name__}"
+            raise TypeError(message)
+        return self.config
 
 
 @dataclass(frozen=True)

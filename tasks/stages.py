@@ -3,12 +3,12 @@
 The order and the gates are the flows' business; here is how each stage is wired.
 """
 
-from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
+from phrase_models.vae.config import VAEStage
 from storage.artifacts import ArtifactRef
 from storage.fingerprint import digest_folder
 from tasks.config import PipelineConfig, VAEStageSettings
@@ -22,13 +22,16 @@ from tasks.stage import Stage
 from tasks.tokenise import tokenise_songs
 from tasks.vae import VAETrainingStage, train_vae_stage
 from tasks.vae_figures import ReconstructionConfig, score_reconstruction
+from tasks.vae_tables import collect_phrases
 
 STAGE_NAMES = (
     "compose_corpus",
     "ingest_songs",
     "tokenise_songs",
+    "collect_phrases",
     "train_infilling",
     "train_autoencoder",
+    "score_autoencoder",
     "train_vae",
     "score_reconstruction",
     "encode_latents",
@@ -94,31 +97,39 @@ def tokenise_stage(songs: ArtifactRef) -> Stage:
     )
 
 
-def vae_stage(
-    config: PipelineConfig, name: str, tables: ArtifactRef, start_from: ArtifactRef | None
-) -> Stage:
-    """One of the three VAE trainings, by its stage name."""
-    settings: Mapping[str, tuple[VAEStageSettings, str]] = {
-        "train_infilling": (config.infilling, "infilling"),
-        "train_autoencoder": (config.autoencoder, "autoencoder"),
-        "train_vae": (config.bottleneck, "vae"),
-    }
-    chosen, stage = settings[name]
-    inputs = {"tables": tables} | ({"start_from": start_from} if start_from else {})
+def phrases_stage(tables: ArtifactRef) -> Stage:
+    """What the VAE is trained on; unchanged phrases leave the trainings as they are."""
     return Stage(
-        name=name,
+        name="collect_phrases",
+        config=EmptyConfig(),
+        inputs={"tables": tables},
+        body=collect_phrases,
+        code=("tasks.vae_tables",),
+    )
+
+
+def vae_stage(
+    config: PipelineConfig,
+    stage: VAEStage,
+    settings: VAEStageSettings,
+    phrases: ArtifactRef,
+    start_from: ArtifactRef | None,
+) -> Stage:
+    """One of the three VAE trainings, from the one before it where there is one."""
+    inputs = {"phrases": phrases} | ({"start_from": start_from} if start_from else {})
+    return Stage(
+        name=f"train_{stage}",
         config=VAETrainingStage.model_validate(
             {
                 "stage": stage,
                 "architecture": config.vae,
-                "objective": chosen.objective,
-                "training": chosen.training,
+                "objective": settings.objective,
+                "training": settings.training,
             }
         ),
         inputs=inputs,
         body=train_vae_stage,
         code=(
-            "tasks.vae_tables",
             "phrase_models.vae.training",
             "phrase_models.vae.pretrained",
             "phrase_models.training.loop",
@@ -128,10 +139,12 @@ def vae_stage(
     )
 
 
-def reconstruction_stage(config: PipelineConfig, tables: ArtifactRef, vae: ArtifactRef) -> Stage:
-    """Figures of the trained VAE on held-out songs."""
+def reconstruction_stage(
+    config: PipelineConfig, tables: ArtifactRef, vae: ArtifactRef, *, stage: VAEStage = "vae"
+) -> Stage:
+    """Figures of the trained VAE, or of the autoencoder before it, on held-out songs."""
     return Stage(
-        name="score_reconstruction",
+        name="score_autoencoder" if stage == "autoencoder" else "score_reconstruction",
         config=ReconstructionConfig(seed=config.evaluation.seed),
         inputs={"tables": tables, "vae": vae},
         body=score_reconstruction,

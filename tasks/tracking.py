@@ -32,6 +32,7 @@ EXPERIMENTS = {
     "train_infilling": "phrase-ldm/vae",
     "train_autoencoder": "phrase-ldm/vae",
     "train_vae": "phrase-ldm/vae",
+    "score_autoencoder": "phrase-ldm/vae",
     "score_reconstruction": "phrase-ldm/vae",
     "train_diffusion": "phrase-ldm/diffusion",
 }

@@ -12,7 +12,7 @@ from phrase_models.plots import figure_png, learning_curves
 from phrase_models.training.config import TrainingConfig
 from phrase_models.vae.config import VAEConfig, VAEStage, VAEStageConfig
 from tasks.subprocess_training import run_training
-from tasks.vae_tables import phrase_table
+from tasks.vae_tables import unit_table_path
 
 if TYPE_CHECKING:
     from tasks.stage import StageContext
@@ -31,16 +31,10 @@ class VAETrainingStage(BaseModel):
 
 def train_vae_stage(context: StageContext) -> Mapping[str, Any]:
     """Train one of the three stages in a process of its own, from the stage before it."""
-    config = context.config
-    if not isinstance(config, VAETrainingStage):
-        message = f"train_vae_stage needs a VAETrainingStage, not {type(config).__name__}"
-        raise TypeError(message)
-    tables_folder = context.inputs["tables"].folder
+    config = context.config_as(VAETrainingStage)
+    folder, granularity = context.inputs["phrases"].folder, config.architecture.granularity
     previous = context.inputs.get("start_from")
-    paths = {split: context.state / f"{split}.npz" for split in ("train", "validation")}
-    for split, path in paths.items():
-        if not path.exists():
-            phrase_table(tables_folder, split, bar_share=config.objective.bar_share).save(path)
+    with_bars = config.objective.bar_share > 0 and granularity == "phrase"
     result = run_training(
         context,
         {
@@ -49,8 +43,9 @@ def train_vae_stage(context: StageContext) -> Mapping[str, Any]:
             "architecture": config.architecture.model_dump(),
             "objective": config.objective.model_dump(),
             "training": config.training.model_dump(),
-            "train": str(paths["train"]),
-            "validation": str(paths["validation"]),
+            "train": str(unit_table_path(folder, granularity, "train")),
+            "validation": str(unit_table_path(folder, granularity, "validation")),
+            "bars": str(unit_table_path(folder, "bar", "train")) if with_bars else None,
             "start_from": str(previous.folder) if previous else None,
         },
     )

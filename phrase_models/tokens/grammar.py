@@ -53,10 +53,12 @@ _FOLLOWERS = {
 _TOKENS_TO_COMPLETE = {PROGRAM: 4, ONSET: 3, PITCH: 2, DURATION: 1, SPECIAL: 1, ENDED: 0}
 
 
-def _allowed_table() -> NDArray[np.bool_]:
+def _allowed_table(*, several_phrases: bool) -> NDArray[np.bool_]:
     table = np.zeros((NUM_CLASSES, VOCABULARY_SIZE), np.bool_)
     for token_class, tokens in _FOLLOWERS.items():
         table[token_class, tokens] = True
+    if several_phrases:
+        table[DURATION, _CLASS_TOKENS[PROGRAM]] = True
     return table
 
 
@@ -74,8 +76,10 @@ def _bounds_table(first: int, count: int, *, upwards: bool) -> NDArray[np.bool_]
     return table
 
 
-ALLOWED = _allowed_table()
+ALLOWED = _allowed_table(several_phrases=False)
 """(NUM_CLASSES, V) bool: tokens that may follow a token of a class."""
+ALLOWED_IN_BAR = _allowed_table(several_phrases=True)
+"""The same for units of several phrases: after a note another program may begin."""
 ONSET_ALLOWED = _bounds_table(FIRST_ONSET, NUM_ONSETS, upwards=True)
 """(49, V) bool: row n forbids the onsets below n, and nothing else."""
 PITCH_ALLOWED = _bounds_table(FIRST_PITCH, NUM_PITCHES, upwards=False)
@@ -86,11 +90,12 @@ TOKENS_TO_COMPLETE = _per_token(_TOKENS_TO_COMPLETE, 0)
 """(V,) int: tokens, itself included, that a token needs before the phrase may end."""
 KEEP = -1
 LOWEST_ONSET_AFTER = np.full(VOCABULARY_SIZE, KEEP, np.int64)
-"""(V,) int: lowest onset that may come after an onset token; KEEP for other tokens."""
+"""(V,) int: lowest onset that may come after a program or an onset token; KEEP for others."""
+LOWEST_ONSET_AFTER[FIRST_PROGRAM:FIRST_ONSET] = 0
 LOWEST_ONSET_AFTER[FIRST_ONSET:FIRST_PITCH] = np.arange(1, NUM_ONSETS + 1)
 PITCH_LIMIT_AFTER = np.full(VOCABULARY_SIZE, KEEP, np.int64)
-"""(V,) int: pitch limit after a pitch token, and its reset by an onset token; else KEEP."""
-PITCH_LIMIT_AFTER[FIRST_ONSET:FIRST_PITCH] = NUM_PITCHES
+"""(V,) int: pitch limit after a pitch token, its reset by a program or an onset; else KEEP."""
+PITCH_LIMIT_AFTER[FIRST_PROGRAM:FIRST_PITCH] = NUM_PITCHES
 PITCH_LIMIT_AFTER[FIRST_PITCH:FIRST_DURATION] = np.arange(NUM_PITCHES)
 
 

@@ -4,6 +4,9 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from phrase_models.tokens.units import Granularity
+
+Bottleneck = Literal["multi_query", "single_query", "pooling"]
 VAEStage = Literal["infilling", "autoencoder", "vae"]
 
 
@@ -18,7 +21,15 @@ class VAEConfig(BaseModel):
     head_dim: int = Field(ge=4, description="width of one attention head; T5 has 64")
     num_encoder_layers: int = Field(ge=1)
     num_decoder_layers: int = Field(ge=1)
-    num_queries: int = Field(ge=1, le=8, description="m, the query tokens of the bottleneck")
+    granularity: Granularity = Field(
+        default="phrase", description="what one latent stands for (paper table 3)"
+    )
+    bottleneck: Bottleneck = Field(
+        default="multi_query",
+        description="how a unit is compressed (paper table 1): query tokens read along with it, "
+        "one learned query over the encoder's output, or that output's mean",
+    )
+    num_queries: int = Field(ge=1, le=8, description="m, the query tokens of multi_query")
     latent_dim: int = Field(ge=2, le=1024, description="D, size of the latent of one phrase")
     dropout: float = Field(ge=0.0, lt=1.0)
     state_embeddings: bool = Field(
@@ -32,6 +43,11 @@ class VAEConfig(BaseModel):
         "layer, as in the paper",
     )
     max_tokens: int = Field(ge=16, le=512, description="longest phrase, without begin and end")
+
+    @property
+    def memory_length(self) -> int:
+        """Vectors of width d that the decoder attends to."""
+        return self.num_queries if self.bottleneck == "multi_query" else 1
 
 
 class VAEStageConfig(BaseModel):

@@ -16,11 +16,13 @@ class GrammarConstraint:
     onset, every note has its duration, and no phrase ends in the middle of a note.
     """
 
-    def __init__(self, batch: int, max_tokens: int, device: torch.device) -> None:
+    def __init__(
+        self, batch: int, max_tokens: int, device: torch.device, *, several_phrases: bool = False
+    ) -> None:
         def table(array: object) -> Tensor:
             return torch.as_tensor(array, device=device)
 
-        self.allowed = table(grammar.ALLOWED)
+        self.allowed = table(grammar.ALLOWED_IN_BAR if several_phrases else grammar.ALLOWED)
         self.onset_allowed = table(grammar.ONSET_ALLOWED)
         self.pitch_allowed = table(grammar.PITCH_ALLOWED)
         self.token_class = table(grammar.TOKEN_CLASS)

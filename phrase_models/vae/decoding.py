@@ -62,7 +62,9 @@ def decode_memory(
     tokens = torch.full((batch, max_tokens), vocabulary.PAD, dtype=torch.long, device=device)
     bias = t5_stack.position_bias(vae.decoder, max_tokens, max_tokens)
     cache = t5_stack.new_cache(vae.decoder, memory, max_tokens)
-    state = GrammarConstraint(batch, max_tokens, device)
+    state = GrammarConstraint(
+        batch, max_tokens, device, several_phrases=vae.config.granularity != "phrase"
+    )
     rows = torch.arange(batch, device=device)
     newest = torch.full((batch, 1), vocabulary.BOS, dtype=torch.long, device=device)
     alive = torch.ones(batch, dtype=torch.bool, device=device)

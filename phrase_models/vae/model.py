@@ -58,6 +58,25 @@ def _t5_config(config: VAEConfig, *, decoder: bool) -> T5Config:
     )
 
 
+class SingleQuery(nn.Module):
+    """Cross-attention of one learned query over the encoder's output (paper section 4.2.2)."""
+
+    def __init__(self, config: VAEConfig) -> None:
+        super().__init__()
+        self.attention = nn.MultiheadAttention(
+            config.model_dim, config.num_heads, bias=False, batch_first=True
+        )
+        self.query = nn.Parameter(torch.randn(config.model_dim) * config.model_dim**-0.5)
+
+    def forward(self, hidden: Tensor, mask: Tensor) -> Tensor:
+        """Hidden states (B, T, d) and their mask (B, T) -> (B, 1, d)."""
+        query = self.query.expand(len(hidden), 1, -1).to(hidden.dtype)
+        read: Tensor = self.attention(
+            query, hidden, hidden, key_padding_mask=~mask, need_weights=False
+        )[0]
+        return read
+
+
 class BottleneckProjection(nn.Module):
     """A linear layer and, beside it, a small network with one hidden layer."""
 
@@ -91,7 +110,8 @@ class PhraseVAE(nn.Module):
         self.encoder = T5Stack(_t5_config(config, decoder=False))
         self.decoder = T5Stack(_t5_config(config, decoder=True))
         del self.encoder.embed_tokens, self.decoder.embed_tokens  # one table, above
-        width = config.num_queries * config.model_dim
+        self.single_query = SingleQuery(config) if config.bottleneck == "single_query" else None
+        width = config.memory_length * config.model_dim
         self.bottleneck_norm = nn.LayerNorm(width)
         self.to_posterior = _projection(config, width, 2 * config.latent_dim)
         self.from_latent = _projection(config, config.latent_dim, width)
@@ -147,17 +167,27 @@ class PhraseVAE(nn.Module):
         hidden = self._run_encoder(self.embed(tokens), mask)
         return hidden, mask
 
-    def encode_queries(self, tokens: Tensor) -> Tensor:
-        """Tokens (B, T), padded by PAD -> outputs of the query tokens (B, m, d)."""
-        num_queries = self.config.num_queries
+    def compress(self, tokens: Tensor) -> Tensor:
+        """Tokens (B, T), padded by PAD -> what the bottleneck lets through (B, M, d)."""
         embedded, mask = self.embed(tokens), tokens != vocabulary.PAD
         if self.state_embedding is not None:
             embedded, mask = one_place_per_note(tokens, embedded)
-        queries = torch.arange(
-            vocabulary.FIRST_QUERY, vocabulary.FIRST_QUERY + num_queries, device=tokens.device
+        if self.config.bottleneck == "multi_query":
+            return self._read_by_queries(embedded, mask)
+        hidden = self._run_encoder(embedded, mask)
+        if self.single_query is not None:
+            return self.single_query(hidden, mask)
+        weights = mask[..., None].to(hidden.dtype)
+        return (hidden * weights).sum(1, keepdim=True) / weights.sum(1, keepdim=True)
+
+    def _read_by_queries(self, embedded: Tensor, mask: Tensor) -> Tensor:
+        """Outputs of the query tokens, put before the embedded unit: (B, m, d)."""
+        num_queries = self.config.num_queries
+        ids = torch.arange(
+            vocabulary.FIRST_QUERY, vocabulary.FIRST_QUERY + num_queries, device=embedded.device
         )
-        queries = self.embedding(queries).expand(len(tokens), -1, -1)
-        mask = torch.cat((mask.new_ones(len(tokens), num_queries), mask), dim=1)
+        queries = self.embedding(ids).expand(len(embedded), -1, -1)
+        mask = torch.cat((mask.new_ones(len(mask), num_queries), mask), dim=1)
         return self._run_encoder(torch.cat((queries, embedded), dim=1), mask, num_queries)
 
     def _run_encoder(self, hidden: Tensor, mask: Tensor, num_outputs: int | None = None) -> Tensor:
@@ -167,15 +197,17 @@ class PhraseVAE(nn.Module):
 
     def posterior(self, tokens: Tensor) -> Posterior:
         """Tokens (B, T) -> posterior over latents (B, D), in fp32."""
-        queries = self.encode_queries(tokens).flatten(1)
-        mean, log_variance = self.to_posterior(self.bottleneck_norm(queries)).float().chunk(2, -1)
+        compressed = self.compress(tokens).flatten(1)
+        mean, log_variance = (
+            self.to_posterior(self.bottleneck_norm(compressed)).float().chunk(2, -1)
+        )
         return Posterior(mean, log_variance.clamp(*LOG_VARIANCE_RANGE))
 
     # ------------------------------------------------------------------ decoder
     def memory(self, latents: Tensor) -> Tensor:
         """Latents (B, D) -> what the decoder attends to (B, m, d)."""
         memory: Tensor = self.from_latent(latents)
-        return memory.view(len(latents), self.config.num_queries, -1)
+        return memory.view(len(latents), self.config.memory_length, -1)
 
     def decode(self, inputs: Tensor, memory: Tensor, memory_mask: Tensor | None = None) -> Tensor:
         """Teacher forcing: inputs (B, T) that begin with BOS -> logits (B, T, V)."""
@@ -213,7 +245,7 @@ class PhraseVAE(nn.Module):
             hidden, mask = self.encode_tokens(tokens)
             return self.decode(inputs, hidden, mask), None
         if stage == "autoencoder":
-            return self.decode(inputs, self.encode_queries(tokens)), None
+            return self.decode(inputs, self.compress(tokens)), None
         posterior = self.posterior(tokens)
         latents = posterior.sample().to(self.embedding.weight.dtype)
         if latent_noise:

@@ -61,6 +61,14 @@ class PhraseTable:
             np.asarray(list(counts.values()), np.int64),
         )
 
+    def followed_by(self, other: "PhraseTable") -> "PhraseTable":
+        """The rows of both, those of `other` last."""
+        return PhraseTable(
+            np.concatenate((self.token_ids, other.token_ids)),
+            np.concatenate((self.offsets, self.offsets[-1] + other.offsets[1:])),
+            np.concatenate((self.counts, other.counts)),
+        )
+
     def __len__(self) -> int:
         return len(self.counts)
 
@@ -100,12 +108,26 @@ def padded_length(length: int) -> int:
     return -(-(length + 1) // LENGTH_MULTIPLE) * LENGTH_MULTIPLE
 
 
+def _weights(
+    table: PhraseTable, count_exponent: float, special_share: float
+) -> NDArray[np.float64]:
+    """How often each row is drawn, in any unit: (N,)."""
+    weights = table.counts.astype(np.float64) ** count_exponent
+    special = np.array([table.row(i)[0] < vocabulary.FIRST_QUERY for i in range(len(table))])
+    if special.any() and not special.all():
+        music = weights[~special].sum()
+        share = special_share / (1 - special_share)
+        weights[special] = music * share / special.sum()
+    return weights
+
+
 class PhraseBatches:
     """Batches of equal numbers of tokens, each from one bucket of similar lengths.
 
     A row is drawn with probability proportional to count ** count_exponent; the special phrases
     share `special_share` of the draws; `transposed_share` of the drawn rows are moved to another
-    key. The batch of a step is a pure function of (seed, step).
+    key; `bars`, where given, get `bar_share` of the draws. The batch of a step is a pure function
+    of (seed, step).
     """
 
     def __init__(
@@ -117,14 +139,21 @@ class PhraseBatches:
         count_exponent: float,
         special_share: float,
         transposed_share: float = 0.0,
+        bars: PhraseTable | None = None,
+        bar_share: float = 0.0,
     ) -> None:
-        self.table, self.seed, self.transposed_share = table, seed, transposed_share
-        weights = table.counts.astype(np.float64) ** count_exponent
-        special = np.array([table.row(i)[0] < vocabulary.FIRST_QUERY for i in range(len(table))])
-        if special.any() and not special.all():
-            music = weights[~special].sum()
-            share = special_share / (1 - special_share)
-            weights[special] = music * share / special.sum()
+        self.seed, self.transposed_share = seed, transposed_share
+        weights = _weights(table, count_exponent, special_share)
+        if bars is not None and bar_share:
+            of_bars = _weights(bars, count_exponent, 0.0)
+            weights = np.concatenate(
+                (
+                    weights * (1 - bar_share) / weights.sum(),
+                    of_bars * bar_share / of_bars.sum(),
+                )
+            )
+            table = table.followed_by(bars)
+        self.table = table
         buckets: dict[int, list[int]] = {}
         for row, length in enumerate(table.lengths.tolist()):
             buckets.setdefault(padded_length(length), []).append(row)

@@ -2,6 +2,10 @@
 
 import json
 from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+from safetensors import SafetensorError
 
 from phrase_models.errors import ConfigurationError
 from phrase_models.tokens import vocabulary
@@ -10,12 +14,14 @@ from phrase_models.vae.config import VAEConfig, VAEStage
 from phrase_models.vae.model import PhraseVAE
 
 FORMAT_VERSION = 1
+CONFIG_FILE = "config.json"
+WEIGHTS_FILE = "model.safetensors"
 
 
 def save_vae(vae: PhraseVAE, stage: VAEStage, folder: Path) -> None:
-    """Write weights and configuration."""
+    """Write weights, in the precision they have, and configuration."""
     folder.mkdir(parents=True, exist_ok=True)
-    save_weights(module_weights(vae), folder / "model.safetensors")
+    save_weights(module_weights(vae), folder / WEIGHTS_FILE)
     description = {
         "class": "PhraseVAE",
         "format_version": FORMAT_VERSION,
@@ -23,16 +29,25 @@ def save_vae(vae: PhraseVAE, stage: VAEStage, folder: Path) -> None:
         "config": vae.config.model_dump(),
         "vocabulary": vocabulary.describe(),
     }
-    (folder / "config.json").write_text(json.dumps(description, indent=1))
+    (folder / CONFIG_FILE).write_text(json.dumps(description, indent=1))
+
+
+def stage_of(folder: Path) -> VAEStage:
+    """The training stage that wrote a folder."""
+    stage: VAEStage = read_description(folder)["stage"]
+    return stage
 
 
 def load_vae(folder: Path) -> PhraseVAE:
     """Read what `save_vae` wrote, in eval mode on the CPU.
 
+    Weights become fp32, in whatever precision they were written.
+
     Raises:
-        ConfigurationError: if the folder is of a newer format or another vocabulary.
+        ConfigurationError: if the folder holds no model or a damaged one, or one of a newer format
+            or another vocabulary.
     """
-    description = json.loads((folder / "config.json").read_text())
+    description = read_description(folder)
     found = description["format_version"]
     if found > FORMAT_VERSION:
         message = (
@@ -46,6 +61,47 @@ def load_vae(folder: Path) -> PhraseVAE:
             f"(version {description['vocabulary']['version']}); train it again."
         )
         raise ConfigurationError(message)
-    vae = PhraseVAE(VAEConfig.model_validate(description["config"]))
-    load_weights(vae, folder / "model.safetensors")
+    try:
+        vae = PhraseVAE(VAEConfig.model_validate(description["config"]))
+    except ValidationError as error:
+        raise _damaged(folder / CONFIG_FILE) from error
+    path = folder / WEIGHTS_FILE
+    try:
+        load_weights(vae, path)
+    except FileNotFoundError as error:
+        raise _no_model(folder, WEIGHTS_FILE) from error
+    except (SafetensorError, RuntimeError) as error:  # RuntimeError: names or shapes differ
+        raise _damaged(path) from error
     return vae.eval()
+
+
+def read_description(folder: Path) -> dict[str, Any]:
+    """What `config.json` says of a PhraseVAE, unchecked but for its outline.
+
+    Raises:
+        ConfigurationError: if there is none, or it describes something else.
+    """
+    path = folder / CONFIG_FILE
+    try:
+        description = json.loads(path.read_text())
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise _no_model(folder, CONFIG_FILE) from error
+    except ValueError as error:
+        raise _damaged(path) from error
+    names = {"class", "format_version", "stage", "config", "vocabulary"}
+    if not isinstance(description, dict) or not names <= description.keys():
+        raise _damaged(path)
+    if description["class"] != "PhraseVAE":
+        message = f"The model in {folder} is no PhraseVAE but a {description['class']}."
+        raise ConfigurationError(message)
+    return description
+
+
+def _no_model(folder: Path, missing: str) -> ConfigurationError:
+    return ConfigurationError(f"There is no PhraseVAE in {folder}: it has no {missing}.")
+
+
+def _damaged(path: Path) -> ConfigurationError:
+    return ConfigurationError(
+        f"{path} is damaged or of another model; copy the whole folder of the PhraseVAE again."
+    )

@@ -11,10 +11,10 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from phrase_models.metrics.reconstruction import PhraseCounts, count_phrase, pool
+from phrase_models.metrics.reconstruction import PhraseCounts, count_bar, pool
 from phrase_models.tokens import vocabulary
 from phrase_models.tokens.corruption import corrupt
-from phrase_models.tokens.remiz import decode as decode_tokens
+from phrase_models.tokens.units import decode_unit
 from phrase_models.training.config import TrainingConfig
 from phrase_models.training.randomness import numpy_generator
 from phrase_models.vae.config import VAEStage, VAEStageConfig
@@ -44,6 +44,7 @@ class VAETraining:
         training: TrainingConfig,
         train: PhraseTable,
         validation: PhraseTable,
+        bars: PhraseTable | None = None,
     ) -> None:
         self.module: PhraseVAE = vae
         self.stage, self.config, self.training = stage, config, training
@@ -55,6 +56,8 @@ class VAETraining:
             count_exponent=config.count_exponent,
             special_share=config.special_share,
             transposed_share=config.transposed_share,
+            bars=bars if stage == "infilling" else None,
+            bar_share=config.bar_share,
         )
         self.validation = validation
         # Ordered by length, so that batches hold little padding; the choice is fixed by the seed.
@@ -142,7 +145,7 @@ class VAETraining:
         outputs = decode_memory(self.module, memory, longest + LENGTH_MULTIPLE)
         targets = [self.validation.row(row) for row in rows.tolist()]
         return [
-            count_phrase(decode_tokens(target)[0], decode_tokens(output)[0])
+            count_bar(decode_unit(target), decode_unit(output))
             for target, output in zip(targets, outputs, strict=True)
         ]
 
@@ -151,7 +154,7 @@ class VAETraining:
             hidden, mask = self.module.encode_tokens(tokens)
             return hidden, mask, None
         if self.stage == "autoencoder":
-            return self.module.encode_queries(tokens), None, None
+            return self.module.compress(tokens), None, None
         posterior = self.module.posterior(tokens)
         return self.module.memory(posterior.mean), None, posterior
 

@@ -9,9 +9,9 @@ from phrase_models.plots import (
     figure_png,
     interpolation_strip,
     latent_pca,
+    latent_profile,
     learning_curves,
     piano_roll,
-    principal_components,
 )
 from phrase_models.score.song import (
     BRIDGE,
@@ -86,27 +86,6 @@ def test_piano_roll_places_notes_in_bars():
     assert axes.get_xlim() == (0.0, 4.0)
 
 
-def test_principal_components_find_the_main_axes():
-    rng = np.random.default_rng(0)
-    scores = rng.normal(size=(500, 2)) * (3.0, 1.0)
-    scores -= scores.mean(axis=0)
-    axes = np.linalg.qr(rng.normal(size=(8, 8)))[0][:2]
-    points, shares = principal_components(scores @ axes + 5.0)
-    correlation = np.corrcoef(points[:, 0], scores[:, 0])[0, 1]
-    assert abs(correlation) > 0.99
-    assert shares.sum() == pytest.approx(1.0)
-    assert shares[0] == pytest.approx(0.9, abs=0.03)
-    np.testing.assert_allclose(points.T @ points, np.diag(np.diag(points.T @ points)), atol=1e-9)
-
-
-@pytest.mark.parametrize("shape", [(0, 4), (1, 3), (5, 1)])
-def test_principal_components_of_little(shape):
-    points, shares = principal_components(np.ones(shape))
-    assert points.shape == (shape[0], 2)
-    assert not points.any()
-    assert not shares.any()
-
-
 def test_latent_pca_colours_by_program():
     latents = np.random.default_rng(0).normal(size=(60, 8))
     programs = [MELODY, BRIDGE, PIANO, -1] * 15
@@ -117,6 +96,18 @@ def test_latent_pca_colours_by_program():
     assert [len(points.get_offsets()) for points in axes.collections] == [15] * 4
     with pytest.raises(ValueError, match="60 latents but 3 programs"):
         latent_pca(latents, [0, 0, 0])
+
+
+def test_latent_profile_ranks_the_deviations():
+    latents = np.array([[1.0, -3.0, 5.0], [-1.0, 3.0, 5.0]])
+    deviations, density = latent_profile(latents).axes
+    assert [bar.get_height() for bar in deviations.patches] == [3.0, 1.0, 0.0]
+    assert deviations.lines[0].get_ydata() == pytest.approx([0.1, 0.1])
+    heights = np.array([bar.get_height() for bar in density.patches])
+    lefts = np.array([bar.get_x() for bar in density.patches])
+    # Two of three dimensions are at -1 and 1, the constant one is at 0 twice.
+    assert lefts[heights > 0] == pytest.approx([-1.0, 0.0, 1.0])
+    assert heights[heights > 0] * 0.125 == pytest.approx([1 / 3] * 3)
 
 
 def test_interpolation_strip_has_a_panel_for_each_phrase():
