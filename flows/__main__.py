@@ -15,6 +15,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Full-song multitrack symbolic music by phrase-level latent diffusion.",
 )
+export_app = typer.Typer(no_args_is_help=True, help="Write a trained model as a folder.")
+app.add_typer(export_app, name="export")
 
 StoreOption = Annotated[Path, typer.Option(help="Folder of artifacts, MLflow and Prefect.")]
 DataOption = Annotated[
@@ -24,7 +26,7 @@ DataOption = Annotated[
 SourceOption = Annotated[
     str | None, typer.Option(help="synthetic or pop909; the preset's own by default.")
 ]
-PresetOption = Annotated[str, typer.Option(help="smoke, demo, cpu, base or paper.")]
+PresetOption = Annotated[str, typer.Option(help="smoke, demo, cpu, ablation, base or paper.")]
 SetOption = Annotated[
     list[str] | None, typer.Option("--set", help="section.key=value; may be repeated.")
 ]
@@ -154,6 +156,87 @@ def reconstruct(
     from tasks import commands
 
     typer.echo(commands.reconstruct_file(store, file, output))
+
+
+@app.command()
+def sweep(
+    over: Annotated[
+        list[str], typer.Option(help="section.key=value,value,...; several make a grid.")
+    ],
+    preset: PresetOption = "demo",
+    source: SourceOption = None,
+    data: DataOption = None,
+    store: StoreOption = Path("store"),
+    setting: SetOption = None,
+    until: Annotated[
+        str, typer.Option(help="vae, or autoencoder for the trainings before it.")
+    ] = "vae",
+    plain: Annotated[bool, typer.Option(help="Without Prefect, for debugging.")] = False,
+) -> None:
+    """Train PhraseVAE once for each value of a setting, sharing what does not differ."""
+    from tasks import commands
+    from tasks.sweep import check_until, parse_axes, sweep_points, sweep_table
+
+    request = commands.run_request(preset, source, data, store, setting or [], [])
+    axes, chosen = parse_axes(over), check_until(until)
+    points = sweep_points(request, axes, orchestrated=not plain)
+    if plain:
+        from flows.sweep import run_sweep
+
+        rows = run_sweep(points, chosen)
+    else:
+        commands.configure_prefect(store)
+        from flows.sweep import sweep as sweep_flow
+        from tasks.prefect_runner import light_server
+
+        with light_server():
+            rows = sweep_flow(request, axes, chosen)
+    typer.echo(sweep_table(rows))
+
+
+@app.command()
+def report(
+    table: Annotated[
+        list[int] | None, typer.Option(min=1, max=4, help="Table of the paper; may be repeated.")
+    ] = None,
+    every: Annotated[bool, typer.Option("--all", help="Tables 1 to 4.")] = False,
+    store: StoreOption = Path("store"),
+) -> None:
+    """The paper's tables of PhraseVAE with what this store has measured beside them."""
+    from tasks.report import write_report
+
+    chosen = (1, 2, 3, 4) if every or not table else tuple(sorted(set(table)))
+    markdown, folder = write_report(store, chosen)
+    typer.echo(markdown)
+    typer.echo(f"Report   {folder / 'report.html'}")
+
+
+@app.command()
+def interpolate(
+    first: Annotated[Path, typer.Argument(help="Aligned MIDI file to begin with.")],
+    second: Annotated[Path, typer.Argument(help="Aligned MIDI file to end with.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the songs.")],
+    store: StoreOption = Path("store"),
+    points: Annotated[
+        int, typer.Option(min=2, max=99, help="Songs to write, both ends included.")
+    ] = 8,
+) -> None:
+    """Write the songs between two MIDI files by way of PhraseVAE's latents."""
+    from tasks.interpolation import interpolate_files
+
+    typer.echo(interpolate_files(store, first, second, points, output))
+
+
+@export_app.command("vae")
+def export_vae(
+    folder: Annotated[Path, typer.Argument(help="Folder for weights, configuration and card.")],
+    store: StoreOption = Path("store"),
+    precision: Annotated[str, typer.Option(help="bf16 or fp32.")] = "bf16",
+) -> None:
+    """Write the PhraseVAE trained last in a store as a folder to give away."""
+    from tasks import vae_release
+
+    typer.echo(vae_release.export_vae(store, folder, vae_release.check_precision(precision)))
 
 
 @app.command()

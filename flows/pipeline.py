@@ -16,6 +16,7 @@ from tasks.stage import StageRunner
 
 def run_pipeline(runner: StageRunner, launched: Launch) -> None:
     """Every stage in order; the runner remembers what each one left."""
+    launched.config.require_phrases()
     corpus = prepare(runner, launched)
     models = train_models(runner, launched, corpus)
     songs = generate(runner, launched, models)
@@ -36,7 +37,7 @@ def pipeline(
     """Run the whole pipeline.
 
     Args:
-        preset: smoke, demo, cpu, base or paper.
+        preset: smoke, demo, cpu, ablation, base or paper.
         source: synthetic or pop909; the preset's own by default.
         data: folder that holds the two POP909 checkouts.
         store: folder of artifacts, MLflow and Prefect.

@@ -3,7 +3,6 @@
 from prefect import flow
 
 from flows.prepare_data import Corpus, prepare
-from phrase_models.errors import ConfigurationError
 from tasks.launch import Launch, Request, launch
 from tasks.stage import ArtifactRef, StageRunner
 from tasks.stages import phrases_stage, reconstruction_stage, vae_stage
@@ -13,32 +12,33 @@ def train_phrase_vae(runner: StageRunner, launched: Launch, corpus: Corpus) -> A
     """Span infilling, multi-query autoencoder, VAE; then reconstruction of held-out songs."""
     config = launched.config
     phrases = runner.run(phrases_stage(corpus.tables))
-    autoencoder = pretrain(runner, launched, phrases)
-    vae = runner.run(vae_stage(config, "vae", config.bottleneck, phrases, autoencoder))
+    trained = pretrain_on_spans(runner, launched, phrases)
+    if config.autoencoder is not None:
+        trained = runner.run(vae_stage(config, "autoencoder", config.autoencoder, phrases, trained))
+    vae = runner.run(vae_stage(config, "vae", config.bottleneck, phrases, trained))
     runner.run(reconstruction_stage(config, corpus.tables, vae))
     return vae
 
 
 def train_autoencoder(runner: StageRunner, launched: Launch, corpus: Corpus) -> ArtifactRef:
     """Only the stages before the VAE's; then reconstruction of held-out songs (paper table 1)."""
-    autoencoder = pretrain(runner, launched, runner.run(phrases_stage(corpus.tables)))
-    if autoencoder is None or launched.config.autoencoder is None:
-        message = "There is no autoencoder to train: autoencoder is null in the configuration."
-        raise ConfigurationError(message)
-    stage = reconstruction_stage(launched.config, corpus.tables, autoencoder, stage="autoencoder")
-    runner.run(stage)
+    config = launched.config
+    settings = config.require_autoencoder()
+    phrases = runner.run(phrases_stage(corpus.tables))
+    infilled = pretrain_on_spans(runner, launched, phrases)
+    autoencoder = runner.run(vae_stage(config, "autoencoder", settings, phrases, infilled))
+    runner.run(reconstruction_stage(config, corpus.tables, autoencoder, stage="autoencoder"))
     return autoencoder
 
 
-def pretrain(runner: StageRunner, launched: Launch, phrases: ArtifactRef) -> ArtifactRef | None:
-    """Span infilling and the autoencoder, each unless it is left out; what the last one left."""
+def pretrain_on_spans(
+    runner: StageRunner, launched: Launch, phrases: ArtifactRef
+) -> ArtifactRef | None:
+    """Span infilling, unless it is left out."""
     config = launched.config
-    trained: ArtifactRef | None = None
-    if config.infilling is not None:
-        trained = runner.run(vae_stage(config, "infilling", config.infilling, phrases, None))
-    if config.autoencoder is not None:
-        trained = runner.run(vae_stage(config, "autoencoder", config.autoencoder, phrases, trained))
-    return trained
+    if config.infilling is None:
+        return None
+    return runner.run(vae_stage(config, "infilling", config.infilling, phrases, None))
 
 
 @flow(name="train-vae")

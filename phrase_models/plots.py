@@ -167,7 +167,14 @@ def latent_profile(latents: np.ndarray) -> Figure:
     axes = figure.add_subplot(1, 2, 2)
     edges = np.linspace(-5.0, 5.0, 81)
     values = standardised(latents).ravel()
-    axes.hist(values, bins=edges, density=True, color=_LINE_COLOURS[0], alpha=0.6, label="latents")
+    axes.hist(
+        values,
+        bins=edges.tolist(),
+        density=True,
+        color=_LINE_COLOURS[0],
+        alpha=0.6,
+        label="latents",
+    )
     normal = np.exp(-(edges**2) / 2) / np.sqrt(2 * np.pi)
     axes.plot(edges, normal, ":", color=_LINE_COLOURS[1], linewidth=1.4, label="standard normal")
     axes.set_yscale("log")
@@ -203,6 +210,29 @@ def interpolation_strip(phrases: Sequence[Phrase], weights: Sequence[float]) -> 
         _fit_pitches(axes, pitches)
         _tidy(axes, f"{weight:.2f}", ROLE_NAMES.get(phrase.program, str(phrase.program)))
         axes.tick_params(labelleft=index == 1)
+    return figure
+
+
+def scores_by_setting(names: Sequence[str], figures: Sequence[Mapping[str, Any]]) -> Figure:
+    """F1_op and F1_opd of several models side by side, with their intervals.
+
+    Args:
+        names: of the models, in order.
+        figures: of each: "f1_op", "f1_opd" and their "..._interval" (low, high).
+    """
+    figure = _figure(max(4.5, 1.1 * len(names)), 3.8)
+    axes = figure.add_subplot()
+    places = np.arange(len(names))
+    for shift, (score, colour) in enumerate(zip(("f1_op", "f1_opd"), _LINE_COLOURS, strict=False)):
+        values = np.array([figure_set[score] for figure_set in figures], float)
+        bounds = np.array([figure_set[f"{score}_interval"] for figure_set in figures], float)
+        errors = np.abs(bounds.T - values)
+        axes.errorbar(
+            places + 0.12 * (shift - 0.5), values, yerr=errors, fmt="o", color=colour, label=score
+        )
+    axes.set_xticks(places, names, rotation=20, ha="right")
+    axes.legend(frameon=False)
+    _tidy(axes, "Held-out phrases, 95 % intervals over songs", "")
     return figure
 
 

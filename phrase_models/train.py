@@ -31,18 +31,17 @@ from phrase_models.training.watchdog import exit_with_parent
 
 def train_vae_stage(spec: dict[str, Any], state: Path, output: Path) -> dict[str, Any]:
     """Train one stage of PhraseVAE and write its weights to `output`."""
-    from phrase_models.training.checkpoint import load_weights
     from phrase_models.vae.config import VAEConfig, VAEStageConfig
     from phrase_models.vae.model import PhraseVAE
     from phrase_models.vae.phrase_table import PhraseTable
-    from phrase_models.vae.pretrained import save_vae
+    from phrase_models.vae.pretrained import save_vae, start_from
     from phrase_models.vae.training import VAETraining
 
     training = TrainingConfig.model_validate(spec["training"])
     seed_everything(training.seed, "initialise")
     vae = PhraseVAE(VAEConfig.model_validate(spec["architecture"]))
     if spec["start_from"]:
-        load_weights(vae, Path(spec["start_from"]) / "model.safetensors")
+        start_from(vae, Path(spec["start_from"]))
     trainable = VAETraining(
         vae.to(spec["device"]),
         spec["stage"],

@@ -36,7 +36,7 @@ from storage.manifest import (
     write_manifest,
 )
 from storage.runs import RunRecords
-from storage.writing import translate_disk_errors, write_json
+from storage.writing import exchange_folder, translate_disk_errors, write_json
 
 STORE_SCHEMA_VERSION = 1
 KEY_LETTERS = 20  # of the key in folder names: 80 bits
@@ -233,7 +233,7 @@ class ArtifactStore:
             )
             write_manifest(output, manifest)
             target.parent.mkdir(parents=True, exist_ok=True)
-            _exchange(output, target, aside=work / "replaced")
+            exchange_folder(output, target, aside=work / "replaced")
         (work / "refresh").unlink(missing_ok=True)
         shutil.rmtree(work, ignore_errors=True)
         return ArtifactRef(stage, key, manifest.digest, target)
@@ -351,20 +351,6 @@ def _checked(name: str) -> str:
     if not _NAME.fullmatch(name):
         raise ValueError(f"{name!r} cannot be a file name: use letters, digits, '_', '-' and '.'")
     return name
-
-
-def _exchange(output: Path, target: Path, aside: Path) -> None:
-    """Rename `output` to `target`; what was there goes aside, and back if the rename fails."""
-    shutil.rmtree(aside, ignore_errors=True)
-    if not target.exists():
-        output.rename(target)
-        return
-    target.rename(aside)
-    try:
-        output.rename(target)
-    except OSError:
-        aside.rename(target)
-        raise
 
 
 def _check_output(output: Path, stage: str) -> None:

@@ -3,6 +3,7 @@
 import errno
 import json
 import secrets
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -69,6 +70,26 @@ def replacing(path: Path) -> Iterator[Path]:
             aside.replace(path)
         finally:
             aside.unlink(missing_ok=True)
+
+
+def exchange_folder(output: Path, target: Path, aside: Path) -> None:
+    """Rename a finished folder to its place.
+
+    Args:
+        output: the folder.
+        target: its place; its parent exists.
+        aside: where what was there goes, and comes back from if the rename fails; dropped first.
+    """
+    shutil.rmtree(aside, ignore_errors=True)
+    if not target.exists():
+        output.rename(target)
+        return
+    target.rename(aside)
+    try:
+        output.rename(target)
+    except OSError:
+        aside.rename(target)
+        raise
 
 
 def write_json(path: Path, plain: Any) -> None:

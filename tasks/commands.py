@@ -39,7 +39,20 @@ def launch_run(
     orchestrated: bool,
 ) -> Launch:
     """Check a request before anything heavy starts."""
-    request = Request(
+    request = run_request(preset, source, data, store, settings, refresh)
+    return launch(request, num_workers=workers, orchestrated=orchestrated)
+
+
+def run_request(
+    preset: str,
+    source: str | None,
+    data: Path | None,
+    store: Path,
+    settings: list[str],
+    refresh: list[str],
+) -> Request:
+    """What the options of a command line ask for."""
+    return Request(
         preset=preset,
         source=source,
         data=str(data) if data else None,
@@ -47,7 +60,6 @@ def launch_run(
         overrides=parse_assignments(settings),
         refresh=refresh,
     )
-    return launch(request, num_workers=workers, orchestrated=orchestrated)
 
 
 def configure_prefect(store: Path) -> None:

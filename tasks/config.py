@@ -73,6 +73,30 @@ class PipelineConfig(Frozen):
     generation: GenerationConfig
     evaluation: EvaluationConfig = EvaluationConfig()
 
+    def require_autoencoder(self) -> VAEStageSettings:
+        """The settings of the autoencoder's training.
+
+        Raises:
+            ConfigurationError: if that training is left out.
+        """
+        if self.autoencoder is None:
+            message = "There is no autoencoder to train: the setting autoencoder is null."
+            raise ConfigurationError(message)
+        return self.autoencoder
+
+    def require_phrases(self) -> None:
+        """Songs are written from latents of phrases only.
+
+        Raises:
+            ConfigurationError: if a latent stands for something else.
+        """
+        if self.vae.granularity != "phrase":
+            message = (
+                f"PhraseLDM writes latents of phrases, and vae.granularity is "
+                f"{self.vae.granularity!r}; train that one by `phraseldm sweep`."
+            )
+            raise ConfigurationError(message)
+
     def with_overrides(self, overrides: Mapping[str, str]) -> "PipelineConfig":
         """A copy with dotted fields replaced, such as {"vae.latent_dim": "32"}.
 

@@ -28,7 +28,7 @@ class Request(BaseModel):
     """What a person asks for; Prefect draws a form of it.
 
     Attributes:
-        preset: smoke, demo, cpu, base or paper.
+        preset: smoke, demo, cpu, ablation, base or paper.
         source: synthetic or pop909; the preset's own by default.
         data: folder that holds the two POP909 checkouts.
         store: folder of artifacts, MLflow and Prefect.
@@ -52,7 +52,11 @@ class Request(BaseModel):
 
 @dataclass
 class Launch:
-    """A checked request, ready to run."""
+    """A checked request, ready to run.
+
+    What is not `recorded` leaves its artifacts in the store but is not what `generate` and the
+    other commands take as the newest run.
+    """
 
     config: PipelineConfig
     data: Path | None
@@ -63,6 +67,7 @@ class Launch:
     orchestrated: bool
     results: dict[str, StageResult] = field(default_factory=dict)
     tracked: bool = False
+    recorded: bool = True
     progress: ConsoleProgress = field(default_factory=lambda: ConsoleProgress(Console()))
 
     def flow_parameters(self) -> dict[str, Any]:
@@ -93,7 +98,8 @@ class Launch:
             yield runner
         finally:
             self.progress.stop()
-        self._record(session.store)
+        if self.recorded:
+            self._record(session.store)
 
     def _remember(self, stage: Stage, result: StageResult) -> None:
         self.results[stage.name] = result

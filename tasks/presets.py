@@ -1,4 +1,4 @@
-"""Named configurations: `smoke`, `demo`, `cpu`, `base`, `paper`.
+"""Named configurations: `smoke`, `demo`, `cpu`, `ablation`, `base`, `paper`.
 
 Sizes and budgets are stated here and nowhere else. What each has reached is in the README.
 """
@@ -180,6 +180,33 @@ def cpu() -> PipelineConfig:
     )
 
 
+def ablation() -> PipelineConfig:
+    """POP909, some minutes a training on one core: comparisons at one small budget, by `sweep`."""
+
+    def training(num_steps: int) -> TrainingConfig:
+        return TrainingConfig(
+            num_steps=num_steps,
+            batch_size=1024,
+            learning_rate=5e-4,
+            warmup_steps=100,
+            validate_every=num_steps,
+            checkpoint_every=200,
+            precision="bf16",
+        )
+
+    whole = cpu()
+    objective = VAEStageConfig()
+    return whole.model_copy(
+        update={
+            "preset": "ablation",
+            "vae": whole.vae.model_copy(update={"num_queries": 4, "max_tokens": 256}),
+            "infilling": _stage(objective.model_copy(update={"bar_share": 0.2}), training(200)),
+            "autoencoder": _stage(objective, training(1200)),
+            "bottleneck": _stage(objective, training(1200)),
+        }
+    )
+
+
 def base() -> PipelineConfig:
     """POP909 on one GPU in about half an hour."""
 
@@ -308,6 +335,7 @@ PRESETS: dict[str, Callable[[], PipelineConfig]] = {
     "smoke": smoke,
     "demo": demo,
     "cpu": cpu,
+    "ablation": ablation,
     "base": base,
     "paper": paper,
 }

@@ -122,7 +122,7 @@ def vae_stage(
         config=VAETrainingStage.model_validate(
             {
                 "stage": stage,
-                "architecture": config.vae,
+                "architecture": config.vae.for_stage(stage),
                 "objective": settings.objective,
                 "training": settings.training,
             }

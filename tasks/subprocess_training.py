@@ -14,12 +14,14 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from phrase_models.errors import UserError
+from storage.writing import write_json
 
 if TYPE_CHECKING:
     from tasks.stage import StageContext
@@ -39,7 +41,7 @@ def run_training(context: StageContext, spec: Mapping[str, Any]) -> dict[str, An
     """Train by specification (see `phrase_models.train`) into the stage's output folder.
 
     Returns:
-        The content of the child's `result.json`.
+        The content of the child's `result.json`, and "training_seconds".
 
     Raises:
         UserError: if the child ends with exit code 2, with its sentence.
@@ -58,6 +60,7 @@ def run_training(context: StageContext, spec: Mapping[str, Any]) -> dict[str, An
         *("--parent", str(os.getpid())),
     ]
     follower = MetricsFollower(context)
+    clock = TrainingClock(context.state / "seconds.json")
     with log_path.open("a") as log, _stoppable():
         child = subprocess.Popen(
             command,
@@ -69,6 +72,7 @@ def run_training(context: StageContext, spec: Mapping[str, Any]) -> dict[str, An
         try:
             while _runs(child):
                 follower.forward()
+                clock.save()
         finally:
             _stop(child)
     follower.forward()
@@ -80,7 +84,22 @@ def run_training(context: StageContext, spec: Mapping[str, Any]) -> dict[str, An
     (context.output / "log").mkdir(exist_ok=True)
     shutil.copyfile(log_path, context.output / "log" / "training.txt")
     result: dict[str, Any] = json.loads((context.output / "result.json").read_text())
-    return result
+    return {**result, "training_seconds": round(clock.save(), 1)}
+
+
+class TrainingClock:
+    """Seconds of training, those before a kill included."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.before = float(json.loads(path.read_text())) if path.exists() else 0.0
+        self.started = time.monotonic()
+
+    def save(self) -> float:
+        """Write the seconds so far, and return them."""
+        seconds = self.before + time.monotonic() - self.started
+        write_json(self.path, round(seconds, 1))
+        return seconds
 
 
 @contextmanager

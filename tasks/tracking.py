@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -37,6 +37,7 @@ EXPERIMENTS = {
     "train_diffusion": "phrase-ldm/diffusion",
 }
 DEFAULT_EXPERIMENT = "phrase-ldm/songs"
+REPORT_EXPERIMENT = "phrase-ldm/reports"
 PIPELINE_EXPERIMENT = "phrase-ldm/pipeline"
 
 
@@ -256,6 +257,8 @@ def tracker_factory(store: Path, *, enabled: bool) -> TrackerFactory:
 
 def _latent_dim(stage: Stage, params: Mapping[str, Any]) -> int | None:
     """Size of the latents that a stage is about: what people compare its figures by."""
+    if params.get("stage") in ("infilling", "autoencoder"):
+        return None  # there is no latent yet
     known = [params]
     for ref in stage.inputs.values():
         manifest = read_manifest(ref.folder, ref.stage)
@@ -294,6 +297,65 @@ def find_stage_runs(client: MlflowClient, keys: Mapping[str, str]) -> dict[str, 
         if found:
             runs[stage] = found[0].info.run_id
     return runs
+
+
+def log_sweep(
+    store: Path,
+    experiment_name: str,
+    configs: Sequence[PipelineConfig],
+    rows: Sequence[Mapping[str, Any]],
+    chart: Path,
+) -> None:
+    """One run a point in an experiment of the sweep's own, so that its charts need no filter.
+
+    Args:
+        store: whose MLflow it is.
+        experiment_name: of the sweep.
+        configs: of each point.
+        rows: of each point its "name", the "key" of the stage that scored it, and its figures.
+        chart: a picture of all of them, kept with every run.
+    """
+    client = open_client(store)
+    experiment = _experiment(client, store, experiment_name)
+    for config, row in zip(configs, rows, strict=True):
+        key = row["key"]
+        if client.search_runs([experiment], f"tags.stage_key = '{key}'", max_results=1):
+            continue  # the sweep was run before
+        run_id = client.create_run(experiment, run_name=row["name"]).info.run_id
+        with _under_way(MlflowTracker(client, run_id)) as tracker:
+            params = flatten(config.model_dump(mode="json"))
+            tracker.log_params({"latent_dim": config.vae.latent_dim, **params})
+            tracker.set_tags({"stage_key": key})
+            numbers = {k: v for k, v in row.items() if isinstance(v, int | float)}
+            tracker.log_metrics(0, numbers)
+            tracker.log_file(chart)
+
+
+def find_runs_of_stages(store: Path, stages: Sequence[tuple[str, str]]) -> dict[str, str]:
+    """Ids of the MLflow runs of stages, {key: run id}; (stage, key) in."""
+    if not stages or not _is_tracked(store):
+        return {}
+    client = open_client(store)
+    found: dict[str, str] = {}
+    for stage, key in stages:
+        run_id = find_stage_runs(client, {stage: key}).get(stage)
+        if run_id is not None:
+            found[key] = run_id
+    return found
+
+
+def _is_tracked(store: Path) -> bool:
+    return "MLFLOW_TRACKING_URI" in os.environ or (store / "mlflow" / "mlflow.db").exists()
+
+
+def log_report(store: Path, folder: Path) -> None:
+    """Keep a report in MLflow, where the store has one."""
+    if not _is_tracked(store):
+        return
+    client = open_client(store)
+    experiment = _experiment(client, store, REPORT_EXPERIMENT)
+    with _under_way(MlflowTracker(client, client.create_run(experiment).info.run_id)) as tracker:
+        tracker.log_folder(folder, "report")
 
 
 def pipeline_tracker(

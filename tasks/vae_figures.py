@@ -6,8 +6,6 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from phrase_models.codec import PhraseCodec
@@ -15,15 +13,14 @@ from phrase_models.metrics.reconstruction import (
     PhraseCounts,
     add_counts,
     count_bar,
-    pool,
     score_songs,
 )
-from phrase_models.plots import figure_png, latent_pca
 from phrase_models.tokens import vocabulary
 from phrase_models.tokens.units import decode_unit
 from phrase_models.vae.autoencoder import through_autoencoder
 from phrase_models.vae.phrase_table import SPECIAL_PHRASES
 from phrase_models.vae.pretrained import stage_of
+from tasks.vae_latents import describe_latents
 from tasks.vae_tables import units_of_bars
 
 if TYPE_CHECKING:
@@ -48,10 +45,16 @@ def score_reconstruction(context: StageContext) -> Mapping[str, Any]:
     song_ids: list[str] = []
     units: list[list[int]] = []
     tables_folder = context.inputs["tables"].folder
+    num_bars = 0
     for song_id, of_bar in units_of_bars(tables_folder, "validation", granularity):
         units += of_bar
         song_ids += [song_id] * len(of_bar)
-    figures: dict[str, Any] = {"num_phrases": len(units), "num_songs": len(set(song_ids))}
+        num_bars += 1
+    figures: dict[str, Any] = {
+        "num_phrases": len(units),
+        "num_bars": num_bars,
+        "num_songs": len(set(song_ids)),
+    }
     if stage_of(folder) == "autoencoder":
         outputs = through_autoencoder(codec.vae, units)
         figures |= scores_with_intervals(song_ids, units, outputs, config.seed)
@@ -71,22 +74,17 @@ def latent_scores(
     """F1 through the latents, bare and with noise on them, and figures of the latents."""
     latents = codec.encode_phrases(units)
     figures = scores_with_intervals(song_ids, units, codec.decode_phrases(latents), config.seed)
-    rng = np.random.default_rng(config.seed)
-    for level in config.noise_levels:
-        noisy = latents + level * rng.standard_normal(latents.shape).astype(np.float32)
-        scores = pool(count_units(units, codec.decode_phrases(noisy)))
-        figures |= {
-            f"f1_op_noise_{level:g}": scores.f1_op,
-            f"f1_opd_noise_{level:g}": scores.f1_opd,
-        }
     if codec.vae.config.granularity == "phrase":
         figures |= special_accuracy(codec)
-    figures |= latent_figures(latents)
-    programs = np.array([unit[0] - vocabulary.FIRST_PROGRAM for unit in units])
-    (context.output / "log").mkdir()
-    path = context.output / "log" / "latent_pca.png"
-    path.write_bytes(figure_png(latent_pca(latents, programs)))
-    context.tracker.log_file(path)
+    described = describe_latents(
+        codec.vae, latents, units, sigmas=config.noise_levels, seed=config.seed
+    )
+    figures |= described.figures
+    log = context.output / "log"
+    log.mkdir()
+    for name, picture in described.pictures.items():
+        (log / name).write_bytes(picture)
+        context.tracker.log_file(log / name)
     return figures
 
 
@@ -121,18 +119,3 @@ def special_accuracy(codec: PhraseCodec) -> dict[str, float]:
     names = [vocabulary.SPECIAL_NAMES[special[0]] for special in specials]
     missed = [name for name, right in zip(names, correct, strict=True) if not right]
     return {"special_accuracy": sum(correct) / len(correct), "num_specials_missed": len(missed)}
-
-
-def latent_figures(latents: NDArray[np.float32]) -> dict[str, float]:
-    """How near the latents (N, D) are to a standard normal."""
-    deviations = latents.std(0)
-    correlation = np.atleast_2d(np.corrcoef(latents.T.astype(np.float64)))
-    off_diagonal = correlation[np.triu_indices(len(correlation), k=1)]
-    return {
-        "latent_mean_abs": float(np.abs(latents.mean(0)).mean()),
-        "latent_std_mean": float(deviations.mean()),
-        "latent_std_min": float(deviations.min()),
-        "latent_std_max": float(deviations.max()),
-        "latent_active_dims": int((deviations > 0.1).sum()),
-        "latent_correlation_rms": float(np.sqrt(np.nanmean(np.square(off_diagonal)))),
-    }

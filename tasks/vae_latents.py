@@ -63,5 +63,6 @@ def describe_latents(
 
 
 def _programs(units: Sequence[Sequence[int]]) -> NDArray[np.int64]:
-    """Program that each unit begins with, (N,); below 0 for a special phrase."""
-    return np.array([unit[0] - vocabulary.FIRST_PROGRAM for unit in units], np.int64)
+    """Program that each unit begins with, (N,); -1 for a special phrase."""
+    first = np.array([unit[0] for unit in units], np.int64)
+    return np.maximum(first - vocabulary.FIRST_PROGRAM, -1)

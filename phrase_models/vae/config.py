@@ -36,6 +36,9 @@ class VAEConfig(BaseModel):
         default=False,
         description="whether a token's embedding also says which onset and pitch it stands under",
     )
+    tied_embedding: bool = Field(
+        default=True, description="whether logits come from the table that embeds the tokens"
+    )
     bottleneck_hidden_dim: int = Field(
         default=0,
         ge=0,
@@ -43,6 +46,18 @@ class VAEConfig(BaseModel):
         "layer, as in the paper",
     )
     max_tokens: int = Field(ge=16, le=512, description="longest phrase, without begin and end")
+
+    def for_stage(self, stage: VAEStage) -> "VAEConfig":
+        """The same with a fixed value for what a training stage does not use.
+
+        So trainings that differ only in what comes later are one training.
+        """
+        unused: dict[str, object] = {}
+        if stage != "vae":
+            unused |= {"latent_dim": 2, "bottleneck_hidden_dim": 0}
+        if stage == "infilling":
+            unused |= {"bottleneck": "multi_query", "num_queries": 1}
+        return self.model_copy(update=unused)
 
     @property
     def memory_length(self) -> int:
@@ -57,6 +72,9 @@ class VAEStageConfig(BaseModel):
 
     kl_weight: float = Field(default=0.01, ge=0.0, description="of the KL meaned over dimensions")
     kl_warmup_steps: int = Field(default=0, ge=0)
+    free_bits: float = Field(
+        default=0.0, ge=0.0, description="nats of a dimension that the KL term leaves alone"
+    )
     latent_noise: float = Field(
         default=0.0, ge=0.0, description="standard deviation of extra noise on the decoder's latent"
     )

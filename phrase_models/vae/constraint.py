@@ -17,8 +17,15 @@ class GrammarConstraint:
     """
 
     def __init__(
-        self, batch: int, max_tokens: int, device: torch.device, *, several_phrases: bool = False
+        self,
+        batch: int,
+        max_tokens: int | Tensor,
+        device: torch.device,
+        *,
+        several_phrases: bool = False,
     ) -> None:
+        """Start a batch; `max_tokens` is a number for all rows, or one for each (B,)."""
+
         def table(array: object) -> Tensor:
             return torch.as_tensor(array, device=device)
 
@@ -29,7 +36,7 @@ class GrammarConstraint:
         self.to_complete = table(grammar.TOKENS_TO_COMPLETE)
         self.onset_after = table(grammar.LOWEST_ONSET_AFTER)
         self.limit_after = table(grammar.PITCH_LIMIT_AFTER)
-        self.remaining = max_tokens
+        self.remaining = max_tokens[:, None] if isinstance(max_tokens, Tensor) else max_tokens
         state = grammar.PhraseGrammar.initial(batch)
         self.last_class = table(state.token_class)
         self.lowest_onset = table(state.lowest_onset)
@@ -51,10 +58,16 @@ class GrammarConstraint:
         self.last_class = self.token_class[tokens]
         self.lowest_onset = torch.where(onset == grammar.KEEP, self.lowest_onset, onset)
         self.pitch_limit = torch.where(limit == grammar.KEEP, self.pitch_limit, limit)
-        self.remaining -= 1
+        self.remaining = self.remaining - 1
+
+    def only_end_may_come(self) -> Tensor:
+        """Rows (B,) that hold a whole phrase of one token, or have ended."""
+        return (self.last_class == grammar.SPECIAL) | (self.last_class == grammar.ENDED)
 
     def keep(self, rows: Tensor) -> None:
         """Drop all rows but these, by index."""
         self.last_class = self.last_class[rows]
         self.lowest_onset = self.lowest_onset[rows]
         self.pitch_limit = self.pitch_limit[rows]
+        if isinstance(self.remaining, Tensor):
+            self.remaining = self.remaining[rows]

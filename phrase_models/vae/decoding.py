@@ -1,10 +1,11 @@
 """Batched greedy decoding that always ends: memory -> tokens.
 
-Rows that end leave the batch, key/value caches are preallocated, no row outlives `max_tokens`, and
-unless it is switched off the grammar of a phrase keeps every row valid.
+Rows that end leave the batch, key/value caches are preallocated in blocks, no row outlives
+`max_tokens`, and unless it is switched off the grammar of a phrase keeps every row valid.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Literal
 
 import numpy as np
 import torch
@@ -16,8 +17,13 @@ from phrase_models.vae import t5_stack
 from phrase_models.vae.constraint import GrammarConstraint
 from phrase_models.vae.model import PhraseVAE
 
-COMPACT_BELOW = 0.75
+COMPACT_BELOW = 0.9
 """The batch shrinks to the living rows once they are fewer than this share of it."""
+BATCH_SIZE = 256
+
+Precision = Literal["fp32", "bf16"]
+"""Of the decoder's matrix products; sums, attention, norms and logits are always fp32."""
+_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
 @torch.no_grad()
@@ -25,8 +31,10 @@ def decode_latents(
     vae: PhraseVAE,
     latents: NDArray[np.float32] | Tensor,
     *,
-    batch_size: int = 256,
+    batch_size: int = BATCH_SIZE,
     constrained: bool = True,
+    precision: Precision = "fp32",
+    limits: NDArray[np.int64] | None = None,
 ) -> list[list[int]]:
     """Most likely token at every place.
 
@@ -35,64 +43,133 @@ def decode_latents(
         latents: (N, D), raw.
         batch_size: rows decoded together.
         constrained: whether only valid phrases may come out (see `GrammarConstraint`).
+        precision: of the decoder's matrix products.
+        limits: most tokens of each row (N,), at least 1; `max_tokens` where not given.
 
     Returns:
         N lists of token ids, without begin and end tokens, each of at most `max_tokens`.
     """
+    phrases: list[list[int]] = []
+    for memory in _memories(vae, latents, batch_size):
+        most: int | Tensor = vae.config.max_tokens
+        if limits is not None:
+            first = len(phrases)
+            most = torch.as_tensor(limits[first : first + len(memory)], device=memory.device)
+        phrases += decode_memory(vae, memory, most, constrained=constrained, precision=precision)
+    return phrases
+
+
+@torch.no_grad()
+def first_tokens(
+    vae: PhraseVAE,
+    latents: NDArray[np.float32] | Tensor,
+    *,
+    batch_size: int = BATCH_SIZE,
+    precision: Precision = "fp32",
+) -> NDArray[np.int64]:
+    """What each phrase begins with (N,): a special phrase is known by it, and complete."""
+    firsts = [np.empty(0, np.int64)]
+    for memory in _memories(vae, latents, batch_size):
+        batch = _PhrasesUnderWay(vae, memory, vae.config.max_tokens, precision=precision)
+        batch.step()
+        firsts.append(batch.tokens[:, 0].cpu().numpy())
+    return np.concatenate(firsts)
+
+
+def _memories(
+    vae: PhraseVAE, latents: NDArray[np.float32] | Tensor, batch_size: int
+) -> Iterator[Tensor]:
+    """What the decoder attends to (B, m, d), a batch of the latents after another."""
     device = vae.embedding.weight.device
     rows = torch.as_tensor(np.ascontiguousarray(latents), dtype=torch.float32)
-    return [
-        phrase
-        for start in range(0, len(rows), batch_size)
-        for phrase in decode_memory(
-            vae,
-            vae.memory(rows[start : start + batch_size].to(device)),
-            vae.config.max_tokens,
-            constrained=constrained,
-        )
-    ]
+    for start in range(0, len(rows), batch_size):
+        yield vae.memory(rows[start : start + batch_size].to(device))
 
 
 @torch.no_grad()
 def decode_memory(
-    vae: PhraseVAE, memory: Tensor, max_tokens: int, *, constrained: bool = True
+    vae: PhraseVAE,
+    memory: Tensor,
+    max_tokens: int | Tensor,
+    *,
+    constrained: bool = True,
+    precision: Precision = "fp32",
 ) -> list[list[int]]:
-    """Decode what the decoder attends to, (B, m, d); see `decode_latents`."""
-    batch, device = len(memory), memory.device
-    tokens = torch.full((batch, max_tokens), vocabulary.PAD, dtype=torch.long, device=device)
-    bias = t5_stack.position_bias(vae.decoder, max_tokens, max_tokens)
-    cache = t5_stack.new_cache(vae.decoder, memory, max_tokens)
-    state = GrammarConstraint(
-        batch, max_tokens, device, several_phrases=vae.config.granularity != "phrase"
-    )
-    rows = torch.arange(batch, device=device)
-    newest = torch.full((batch, 1), vocabulary.BOS, dtype=torch.long, device=device)
-    alive = torch.ones(batch, dtype=torch.bool, device=device)
-    for position in range(max_tokens):
-        embedded = vae.embed_step(newest, state.lowest_onset, state.pitch_limit)
-        hidden = t5_stack.decode_step(vae.decoder, embedded, bias, cache)
-        newest = _best_token(vae.logits(hidden[:, 0]), state if constrained else None)
-        state.advance(newest[:, 0])
-        alive &= newest[:, 0] != vocabulary.EOS
-        tokens[rows[alive], position] = newest[alive, 0]
-        living = int(alive.sum())
-        if living == 0:
-            break
-        if living < COMPACT_BELOW * len(rows):
-            kept = alive.nonzero()[:, 0]
-            cache.keep(kept)
-            state.keep(kept)
-            rows, newest, alive = rows[kept], newest[kept], alive[kept]
-    return [_trim(row) for row in tokens.tolist()]
+    """Decode what the decoder attends to, (B, m, d); see `decode_latents`.
+
+    `max_tokens` is a number for all rows, or one for each (B,).
+    """
+    batch = _PhrasesUnderWay(vae, memory, max_tokens, constrained=constrained, precision=precision)
+    while len(batch.rows):
+        batch.step()
+    return [_trim(row) for row in batch.tokens.tolist()]
 
 
-def _best_token(logits: Tensor, constraint: GrammarConstraint | None) -> Tensor:
-    """Index of the largest logit (B, 1) among those that may come."""
-    if constraint is None:
-        logits[:, [vocabulary.PAD, vocabulary.BOS, vocabulary.MASK]] = -torch.inf
-        logits[:, vocabulary.FIRST_QUERY : vocabulary.FIRST_PROGRAM] = -torch.inf
-        return logits.argmax(-1, keepdim=True)
-    return constraint.mask(logits).argmax(-1, keepdim=True)
+class _PhrasesUnderWay:
+    """A batch of phrases, a token longer with each step.
+
+    Attributes:
+        tokens: all phrases so far (B, most tokens), padded by PAD.
+        rows: which of them are not over, (living rows,).
+    """
+
+    def __init__(
+        self,
+        vae: PhraseVAE,
+        memory: Tensor,
+        max_tokens: int | Tensor,
+        *,
+        constrained: bool = True,
+        precision: Precision = "fp32",
+    ) -> None:
+        self.vae, self.constrained = vae, constrained
+        batch, device = len(memory), memory.device
+        longest = max_tokens if isinstance(max_tokens, int) else int(max_tokens.max())
+        self.limits = torch.as_tensor(max_tokens, device=device).expand(batch)
+        self.tokens = torch.full((batch, longest), vocabulary.PAD, device=device)
+        self.bias = t5_stack.position_bias(vae.decoder, longest, longest)
+        self.cache = t5_stack.new_cache(vae.decoder, memory, longest, _DTYPES[precision])
+        self.state = GrammarConstraint(
+            batch, max_tokens, device, several_phrases=vae.config.granularity != "phrase"
+        )
+        self.rows = torch.arange(batch, device=device)
+        self.alive = torch.ones(batch, dtype=torch.bool, device=device)
+        self.newest = torch.full((batch,), vocabulary.BOS, device=device)
+
+    def step(self) -> None:
+        """Write a token in every row that is not over."""
+        vae, state, position = self.vae, self.state, self.cache.length
+        embedded = vae.embed_step(self.newest[:, None], state.lowest_onset, state.pitch_limit)
+        hidden = t5_stack.decode_step(vae.decoder, embedded, self.bias, self.cache)
+        logits = vae.logits(hidden[:, 0])
+        allowed = state.mask(logits) if self.constrained else _without_marks(logits)
+        self.newest = allowed.argmax(-1)
+        state.advance(self.newest)
+        written = self.alive & (self.newest != vocabulary.EOS)
+        self.tokens[self.rows, position] = self.newest.where(written, vocabulary.PAD)
+        self.alive = written & (position + 1 < self.limits)
+        if self.constrained:
+            self.alive &= ~state.only_end_may_come()
+        self._compact()
+
+    def _compact(self) -> None:
+        """Drop the rows that are over, once they are worth the copying of the others."""
+        living = int(self.alive.sum())
+        if living > 0 and living >= COMPACT_BELOW * len(self.rows):
+            return
+        kept = self.alive.nonzero()[:, 0]
+        if living:
+            self.cache.keep(kept)
+            self.state.keep(kept)
+        self.rows, self.newest = self.rows[kept], self.newest[kept]
+        self.limits, self.alive = self.limits[kept], self.alive[kept]
+
+
+def _without_marks(logits: Tensor) -> Tensor:
+    """Logits (B, V), those of tokens that are no part of any phrase at minus infinity."""
+    logits[:, [vocabulary.PAD, vocabulary.BOS, vocabulary.MASK]] = -torch.inf
+    logits[:, vocabulary.FIRST_QUERY : vocabulary.FIRST_PROGRAM] = -torch.inf
+    return logits
 
 
 def _trim(row: Sequence[int]) -> list[int]:

@@ -6,6 +6,7 @@ concatenated, layer-normalised, projected to mean and log-variance, sampled, pro
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
@@ -33,14 +34,21 @@ class Posterior:
         noise = torch.randn_like(self.mean)
         return self.mean + noise * (0.5 * self.log_variance).exp()
 
-    def kl_divergence(self) -> Tensor:
+    def kl_divergence(self, free_bits: float = 0.0) -> Tensor:
         """KL to the standard normal, meaned over dimensions: (B,) nats a dimension.
+
+        A dimension whose mean over the batch is below `free_bits` nats counts as that much, so
+        that nothing is gained by closing it.
 
         The released code divides by the number of dimensions, so the paper's weight of 0.01
         belongs to this mean.
         """
         divergence = self.mean.square() + self.log_variance.exp() - 1 - self.log_variance
-        return 0.5 * divergence.mean(-1)
+        divergence = 0.5 * divergence
+        if free_bits:
+            closed = divergence.mean(0, keepdim=True) < free_bits
+            divergence = torch.where(closed, divergence.detach().new_tensor(free_bits), divergence)
+        return divergence.mean(-1)
 
 
 def _t5_config(config: VAEConfig, *, decoder: bool) -> T5Config:
@@ -104,6 +112,11 @@ class PhraseVAE(nn.Module):
         super().__init__()
         self.config = config
         self.embedding = nn.Embedding(vocabulary.VOCABULARY_SIZE, config.model_dim)
+        self.output = (
+            None
+            if config.tied_embedding
+            else nn.Linear(config.model_dim, vocabulary.VOCABULARY_SIZE, bias=False)
+        )
         self.state_embedding = (
             ScoreStateEmbedding(config.model_dim) if config.state_embeddings else None
         )
@@ -116,6 +129,13 @@ class PhraseVAE(nn.Module):
         self.to_posterior = _projection(config, width, 2 * config.latent_dim)
         self.from_latent = _projection(config, config.latent_dim, width)
         self._initialise()
+
+    @classmethod
+    def from_pretrained(cls, folder: Path | str) -> "PhraseVAE":
+        """The model in a folder that `phraseldm export vae` or a training wrote, in eval mode."""
+        from phrase_models.vae.pretrained import load_vae
+
+        return load_vae(Path(folder))
 
     def _initialise(self) -> None:
         """Weights at a scale that suits Adam; an unsure posterior at the start.
@@ -224,8 +244,9 @@ class PhraseVAE(nn.Module):
         return self.logits(hidden)
 
     def logits(self, hidden: Tensor) -> Tensor:
-        """Hidden states (..., d) -> logits (..., V) by the tied embedding."""
-        return F.linear(hidden, self.embedding.weight)
+        """Hidden states (..., d) -> logits (..., V), by the embedding where it is tied."""
+        weight = self.embedding.weight if self.output is None else self.output.weight
+        return F.linear(hidden, weight)
 
     def forward(
         self, tokens: Tensor, inputs: Tensor, stage: VAEStage, latent_noise: float = 0.0

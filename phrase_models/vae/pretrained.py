@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import ValidationError
 from safetensors import SafetensorError
+from safetensors.torch import load_file
 
 from phrase_models.errors import ConfigurationError
 from phrase_models.tokens import vocabulary
@@ -14,6 +15,8 @@ from phrase_models.vae.config import VAEConfig, VAEStage
 from phrase_models.vae.model import PhraseVAE
 
 FORMAT_VERSION = 1
+LATENT_PARTS = ("bottleneck_norm", "to_posterior", "from_latent")
+"""Parts that only the last stage trains."""
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
 
@@ -30,6 +33,24 @@ def save_vae(vae: PhraseVAE, stage: VAEStage, folder: Path) -> None:
         "vocabulary": vocabulary.describe(),
     }
     (folder / CONFIG_FILE).write_text(json.dumps(description, indent=1))
+
+
+def start_from(vae: PhraseVAE, folder: Path) -> None:
+    """Take over what an earlier stage trained; the parts it did not use stay as initialised.
+
+    Raises:
+        ValueError: if a part that it trained is missing or of another shape.
+    """
+    weights = {
+        name: tensor
+        for name, tensor in load_file(folder / "model.safetensors").items()
+        if not name.startswith(LATENT_PARTS)
+    }
+    missing = vae.load_state_dict(weights, strict=False).missing_keys
+    lost = [name for name in missing if not name.startswith((*LATENT_PARTS, "single_query"))]
+    if lost:
+        message = f"The stage in {folder} left no weights for {', '.join(lost)}."
+        raise ValueError(message)
 
 
 def stage_of(folder: Path) -> VAEStage:

@@ -139,20 +139,55 @@ def run_stack(
     return drop(_norm(stack.final_layer_norm, hidden))
 
 
+@dataclass(frozen=True, slots=True)
+class _StepWeights:
+    """Products of one decoder layer as a step makes them, stacked and converted once a decoding."""
+
+    layer: Any
+    self_projections: Tensor
+    self_output: Tensor
+    cross_query: Tensor
+    cross_output: Tensor
+    widen: Tensor
+    narrow: Tensor
+
+    @classmethod
+    def of(cls, block: Any, dtype: torch.dtype) -> "_StepWeights":
+        own, cross = block.layer[0].SelfAttention, block.layer[1].EncDecAttention
+        dense = block.layer[2].DenseReluDense
+        products = (
+            torch.cat((own.q.weight, own.k.weight, own.v.weight)),
+            own.o.weight,
+            cross.q.weight,
+            cross.o.weight,
+            dense.wi.weight,
+            dense.wo.weight,
+        )
+        return cls(block.layer, *(weight.detach().to(dtype) for weight in products))
+
+
+FIRST_CAPACITY = 32
+"""Places a cache begins with; doubled when full, for most phrases end before."""
+
+
 @dataclass(slots=True)
 class DecoderCache:
-    """Keys and values of a decoder under way, for a shrinking batch.
+    """A decoder under way with a shrinking batch.
 
     Attributes:
-        keys, values: per layer (B, H, max_length, C), filled up to `length`.
+        weights: what the steps multiply by, per layer.
+        keys, values: per layer (B, H, capacity, C), filled up to `length`.
         memory_keys, memory_values: per layer (B, H, M, C).
+        max_length: most places there will be.
         length: tokens decoded so far.
     """
 
+    weights: list[_StepWeights]
     keys: list[Tensor]
     values: list[Tensor]
     memory_keys: list[Tensor]
     memory_values: list[Tensor]
+    max_length: int
     length: int = 0
 
     def keep(self, rows: Tensor) -> None:
@@ -160,18 +195,54 @@ class DecoderCache:
         for tensors in (self.keys, self.values, self.memory_keys, self.memory_values):
             tensors[:] = [tensor[rows] for tensor in tensors]
 
+    def make_room(self) -> None:
+        """See to it that one more token has a place."""
+        capacity = self.keys[0].shape[2]
+        if self.length < capacity:
+            return
+        more = min(2 * capacity, self.max_length) - capacity
+        for tensors in (self.keys, self.values):
+            tensors[:] = [F.pad(tensor, (0, 0, 0, more)) for tensor in tensors]
 
-def new_cache(stack: Any, memory: Tensor, max_length: int) -> DecoderCache:
-    """An empty cache for a memory of shape (B, M, d)."""
+
+def new_cache(
+    stack: Any, memory: Tensor, max_length: int, dtype: torch.dtype = torch.float32
+) -> DecoderCache:
+    """An empty cache for a memory of shape (B, M, d).
+
+    Args:
+        stack: a decoder `T5Stack`.
+        memory: what it attends to.
+        max_length: most tokens there will be.
+        dtype: of the steps' matrix products; all else, the cache too, has that of the memory.
+    """
     pairs = [cross_keys(block.layer[1].EncDecAttention, memory) for block in stack.block]
     batch, heads, _, head_dim = pairs[0][0].shape
-    shape = (batch, heads, max_length, head_dim)
+    shape = (batch, heads, min(FIRST_CAPACITY, max_length), head_dim)
     return DecoderCache(
+        weights=[_StepWeights.of(block, dtype) for block in stack.block],
         keys=[pairs[0][0].new_empty(shape) for _ in pairs],
         values=[pairs[0][0].new_empty(shape) for _ in pairs],
         memory_keys=[key.contiguous() for key, _ in pairs],
         memory_values=[value.contiguous() for _, value in pairs],
+        max_length=max_length,
     )
+
+
+def _product(hidden: Tensor, weight: Tensor) -> Tensor:
+    """Linear layer in the precision of its weight, back in that of its input."""
+    return F.linear(hidden.to(weight.dtype), weight).to(hidden.dtype)
+
+
+def _attend_once(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None) -> Tensor:
+    """Attention of one query a row: (B, H, C) over (B, H, T, C) -> (B, H * C).
+
+    Elementwise, for a batch of products with a single row each leaves a CPU's kernels no reuse.
+    """
+    scores = (query[:, :, None] * key).sum(-1)
+    if bias is not None:
+        scores = scores + bias
+    return (scores.softmax(-1)[..., None] * value).sum(-2).flatten(1)
 
 
 def decode_step(stack: Any, hidden: Tensor, bias: Tensor, cache: DecoderCache) -> Tensor:
@@ -186,30 +257,24 @@ def decode_step(stack: Any, hidden: Tensor, bias: Tensor, cache: DecoderCache) -
     Returns:
         Hidden states (B, 1, d), after the final norm.
     """
-    position = cache.length
-    for index, block in enumerate(stack.block):
-        attention = block.layer[0].SelfAttention
-        normed = _norm(block.layer[0].layer_norm, hidden)
-        weight = torch.cat((attention.q.weight, attention.k.weight, attention.v.weight))
-        query, key, value = (
-            _split_heads(part, attention.key_value_proj_dim)
-            for part in F.linear(normed, weight).chunk(3, -1)
-        )
-        cache.keys[index][:, :, position] = key[:, :, 0]
-        cache.values[index][:, :, position] = value[:, :, 0]
-        attended = _attend(
-            query,
-            cache.keys[index][:, :, : position + 1],
-            cache.values[index][:, :, : position + 1],
-            bias[:, :, position : position + 1, : position + 1],
-        )
-        hidden = hidden + attention.o(attended)
-        cross = block.layer[1].EncDecAttention
-        query = _split_heads(
-            cross.q(_norm(block.layer[1].layer_norm, hidden)), cross.key_value_proj_dim
-        )
-        attended = _attend(query, cache.memory_keys[index], cache.memory_values[index], None)
-        hidden = hidden + cross.o(attended)
-        hidden = hidden + _feedforward(block.layer[2], hidden, 0.0)
-    cache.length += 1
-    return _norm(stack.final_layer_norm, hidden)
+    cache.make_room()
+    position, end = cache.length, cache.length + 1
+    head_dim = cache.keys[0].shape[-1]
+    hidden = hidden[:, 0]
+    for index, weights in enumerate(cache.weights):
+        own, cross, dense = weights.layer
+        keys, values = cache.keys[index], cache.values[index]
+        projected = _product(_norm(own.layer_norm, hidden), weights.self_projections)
+        query, key, value = projected.view(len(hidden), 3, -1, head_dim).unbind(1)
+        keys[:, :, position], values[:, :, position] = key, value
+        row = bias[0, :, position, :end]
+        attended = _attend_once(query, keys[:, :, :end], values[:, :, :end], row)
+        hidden = hidden + _product(attended, weights.self_output)
+        query = _product(_norm(cross.layer_norm, hidden), weights.cross_query)
+        query = query.view(len(hidden), -1, head_dim)
+        memory = (cache.memory_keys[index], cache.memory_values[index])
+        hidden = hidden + _product(_attend_once(query, *memory, None), weights.cross_output)
+        inner = F.relu(_product(_norm(dense.layer_norm, hidden), weights.widen))
+        hidden = hidden + _product(inner, weights.narrow)
+    cache.length = end
+    return _norm(stack.final_layer_norm, hidden)[:, None]

@@ -77,7 +77,7 @@ class VAETraining:
         reconstruction = _cross_entropy(logits, targets.to(self.device))
         if posterior is None:
             return {"loss": reconstruction, "reconstruction": reconstruction}
-        divergence = posterior.kl_divergence().mean()
+        divergence = posterior.kl_divergence(self.config.free_bits).mean()
         weight = self.config.kl_weight * self._kl_warmup(step)
         return {
             "loss": reconstruction + weight * divergence,

@@ -174,3 +174,25 @@ def test_bad_songs_are_quarantined_and_the_rest_goes_on(monkeypatch, capsys, tmp
     assert "human_label1.txt" in details[2]
     assert "?" in details[3]
     assert "5 songs read, 1 accepted" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["export", "vae", "vae", "--precision", "fp8"], "no precision 'fp8'"),
+        (["export", "vae", "vae"], "no finished PhraseVAE in store: run the pipeline"),
+        (["export", "vae", "."], "holds small.mid and is no release"),
+        (["interpolate", "small.mid", "small.mid", "-o", "out"], "no finished PhraseVAE in store"),
+        (["interpolate", "small.mid", "none.mid", "-o", "out"], "There is no MIDI file none.mid"),
+        (["interpolate", "small.mid", "small.mid", "-o", "small.mid"], "small.mid is a file"),
+    ],
+)
+def test_what_cannot_be_exported_or_interpolated_is_one_sentence(
+    monkeypatch, capsys, midi, tmp_path, arguments, words
+):
+    monkeypatch.chdir(tmp_path)
+    code, out, err = call(monkeypatch, capsys, *arguments)
+    assert (code, out) == (2, "")
+    assert words in err
+    assert len(err.strip().splitlines()) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["small.mid"]

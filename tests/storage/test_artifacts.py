@@ -106,7 +106,9 @@ def test_killed_between_manifest_and_rename(store, key, build, monkeypatch):
     work = store.work("ingest", key)
     (work.output / "a").write_text("x")
     with monkeypatch.context() as patch:
-        patch.setattr(artifacts, "_exchange", lambda *_, **__: (_ for _ in ()).throw(SystemExit))
+        patch.setattr(
+            artifacts, "exchange_folder", lambda *_, **__: (_ for _ in ()).throw(SystemExit)
+        )
         with pytest.raises(SystemExit):
             store.commit("ingest", key, config={}, inputs={}, code={}, version=1, meta={})
     assert store.find("ingest", key) is None

@@ -1,8 +1,9 @@
 """Stages that need no model, and an MLflow database that is made once."""
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -37,3 +38,99 @@ def metric_steps() -> Callable[..., list[tuple[int, float]]]:
         return [(point.step, point.value) for point in client.get_metric_history(run_id, name)]
 
     return read
+
+
+class VAEStore:
+    """A store as a run leaves it, around a VAE that learnt nothing; no run is recorded.
+
+    Attributes:
+        vae: as it was saved.
+        refs: the artifact of each stage.
+    """
+
+    FIGURES: Mapping[str, Any] = {
+        "num_phrases": 57,
+        "f1_op": 0.98765,
+        "f1_op_interval": [0.97, 0.99],
+        "f1_opd": None,
+        "f1_opd_interval": [None, None],
+    }
+
+    STEPS: Mapping[str, Any] = {"steps": 1200, "best_step": 1100}
+
+    def __init__(self, root: Path, source: str) -> None:
+        import torch
+
+        from phrase_models.vae.model import PhraseVAE
+        from tasks.presets import load_preset
+
+        self.store = ArtifactStore(root)
+        self.config = load_preset("smoke")
+        torch.manual_seed(0)
+        self.vae = PhraseVAE(self.config.vae).eval()
+        self.refs: dict[str, Any] = {}
+        corpus = {"POP909-Dataset": "0" * 64}
+        if source == "synthetic":
+            self.commit("compose_corpus", self.config.source.synthetic, {})
+            corpus = {"corpus": self.refs["compose_corpus"].digest}
+        self._commit_tables(corpus)
+        self._commit_trainings()
+        self.commit(
+            "score_reconstruction", {}, {"vae": self.refs["train_vae"].digest}, self.FIGURES
+        )
+
+    def _commit_tables(self, corpus: Mapping[str, str]) -> None:
+        ingest = {
+            "ingest": self.config.ingest,
+            "validation_fraction": self.config.split.validation_fraction,
+            "max_songs": 5,
+        }
+        songs = {"num_songs": 8, "num_accepted": 6, "reasons": {}}
+        self.commit("ingest_songs", ingest, corpus, songs)
+        counts = {"num_bars": 135, "num_phrases": 314, "num_notes": 2613}
+        counts |= {"num_validation_songs": 2}
+        self.commit("tokenise_songs", {}, {"songs": self.refs["ingest_songs"].digest}, counts)
+
+    def _commit_trainings(self) -> None:
+        inputs = {"tables": self.refs["tokenise_songs"].digest}
+        for stage in ("infilling", "vae"):
+            config = self.training(stage, "phrase")
+            ref = self.commit(f"train_{stage}", config, inputs, self.STEPS)
+            inputs = inputs | {"start_from": ref.digest}
+
+    def training(self, stage: str, granularity: str) -> dict[str, Any]:
+        """Configuration of a training: that of the preset, but for its seed."""
+        settings = self.config.infilling if stage == "infilling" else self.config.bottleneck
+        return {
+            "stage": stage,
+            "architecture": self.config.vae.model_copy(update={"granularity": granularity}),
+            "objective": settings.objective,
+            "training": settings.training.model_copy(update={"seed": 7}),
+        }
+
+    def commit(
+        self,
+        stage: str,
+        config: Any,
+        inputs: Mapping[str, str],
+        meta: Mapping[str, Any] | None = None,
+        key: str = "a" * 64,
+    ) -> Any:
+        """One more artifact; those of the trainings hold the weights."""
+        from phrase_models.vae.pretrained import save_vae
+
+        with self.store.lock(stage, key):
+            work = self.store.work(stage, key)
+            (work.output / "name.txt").write_text(f"{stage} {key}")  # so that no digests are equal
+            if stage.startswith("train"):
+                save_vae(self.vae, stage.removeprefix("train_"), work.output)
+            self.refs[stage] = self.store.commit(
+                stage, key, config=config, inputs=inputs, code={}, version=1, meta=meta or {}
+            )
+        return self.refs[stage]
+
+
+@pytest.fixture
+def make_vae_store(tmp_path) -> Callable[[str], VAEStore]:
+    """A store with a VAE, by the source of its songs."""
+    return lambda source: VAEStore(tmp_path / "store", source)

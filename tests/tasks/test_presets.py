@@ -10,8 +10,8 @@ from tasks.config import PipelineConfig, parse_assignments
 from tasks.presets import PRESETS, load_preset
 
 
-def test_there_are_five_presets():
-    assert list(PRESETS) == ["smoke", "demo", "cpu", "base", "paper"]
+def test_there_are_six_presets():
+    assert list(PRESETS) == ["smoke", "demo", "cpu", "ablation", "base", "paper"]
 
 
 @pytest.mark.parametrize("name", list(PRESETS))

@@ -1,0 +1,37 @@
+"""The same training under different settings; stages that do not differ are shared."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from prefect import flow
+
+from flows.prepare_data import prepare
+from flows.train_vae import train_autoencoder, train_phrase_vae
+from tasks.launch import Request
+from tasks.sweep import SweepPoint, Until, finish_sweep, sweep_points
+
+
+def run_sweep(points: Sequence[SweepPoint], until: Until) -> list[dict[str, Any]]:
+    """Train every point, one after the other; returns their figures."""
+    train = train_phrase_vae if until == "vae" else train_autoencoder
+    for point in points:
+        with point.launched.running() as runner:
+            train(runner, point.launched, prepare(runner, point.launched))
+    return finish_sweep(points, until)
+
+
+@flow(name="sweep")
+def sweep(
+    request: Request, over: dict[str, list[str]], until: Until = "vae"
+) -> list[dict[str, Any]]:
+    """Train PhraseVAE once for each combination of settings.
+
+    Args:
+        request: what all of them have in common.
+        over: values by dotted setting, such as {"vae.latent_dim": ["16", "32", "64"]}.
+        until: "vae" for the whole of PhraseVAE, "autoencoder" for the stages before its VAE.
+
+    Returns:
+        Of each point its name and its figures.
+    """
+    return run_sweep(sweep_points(request, over, orchestrated=True), until)

@@ -1,0 +1,133 @@
+"""From one song to another through the latents between their phrases (paper section 5.2)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from phrase_models.codec import PhraseCodec
+from phrase_models.errors import ConfigurationError
+from phrase_models.plots import figure_png, interpolation_strip
+from phrase_models.score.midi import read_midi, write_midi
+from phrase_models.score.song import ROLE_PROGRAMS, Phrase, Song
+from phrase_models.tokens import vocabulary
+from phrase_models.tokens.song_layout import bars_to_slots, bars_to_song, song_to_bars
+from phrase_models.vae.interpolation import (
+    Smoothness,
+    decode_paths,
+    mean_smoothness,
+    path_weights,
+)
+from storage.artifacts import ArtifactStore
+from storage.writing import replacing, translate_disk_errors
+from tasks.provenance import newest_vae
+
+STRIP_FILE = "strip.png"
+
+
+@dataclass(frozen=True, slots=True)
+class PhrasePair:
+    """Phrases of two songs in the same place.
+
+    Attributes:
+        bar: index of the bar.
+        program: of the role that both play.
+        first, second: token ids.
+    """
+
+    bar: int
+    program: int
+    first: list[int]
+    second: list[int]
+
+
+def interpolate_files(store: Path, first: Path, second: Path, num_points: int, output: Path) -> str:
+    """Write the songs between two aligned MIDI files, and a picture of the first pair of phrases.
+
+    Bar by bar and role by role, where both songs have a phrase; everything else is silent. The
+    songs are as long as the shorter of the two, in the tempo of the first.
+
+    Args:
+        store: its newest PhraseVAE is used, see `newest_vae`.
+        first: MIDI file where the path begins.
+        second: MIDI file where it ends.
+        num_points: songs to write, 2 or more, both ends (as the VAE gives them back) included.
+        output: folder that gets `point-01-of-08.mid` and so on, and `strip.png`.
+
+    Returns:
+        How smooth the path is, in words.
+
+    Raises:
+        ConfigurationError: if the songs have no phrase in the same place, the output is a file, or
+            the VAE is none of phrases.
+        StorageError: if the store holds no PhraseVAE, or a damaged one.
+    """
+    if output.exists() and not output.is_dir():
+        message = f"{output} is a file; name a folder for the songs."
+        raise ConfigurationError(message)
+    songs = read_midi(first), read_midi(second)
+    pairs = phrase_pairs(*songs)
+    if not pairs:
+        message = f"{first} and {second} never play the same part in the same bar."
+        raise ConfigurationError(message)
+    codec = PhraseCodec.load(newest_vae(ArtifactStore(store)).folder, "role")
+    if codec.vae.config.granularity != "phrase":
+        message = (
+            f"The newest VAE in {store} has latents of a {codec.vae.config.granularity}; "
+            "interpolation needs one with latents of a phrase."
+        )
+        raise ConfigurationError(message)
+    starts = codec.encode_phrases([pair.first for pair in pairs])
+    ends = codec.encode_phrases([pair.second for pair in pairs])
+    paths = decode_paths(codec.vae, starts, ends, num_points)
+    num_bars = min(song.num_bars for song in songs)
+    with translate_disk_errors(output):
+        for point in range(num_points):
+            name = f"point-{point + 1:02d}-of-{num_points:02d}"
+            phrases = [path[point] for path in paths]
+            between = song_of_pairs(pairs, phrases, num_bars, name, songs[0].tempo_bpm)
+            write_midi(between, output / f"{name}.mid")
+        with replacing(output / STRIP_FILE) as aside:
+            aside.write_bytes(_strip(pairs[0], paths[0]))
+    measured = _in_words(mean_smoothness(paths), num_points)
+    return f"{len(pairs)} pairs of phrases in {num_bars} bars: {measured}; wrote {output}"
+
+
+def phrase_pairs(first: Song, second: Song) -> list[PhrasePair]:
+    """Phrases of two songs in the same bar and role, bar by bar."""
+    slots = [bars_to_slots(song_to_bars(song), "role") for song in (first, second)]
+    silence = [vocabulary.EMPTY_SLOT]
+    return [
+        PhrasePair(bar, program, *phrases)
+        for bar, bars in enumerate(zip(*slots, strict=False))  # to the end of the shorter song
+        for program, *phrases in zip(ROLE_PROGRAMS, *bars, strict=True)
+        if silence not in phrases
+    ]
+
+
+def song_of_pairs(
+    pairs: Sequence[PhrasePair],
+    phrases: Sequence[Phrase | None],
+    num_bars: int,
+    song_id: str,
+    tempo_bpm: float,
+) -> Song:
+    """A song with a phrase, or silence for None, in the place of every pair."""
+    bars: list[list[Phrase]] = [[] for _ in range(num_bars)]
+    for pair, phrase in zip(pairs, phrases, strict=True):
+        if phrase is not None:
+            bars[pair.bar].append(Phrase(pair.program, phrase.notes))
+    return bars_to_song(bars, song_id=song_id, tempo_bpm=tempo_bpm)
+
+
+def _strip(pair: PhrasePair, path: Sequence[Phrase | None]) -> bytes:
+    """The phrases of one path side by side, as a PNG."""
+    shown = [Phrase(pair.program, phrase.notes if phrase else ()) for phrase in path]
+    return figure_png(interpolation_strip(shown, path_weights(len(shown)).tolist()))
+
+
+def _in_words(measured: Smoothness, num_points: int) -> str:
+    return (
+        f"distance of the ends {measured.end_distance:.3f}, mean step {measured.mean_step:.3f}, "
+        f"largest {measured.max_step:.3f}; largest step / ends {measured.largest_jump:.2f} "
+        f"(even: {1 / (num_points - 1):.2f}), way / ends {measured.detour:.2f} (direct: 1)"
+    )

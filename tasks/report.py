@@ -1,0 +1,156 @@
+"""The paper's tables of PhraseVAE (section 4.2) with what a store has measured beside them."""
+
+from __future__ import annotations
+
+import html
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from storage.artifacts import ArtifactStore
+from storage.writing import replacing, translate_disk_errors
+from tasks.measurements import Measurement, find_measurements, score_text
+from tasks.report_rows import ROWS, TITLES, ReportRow
+from tasks.tracking import find_runs_of_stages, log_report
+
+HEADER = (
+    "model",
+    "paper F1_op / F1_opd",
+    "F1_op",
+    "F1_opd",
+    "units",
+    "numbers a bar",
+    "training",
+    "MLflow run",
+)
+NOT_RUN = "*not run*"
+
+
+@dataclass(frozen=True)
+class ReportTable:
+    """One table: its title and its rows as text."""
+
+    title: str
+    rows: tuple[tuple[str, ...], ...]
+
+
+def write_report(store: Path, numbers: Sequence[int]) -> tuple[str, Path]:
+    """Write `report.md` and `report.html` below the store's `report` folder, and log both.
+
+    Args:
+        store: folder of the store.
+        numbers: of the paper's tables, 1 to 4.
+
+    Returns:
+        The report in Markdown, and its folder.
+    """
+    artifacts = ArtifactStore(store)
+    found = find_measurements(artifacts)
+    runs = find_runs_of_stages(store, [(item.stage, item.key) for item in found])
+    tables = [report_table(number, found, runs) for number in numbers]
+    markdown = "\n\n".join(_markdown(table) for table in tables) + "\n\n" + NOTE + "\n"
+    folder = store / "report"
+    pictures = _pictures(found)
+    with translate_disk_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, text in (("report.md", markdown), ("report.html", _page(tables, pictures))):
+            with replacing(folder / name) as aside:
+                aside.write_text(text)
+    log_report(store, folder)
+    return markdown, folder
+
+
+NOTE = (
+    "Ours: greedy decoding under the grammar, notes pooled over all held-out songs, no special "
+    "phrases, 95 % bootstrap intervals over songs. The paper averages phrases and counts special "
+    "ones. Training is steps x tokens of each stage in turn; a row marked + was trained longer or "
+    "wider than most rows of its table."
+)
+
+
+def report_table(number: int, found: Sequence[Measurement], runs: dict[str, str]) -> ReportTable:
+    """One table of the paper; of several trainings of a row, that at the budget most rows share."""
+    rows = [row for row in ROWS if row.table == number]
+    matches = [[item for item in found if row.matches(item)] for row in rows]
+    budgets = Counter(budget for items in matches for budget in {item.budget for item in items})
+    common = max(budgets, key=lambda budget: (budgets[budget], budget), default=None)
+    lines = []
+    for row, items in zip(rows, matches, strict=True):
+        at_common = [item for item in items if item.budget == common]
+        chosen = max(at_common or items, key=lambda item: item.tokens_seen, default=None)
+        lines.append(_line(row, chosen, runs, is_common=bool(at_common)))
+    return ReportTable(TITLES[number], tuple(lines))
+
+
+def _line(
+    row: ReportRow, item: Measurement | None, runs: dict[str, str], *, is_common: bool
+) -> tuple[str, ...]:
+    paper = " / ".join("-" if value is None else f"{value:.1f} %" for value in row.paper)
+    if item is None:
+        return (row.label, paper, NOT_RUN, NOT_RUN, "", "", "", "")
+    return (
+        row.label,
+        paper,
+        score_text(item.scores, "f1_op"),
+        score_text(item.scores, "f1_opd"),
+        f"{item.num_units} of {item.num_songs} songs",
+        item.numbers_per_bar,
+        item.training + ("" if is_common else " +"),
+        runs.get(item.key, "")[:8],
+    )
+
+
+def _markdown(table: ReportTable) -> str:
+    lines = [HEADER, tuple("---" for _ in HEADER), *table.rows]
+    return f"### {table.title}\n\n" + "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _pictures(found: Sequence[Measurement]) -> list[tuple[str, Path]]:
+    """Latents and learning curves of the model that was trained longest."""
+    with_latents = [item for item in found if item.pictures]
+    if not with_latents:
+        return []
+    longest = max(with_latents, key=lambda item: item.tokens_seen)
+    return [(f"{longest.name}: {path.stem.replace('_', ' ')}", path) for path in longest.pictures]
+
+
+def _page(tables: Sequence[ReportTable], pictures: Sequence[tuple[str, Path]]) -> str:
+    body = "".join(_html_table(table) for table in tables)
+    body += f"<p>{html.escape(NOTE)}</p>"
+    body += "".join(_html_picture(title, path) for title, path in pictures)
+    return PAGE.format(body=body)
+
+
+def _html_table(table: ReportTable) -> str:
+    head = "".join(f"<th>{html.escape(cell)}</th>" for cell in HEADER)
+    rows = "".join(
+        "<tr>" + "".join(f"<td>{html.escape(cell.strip('*'))}</td>" for cell in line) + "</tr>"
+        for line in table.rows
+    )
+    return f"<h2>{html.escape(table.title)}</h2><table><tr>{head}</tr>{rows}</table>"
+
+
+def _html_picture(title: str, path: Path) -> str:
+    import base64
+
+    data = base64.b64encode(path.read_bytes()).decode()
+    return (
+        f'<figure><img src="data:image/png;base64,{data}" alt="{html.escape(title)}">'
+        f"<figcaption>{html.escape(title)}</figcaption></figure>"
+    )
+
+
+PAGE = """<!doctype html>
+<html lang="en"><meta charset="utf-8"><title>PhraseVAE: the paper's tables</title>
+<style>
+body {{ font: 15px/1.5 system-ui, sans-serif; max-width: 75rem; margin: 2rem auto; }}
+table {{ border-collapse: collapse; width: 100%; }}
+th, td {{ text-align: left; padding: .35rem .6rem; border-bottom: 1px solid #d5d9e2; }}
+th {{ border-bottom: 2px solid #8a93a6; }}
+img {{ max-width: 100%; }}
+figure {{ margin: 2rem 0; }}
+</style>
+<h1>PhraseVAE: the paper's tables, and what this store has measured</h1>
+{body}</html>
+"""

@@ -1,0 +1,125 @@
+"""Trainings that differ in chosen settings, and what came of each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import Any, Literal
+
+from phrase_models.errors import ConfigurationError
+from phrase_models.plots import figure_png, scores_by_setting
+from storage.artifacts import ArtifactStore
+from storage.writing import replacing
+from tasks.launch import Launch, Request, launch
+from tasks.measurements import score_text
+from tasks.tracking import log_sweep
+
+Until = Literal["vae", "autoencoder"]
+SCORE_STAGES: Mapping[Until, str] = {
+    "vae": "score_reconstruction",
+    "autoencoder": "score_autoencoder",
+}
+
+
+@dataclass(frozen=True)
+class SweepPoint:
+    """One point of a sweep.
+
+    Attributes:
+        settings: what sets it apart, {"vae.latent_dim": "32"}.
+        launched: its checked request.
+    """
+
+    settings: Mapping[str, str]
+    launched: Launch
+
+    @property
+    def name(self) -> str:
+        """Its settings in a few words."""
+        return ", ".join(
+            f"{field.split('.')[-1]} {value}" for field, value in self.settings.items()
+        )
+
+
+def parse_axes(axes: Sequence[str]) -> dict[str, list[str]]:
+    """["vae.latent_dim=16,32"] -> {"vae.latent_dim": ["16", "32"]}.
+
+    Raises:
+        ConfigurationError: for an item without values.
+    """
+    parsed: dict[str, list[str]] = {}
+    for axis in axes:
+        field, equals, values = axis.partition("=")
+        chosen = [value.strip() for value in values.split(",") if value.strip()]
+        if not equals or not field.strip() or not chosen:
+            message = f"--over {axis!r} is not of the form section.key=value,value,..."
+            raise ConfigurationError(message)
+        parsed[field.strip()] = chosen
+    return parsed
+
+
+def sweep_points(
+    request: Request, axes: Mapping[str, Sequence[str]], *, orchestrated: bool
+) -> list[SweepPoint]:
+    """Every combination of the axes' values, checked before the first one trains.
+
+    Raises:
+        ConfigurationError: naming a setting that does not exist or a value that does not fit.
+    """
+    if not axes:
+        message = "A sweep needs at least one --over section.key=value,value,..."
+        raise ConfigurationError(message)
+    points = []
+    for values in product(*axes.values()):
+        settings = dict(zip(axes, values, strict=True))
+        changed = request.model_copy(update={"overrides": {**request.overrides, **settings}})
+        launched = launch(changed, orchestrated=orchestrated)
+        launched.recorded = False
+        points.append(SweepPoint(settings, launched))
+    return points
+
+
+def check_until(until: str) -> Until:
+    """How far a sweep trains.
+
+    Raises:
+        ConfigurationError: if it is neither "vae" nor "autoencoder".
+    """
+    if until not in SCORE_STAGES:
+        message = f"--until {until!r} is not one of {', '.join(SCORE_STAGES)}."
+        raise ConfigurationError(message)
+    return until  # type: ignore[return-value]  # narrowed by the look-up
+
+
+def finish_sweep(points: Sequence[SweepPoint], until: Until) -> list[dict[str, Any]]:
+    """Draw a finished sweep, and put it into MLflow as an experiment of its own.
+
+    Returns:
+        For each point its "name", the "key" of its scores, and these scores.
+    """
+    first = points[0].launched
+    rows = []
+    for point in points:
+        ref = point.launched.results[SCORE_STAGES[until]].ref
+        scores = ArtifactStore(first.store).manifest(ref).meta
+        rows.append({"name": point.name, "key": ref.key, **scores})
+    title = f"{', '.join(points[0].settings)} ({until})"
+    chart = first.store / "sweeps" / f"{title}.png"
+    chart.parent.mkdir(parents=True, exist_ok=True)
+    picture = scores_by_setting([row["name"] for row in rows], rows)
+    with replacing(chart) as aside:
+        aside.write_bytes(figure_png(picture))
+    if first.runtime.tracking:
+        configs = [point.launched.config for point in points]
+        log_sweep(first.store, f"phrase-ldm/sweep of {title}", configs, rows, chart)
+    return rows
+
+
+def sweep_table(rows: Sequence[Mapping[str, Any]]) -> str:
+    """The figures of a sweep, a line each."""
+    return "\n".join(
+        f"{row['name']}: F1_op {score_text(row, 'f1_op')}, F1_opd {score_text(row, 'f1_opd')}, "
+        f"{row['num_phrases']} units of {row['num_songs']} songs"
+        for row in rows
+    )

@@ -1,0 +1,95 @@
+"""Which trained model stands in which row of the report."""
+
+from collections.abc import Mapping
+
+from tasks.measurements import Measurement
+from tasks.report import NOT_RUN, report_table
+
+
+def measured(
+    f1: float,
+    *,
+    stage: str = "score_reconstruction",
+    steps: int = 100,
+    pretrained: bool = True,
+    **architecture: object,
+) -> Measurement:
+    whole: Mapping[str, object] = {
+        "model_dim": 256,
+        "num_encoder_layers": 1,
+        "granularity": "phrase",
+        "bottleneck": "multi_query",
+        "num_queries": 4,
+        "latent_dim": 64,
+    } | architecture
+    training = {"architecture": whole, "training": {"num_steps": steps, "batch_size": 10}}
+    first = [{**training, "stage": "infilling"}] if pretrained else []
+    return Measurement(
+        stage=stage,
+        key=f"key{f1}",
+        scores={
+            "f1_op": f1,
+            "f1_op_interval": [f1 - 0.01, f1 + 0.01],
+            "f1_opd": f1 - 0.1,
+            "f1_opd_interval": [f1 - 0.11, f1 - 0.09],
+            "num_phrases": 300,
+            "num_bars": 100,
+            "num_songs": 7,
+        },
+        trainings=(*first, {**training, "stage": "vae"}),
+        seconds=(60.0,) * (len(first) + 1),
+        pictures=(),
+    )
+
+
+def row(table, label):
+    return next(line for line in table.rows if line[0] == label)
+
+
+def test_a_row_shows_both_scores_units_size_and_budget():
+    table = report_table(3, [measured(0.9)], {"key0.9": "0123456789"})
+    line = row(table, "PhraseVAE, 64 numbers")
+    assert line[1] == "- / 98.4 %"
+    assert line[2] == "90.00 % [89.00 %, 91.00 %]"
+    assert line[3] == "80.00 % [79.00 %, 81.00 %]"
+    assert line[4:] == (
+        "300 of 7 songs",
+        "64 x 3.00 = 192",
+        "100 x 10 + 100 x 10, 2.0 min",
+        "01234567",
+    )
+    assert row(table, "BarVAE, 512 numbers")[2] == NOT_RUN
+
+
+def test_rows_are_taken_from_the_budget_that_most_share():
+    found = [
+        measured(0.99, steps=9000),
+        measured(0.8),
+        measured(0.7, latent_dim=32),
+        measured(0.95, latent_dim=128, steps=9000, model_dim=512),
+    ]
+    table = report_table(2, found, {})
+    assert row(table, "64 numbers")[2].startswith("80.00 %")
+    assert row(table, "32 numbers")[2].startswith("70.00 %")
+    # Only trained at another budget: shown, and marked.
+    assert row(table, "128 numbers")[2].startswith("95.00 %")
+    assert row(table, "128 numbers")[6].endswith("+")
+
+
+def test_table_1_is_about_autoencoders_of_bars():
+    of_bars = {"stage": "score_autoencoder", "granularity": "bar"}
+    found = [
+        measured(0.6, **of_bars, bottleneck="pooling"),
+        measured(0.5, **of_bars, bottleneck="single_query"),
+        measured(0.8, **of_bars),
+        measured(0.7, **of_bars, pretrained=False),
+        measured(0.99, stage="score_autoencoder"),  # of phrases
+        measured(0.98, **of_bars, num_queries=8),
+    ]
+    scores = {line[0]: line[2][:2] for line in report_table(1, found, {}).rows}
+    assert scores == {
+        "pooling": "60",
+        "one query": "50",
+        "four query tokens": "80",
+        "four query tokens, without span infilling": "70",
+    }
