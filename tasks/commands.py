@@ -11,13 +11,14 @@ from rich.table import Table
 from phrase_models.codec import PhraseCodec
 from phrase_models.errors import ConfigurationError, UserError
 from phrase_models.metrics.reconstruction import count_phrase, pool
+from phrase_models.score.key_names import semitones_to
 from phrase_models.score.midi import read_midi, write_midi
 from phrase_models.score.song import Phrase
 from phrase_models.tokens.song_layout import song_to_bars, song_to_text, text_to_song
 from storage.artifacts import ArtifactRef, ArtifactStore
 from storage.writing import translate_disk_errors
 from tasks.config import parse_assignments
-from tasks.generation import GenerationConfig, SongMaker, semitones_to, write_songs
+from tasks.generation import GenerationConfig, SongMaker, write_songs
 from tasks.launch import Launch, Request, launch
 from tasks.runtime import configure_environment
 from tasks.stage import StageRunner

@@ -17,9 +17,9 @@ from phrase_models.codec import DecodedSong, PhraseCodec
 from phrase_models.diffusion.config import SamplerConfig
 from phrase_models.diffusion.model import PhraseLDM
 from phrase_models.diffusion.plan import SongPlan, plan_from_layout
-from phrase_models.errors import ConfigurationError
 from phrase_models.gallery.page import GallerySong, render_gallery
 from phrase_models.metrics.structure import bar_ssm, srs_official
+from phrase_models.score.key_names import key_name
 from phrase_models.score.midi import write_midi
 from phrase_models.score.song import Song
 from phrase_models.score.transforms import transpose
@@ -188,28 +188,3 @@ def gallery_song(song: GeneratedSong, output: Path) -> GallerySong:
         midi=(output / "midi" / f"{song.name}.mid").read_bytes(),
         requested_layout=song.plan.section_layout or None,
     )
-
-
-KEYS = {
-    "C": 0, "C#": 1, "Db": 1, "D": 2, "D#": 3, "Eb": 3, "E": 4, "F": 5, "F#": 6, "Gb": 6,
-    "G": 7, "G#": 8, "Ab": 8, "A": 9, "A#": 10, "Bb": 10, "B": 11,
-}  # fmt: skip
-
-
-def key_name(semitones: int) -> str:
-    """Major key so many semitones from C, with flats."""
-    return next(name for name, step in KEYS.items() if step == semitones % 12 and "#" not in name)
-
-
-def semitones_to(key: str) -> int:
-    """Semitones from C major to a major key, -6..5, so that songs stay in their register.
-
-    Raises:
-        ConfigurationError: for a name that is no key.
-    """
-    name = key.strip().capitalize()
-    if name not in KEYS:
-        message = f"There is no key {key!r}; there are {', '.join(KEYS)}."
-        raise ConfigurationError(message)
-    shift = KEYS[name]
-    return shift - 12 if shift > 5 else shift

@@ -9,18 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from phrase_models.errors import BadAnnotationError
+from phrase_models.score.key_names import PITCH_CLASSES
 from phrase_models.score.song import BEATS_PER_BAR, Section, parse_section_layout
 
 NO_CHORD = -1
 MAX_BARS_READ = 4096
 """Longer annotations are damaged ones; the limit keeps them from filling the memory."""
 MAX_SECONDS = 36_000.0
-PITCH_CLASSES = {
-    "C": 0, "C#": 1, "Db": 1, "D": 2, "D#": 3, "Eb": 3, "E": 4, "F": 5, "F#": 6, "Gb": 6,
-    "G": 7, "G#": 8, "Ab": 8, "A": 9, "A#": 10, "Bb": 10, "B": 11, "Cb": 11, "E#": 5, "B#": 0,
-    "Fb": 4,
-}  # fmt: skip
-
 RELATIVE_MAJOR = {"maj": 0, "min": 3}
 """Semitones from a tonic up to that of the relative major."""
 
