@@ -195,6 +195,28 @@ def sweep(
 
 
 @app.command()
+def baseline(
+    preset: PresetOption = "smoke",
+    source: SourceOption = None,
+    data: DataOption = None,
+    store: StoreOption = Path("store"),
+    setting: SetOption = None,
+) -> None:
+    """Train PianoTree VAE on whole bars, for the last of the paper's tables of PhraseVAE."""
+    from flows.baseline import train_pianotree
+    from flows.prepare_data import prepare as prepare_corpus
+    from tasks import commands
+
+    launched = commands.launch_run(
+        preset, source, data, store, setting or [], [], None, orchestrated=False
+    )
+    launched.config.require_pianotree()
+    launched.recorded = False
+    with launched.running() as runner:
+        train_pianotree(runner, launched, prepare_corpus(runner, launched))
+
+
+@app.command()
 def report(
     table: Annotated[
         list[int] | None, typer.Option(min=1, max=4, help="Table of the paper; may be repeated.")

@@ -120,6 +120,10 @@ class PhraseCodec:
             phrases = decode_latents(self.vae, latents[distinct], precision=self.precision)
         return [phrases[index] for index in inverse.tolist()]
 
+    def reconstruct(self, phrases: Sequence[Sequence[int]]) -> list[list[int]]:
+        """Token sequences through their latents and back."""
+        return self.decode_phrases(self.encode_phrases(phrases))
+
     def decode_song(self, latents: NDArray[np.float32], **song_fields: Any) -> DecodedSong:
         """A song from latents (num_bars, slots, D).
 

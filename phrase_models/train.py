@@ -7,6 +7,7 @@ bare GPU machine. The specification of a VAE stage:
      "training": TrainingConfig, "train": FILE.npz, "validation": FILE.npz,
      "bars": FILE.npz or null, "start_from": FOLDER or null, "device": "cpu", "num_threads": 2}
 
+of PianoTree VAE the same with kind "pianotree" and without "stage", "bars" and "start_from";
 and of the diffusion model:
 
     {"kind": "diffusion", "denoiser": DenoiserConfig, "noise_schedule": NoiseScheduleConfig,
@@ -56,6 +57,27 @@ def train_vae_stage(spec: dict[str, Any], state: Path, output: Path) -> dict[str
     return result
 
 
+def train_pianotree(spec: dict[str, Any], state: Path, output: Path) -> dict[str, Any]:
+    """Train PianoTree VAE, the baseline, on whole bars and write it to `output`."""
+    from phrase_models.vae.phrase_table import PhraseTable
+    from phrase_models.vae.pianotree import PianoTreeConfig, PianoTreeObjective, PianoTreeVAE
+    from phrase_models.vae.pianotree_training import PianoTreeTraining, save_pianotree
+
+    training = TrainingConfig.model_validate(spec["training"])
+    seed_everything(training.seed, "initialise")
+    vae = PianoTreeVAE(PianoTreeConfig.model_validate(spec["architecture"]))
+    trainable = PianoTreeTraining(
+        vae.to(spec["device"]),
+        PianoTreeObjective.model_validate(spec["objective"]),
+        training,
+        PhraseTable.load(Path(spec["train"])),
+        PhraseTable.load(Path(spec["validation"])),
+    )
+    result = fit(trainable, training, state)
+    save_pianotree(vae, output)
+    return result
+
+
 def train_diffusion(spec: dict[str, Any], state: Path, output: Path) -> dict[str, Any]:
     """Train PhraseLDM and write it to `output`."""
     from phrase_models.diffusion.config import DenoiserConfig, NoiseScheduleConfig
@@ -77,7 +99,7 @@ def train_diffusion(spec: dict[str, Any], state: Path, output: Path) -> dict[str
     return result
 
 
-KINDS = {"vae": train_vae_stage, "diffusion": train_diffusion}
+KINDS = {"vae": train_vae_stage, "pianotree": train_pianotree, "diffusion": train_diffusion}
 
 
 def configure_torch(num_threads: int) -> None:

@@ -15,6 +15,7 @@ from phrase_models.training.config import TrainingConfig
 from phrase_models.vae.config import VAEConfig, VAEStageConfig
 from tasks.evaluation import EvaluationConfig
 from tasks.generation import GenerationConfig
+from tasks.pianotree import PianoTreeSettings
 
 SourceName = Literal["synthetic", "pop909"]
 
@@ -55,7 +56,8 @@ class LatentsConfig(Frozen):
 class PipelineConfig(Frozen):
     """Everything that decides the result of a pipeline.
 
-    The first two trainings of PhraseVAE may be null, which leaves them out.
+    The first two trainings of PhraseVAE may be null, which leaves them out. `pianotree` is the
+    baseline that `phraseldm baseline` trains.
     """
 
     preset: str
@@ -66,6 +68,7 @@ class PipelineConfig(Frozen):
     infilling: VAEStageSettings | None
     autoencoder: VAEStageSettings | None
     bottleneck: VAEStageSettings
+    pianotree: PianoTreeSettings | None = None
     latents: LatentsConfig = LatentsConfig()
     denoiser: DenoiserConfig
     noise_schedule: NoiseScheduleConfig
@@ -83,6 +86,17 @@ class PipelineConfig(Frozen):
             message = "There is no autoencoder to train: the setting autoencoder is null."
             raise ConfigurationError(message)
         return self.autoencoder
+
+    def require_pianotree(self) -> PianoTreeSettings:
+        """The settings of the baseline.
+
+        Raises:
+            ConfigurationError: if the preset has none.
+        """
+        if self.pianotree is None:
+            message = f"Preset {self.preset} has no PianoTree VAE; smoke and ablation do."
+            raise ConfigurationError(message)
+        return self.pianotree
 
     def require_phrases(self) -> None:
         """Songs are written from latents of phrases only.

@@ -58,14 +58,9 @@ class Measurement:
         return self.trainings[0].get("stage") == "infilling"
 
     @property
-    def budget(self) -> tuple[int, int, int]:
-        """What must be equal for a fair comparison: tokens of the last stage, width, depth."""
-        architecture = self.architecture
-        return (
-            _tokens(self.trainings[-1]),
-            int(architecture.get("model_dim", 0)),
-            int(architecture.get("num_encoder_layers", 0)),
-        )
+    def budget(self) -> int:
+        """What must be equal for a fair comparison: tokens that the last stage sees."""
+        return _tokens(self.trainings[-1])
 
     @property
     def tokens_seen(self) -> int:

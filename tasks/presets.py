@@ -10,9 +10,11 @@ from phrase_models.errors import ConfigurationError
 from phrase_models.score.synthetic import SyntheticConfig
 from phrase_models.training.config import TrainingConfig
 from phrase_models.vae.config import VAEConfig, VAEStageConfig
+from phrase_models.vae.pianotree import PianoTreeConfig, PianoTreeObjective
 from tasks.config import LatentsConfig, PipelineConfig, SourceConfig, SplitConfig, VAEStageSettings
 from tasks.evaluation import EvaluationConfig
 from tasks.generation import GenerationConfig
+from tasks.pianotree import PianoTreeSettings
 
 
 def _stage(objective: VAEStageConfig, training: TrainingConfig) -> VAEStageSettings:
@@ -54,6 +56,11 @@ def smoke() -> PipelineConfig:
         infilling=_stage(VAEStageConfig(bar_share=0.5), training(20)),
         autoencoder=_stage(VAEStageConfig(), training(20)),
         bottleneck=_stage(VAEStageConfig(), training(40)),
+        pianotree=PianoTreeSettings(
+            architecture=_small_pianotree(latent_dim=32),
+            objective=PianoTreeObjective(),
+            training=training(10),
+        ),
         denoiser=DenoiserConfig(num_layers=2, model_dim=64, num_heads=2, feedforward_dim=128),
         noise_schedule=NoiseScheduleConfig(),
         diffusion=training(40).model_copy(
@@ -203,6 +210,11 @@ def ablation() -> PipelineConfig:
             "infilling": _stage(objective.model_copy(update={"bar_share": 0.2}), training(200)),
             "autoencoder": _stage(objective, training(1200)),
             "bottleneck": _stage(objective, training(1200)),
+            "pianotree": PianoTreeSettings(
+                architecture=_small_pianotree(latent_dim=512),
+                objective=PianoTreeObjective(),
+                training=training(1200).model_copy(update={"learning_rate": 1e-3}),
+            ),
         }
     )
 
@@ -313,6 +325,19 @@ def paper() -> PipelineConfig:
             num_bars=64,
             sampler=SamplerConfig(solver="ddpm", num_sampling_steps=1000, clip_value=4.037),
         ),
+    )
+
+
+def _small_pianotree(latent_dim: int) -> PianoTreeConfig:
+    """About as many parameters as the VAE of `cpu`."""
+    return PianoTreeConfig(
+        latent_dim=latent_dim,
+        note_dim=64,
+        position_dim=128,
+        encoder_dim=256,
+        decoder_dim=256,
+        written_dim=64,
+        decoder_note_dim=256,
     )
 
 

@@ -64,8 +64,8 @@ def write_report(store: Path, numbers: Sequence[int]) -> tuple[str, Path]:
 NOTE = (
     "Ours: greedy decoding under the grammar, notes pooled over all held-out songs, no special "
     "phrases, 95 % bootstrap intervals over songs. The paper averages phrases and counts special "
-    "ones. Training is steps x tokens of each stage in turn; a row marked + was trained longer or "
-    "wider than most rows of its table."
+    "ones. Training is steps x tokens of each stage in turn; a row marked + saw more or fewer "
+    "tokens in its last stage than most rows of its table."
 )
 
 
@@ -74,7 +74,7 @@ def report_table(number: int, found: Sequence[Measurement], runs: dict[str, str]
     rows = [row for row in ROWS if row.table == number]
     matches = [[item for item in found if row.matches(item)] for row in rows]
     budgets = Counter(budget for items in matches for budget in {item.budget for item in items})
-    common = max(budgets, key=lambda budget: (budgets[budget], budget), default=None)
+    common = max(budgets, key=lambda tokens: (budgets[tokens], tokens), default=None)
     lines = []
     for row, items in zip(rows, matches, strict=True):
         at_common = [item for item in items if item.budget == common]

@@ -18,6 +18,7 @@ from tasks.evaluation import score_songs
 from tasks.generation import generate_songs
 from tasks.ingest import IngestStageConfig, ingest_songs
 from tasks.latents import EncodeConfig, encode_latents
+from tasks.pianotree import score_pianotree, train_pianotree
 from tasks.stage import Stage
 from tasks.tokenise import tokenise_songs
 from tasks.vae import VAETrainingStage, train_vae_stage
@@ -34,6 +35,8 @@ STAGE_NAMES = (
     "score_autoencoder",
     "train_vae",
     "score_reconstruction",
+    "train_pianotree",
+    "score_pianotree",
     "encode_latents",
     "train_diffusion",
     "generate_songs",
@@ -149,6 +152,31 @@ def reconstruction_stage(
         inputs={"tables": tables, "vae": vae},
         body=score_reconstruction,
         code=("tasks.vae_figures",),
+        tracked=True,
+    )
+
+
+def pianotree_stage(config: PipelineConfig, phrases: ArtifactRef) -> Stage:
+    """The baseline on whole bars."""
+    return Stage(
+        name="train_pianotree",
+        config=config.require_pianotree(),
+        inputs={"phrases": phrases},
+        body=train_pianotree,
+        code=("phrase_models.vae.pianotree_training", "phrase_models.training.loop"),
+        tracked=True,
+        needs_device=True,
+    )
+
+
+def pianotree_score_stage(config: PipelineConfig, tables: ArtifactRef, vae: ArtifactRef) -> Stage:
+    """Figures of the baseline on held-out songs."""
+    return Stage(
+        name="score_pianotree",
+        config=ReconstructionConfig(seed=config.evaluation.seed),
+        inputs={"tables": tables, "vae": vae},
+        body=score_pianotree,
+        code=("tasks.pianotree",),
         tracked=True,
     )
 

@@ -34,6 +34,8 @@ EXPERIMENTS = {
     "train_vae": "phrase-ldm/vae",
     "score_autoencoder": "phrase-ldm/vae",
     "score_reconstruction": "phrase-ldm/vae",
+    "train_pianotree": "phrase-ldm/vae",
+    "score_pianotree": "phrase-ldm/vae",
     "train_diffusion": "phrase-ldm/diffusion",
 }
 DEFAULT_EXPERIMENT = "phrase-ldm/songs"

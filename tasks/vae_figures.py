@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict
@@ -13,13 +15,15 @@ from phrase_models.metrics.reconstruction import (
     PhraseCounts,
     add_counts,
     count_bar,
+    pool,
     score_songs,
 )
 from phrase_models.tokens import vocabulary
-from phrase_models.tokens.units import decode_unit
+from phrase_models.tokens.units import Granularity, decode_unit, transpose_unit
 from phrase_models.vae.autoencoder import through_autoencoder
 from phrase_models.vae.phrase_table import SPECIAL_PHRASES
 from phrase_models.vae.pretrained import stage_of
+from storage import tables
 from tasks.vae_latents import describe_latents
 from tasks.vae_tables import units_of_bars
 
@@ -41,43 +45,75 @@ def score_reconstruction(context: StageContext) -> Mapping[str, Any]:
     config = context.config_as(ReconstructionConfig)
     folder = context.inputs["vae"].folder
     codec = PhraseCodec.load(folder, "role")
-    granularity = codec.vae.config.granularity
-    song_ids: list[str] = []
-    units: list[list[int]] = []
-    tables_folder = context.inputs["tables"].folder
-    num_bars = 0
-    for song_id, of_bar in units_of_bars(tables_folder, "validation", granularity):
-        units += of_bar
-        song_ids += [song_id] * len(of_bar)
-        num_bars += 1
-    figures: dict[str, Any] = {
-        "num_phrases": len(units),
-        "num_bars": num_bars,
-        "num_songs": len(set(song_ids)),
-    }
+    units = held_out_units(context.inputs["tables"].folder, codec.vae.config.granularity)
+    figures: dict[str, Any] = units.sizes()
     if stage_of(folder) == "autoencoder":
-        outputs = through_autoencoder(codec.vae, units)
-        figures |= scores_with_intervals(song_ids, units, outputs, config.seed)
+        counts = count_units(units.tokens, through_autoencoder(codec.vae, units.tokens))
+        figures |= scores_with_intervals(units.song_ids, counts, config.seed)
     else:
-        figures |= latent_scores(context, codec, song_ids, units, config)
+        figures |= latent_scores(context, codec, units, config)
     (context.output / "reconstruction.json").write_text(json.dumps(figures, indent=1))
     return figures
 
 
+@dataclass(frozen=True)
+class HeldOutUnits:
+    """Units of the validation songs.
+
+    Attributes:
+        tokens: token ids of each unit.
+        song_ids: the song of each.
+        num_bars: bars with notes that they are of.
+        key_shifts: semitones by which each song was moved to C major or A minor.
+    """
+
+    tokens: list[list[int]]
+    song_ids: list[str]
+    num_bars: int
+    key_shifts: Mapping[str, int]
+
+    @property
+    def in_own_keys(self) -> list[list[int]]:
+        """The units in the keys of their songs, as a user's own file would have them."""
+        return [
+            transpose_unit(unit, -self.key_shifts[song_id])
+            for unit, song_id in zip(self.tokens, self.song_ids, strict=True)
+        ]
+
+    def sizes(self) -> dict[str, Any]:
+        """How many units, bars and songs there are."""
+        return {
+            "num_phrases": len(self.tokens),
+            "num_bars": self.num_bars,
+            "num_songs": len(set(self.song_ids)),
+        }
+
+
+def held_out_units(tables_folder: Path, granularity: Granularity) -> HeldOutUnits:
+    """Every unit of the validation songs, in order."""
+    bars = list(units_of_bars(tables_folder, "validation", granularity))
+    songs = tables.read_songs(tables_folder / "songs.parquet")
+    return HeldOutUnits(
+        tokens=[unit for _, units in bars for unit in units],
+        song_ids=[song_id for song_id, units in bars for _ in units],
+        num_bars=len(bars),
+        key_shifts=dict(songs.select("song_id", "key_shift").iter_rows()),
+    )
+
+
 def latent_scores(
-    context: StageContext,
-    codec: PhraseCodec,
-    song_ids: list[str],
-    units: list[list[int]],
-    config: ReconstructionConfig,
+    context: StageContext, codec: PhraseCodec, units: HeldOutUnits, config: ReconstructionConfig
 ) -> dict[str, Any]:
     """F1 through the latents, bare and with noise on them, and figures of the latents."""
-    latents = codec.encode_phrases(units)
-    figures = scores_with_intervals(song_ids, units, codec.decode_phrases(latents), config.seed)
+    latents = codec.encode_phrases(units.tokens)
+    counts = count_units(units.tokens, codec.decode_phrases(latents))
+    figures = scores_with_intervals(units.song_ids, counts, config.seed)
+    own_keys = pool(count_units(units.in_own_keys, codec.reconstruct(units.in_own_keys)))
+    figures |= {"f1_op_own_keys": own_keys.f1_op, "f1_opd_own_keys": own_keys.f1_opd}
     if codec.vae.config.granularity == "phrase":
         figures |= special_accuracy(codec)
     described = describe_latents(
-        codec.vae, latents, units, sigmas=config.noise_levels, seed=config.seed
+        codec.vae, latents, units.tokens, sigmas=config.noise_levels, seed=config.seed
     )
     figures |= described.figures
     log = context.output / "log"
@@ -89,14 +125,14 @@ def latent_scores(
 
 
 def scores_with_intervals(
-    song_ids: list[str], units: list[list[int]], outputs: list[list[int]], seed: int
+    song_ids: Sequence[str], counts: Sequence[PhraseCounts], seed: int
 ) -> dict[str, Any]:
     """Pooled scores of held-out units with their intervals over songs."""
     by_song: dict[str, list[PhraseCounts]] = {}
-    for song_id, count in zip(song_ids, count_units(units, outputs), strict=True):
+    for song_id, count in zip(song_ids, counts, strict=True):
         by_song.setdefault(song_id, []).append(count)
     figures: dict[str, Any] = {}
-    for result in score_songs([add_counts(counts) for counts in by_song.values()], seed=seed):
+    for result in score_songs([add_counts(song) for song in by_song.values()], seed=seed):
         if result.name != "special_accuracy":  # no special phrase is among the units
             figures[result.name] = result.value
             figures[f"{result.name}_interval"] = [result.low, result.high]

@@ -10,7 +10,12 @@ from typing import Literal
 
 from phrase_models.score.song import Phrase
 from phrase_models.tokens.remiz import decode
-from phrase_models.tokens.vocabulary import FIRST_ONSET, FIRST_PITCH, FIRST_PROGRAM
+from phrase_models.tokens.vocabulary import (
+    FIRST_DURATION,
+    FIRST_ONSET,
+    FIRST_PITCH,
+    FIRST_PROGRAM,
+)
 
 Granularity = Literal["phrase", "bar", "position"]
 
@@ -39,6 +44,19 @@ def decode_unit(ids: Sequence[int]) -> list[Phrase]:
     starts = [0, *(place for place, token in enumerate(ids) if place and _is_program(token))]
     parts = [decode(ids[start:end])[0] for start, end in pairwise([*starts, len(ids)])]
     return [phrase for phrase in parts if phrase is not None]
+
+
+def transpose_unit(ids: Sequence[int], semitones: int) -> list[int]:
+    """The unit so many semitones higher; as it is where a pitch would leave MIDI's range."""
+    moved = [token + semitones if _is_pitch(token) else token for token in ids]
+    fits = all(
+        _is_pitch(after) for before, after in zip(ids, moved, strict=True) if _is_pitch(before)
+    )
+    return moved if fits else list(ids)
+
+
+def _is_pitch(token: int) -> bool:
+    return FIRST_PITCH <= token < FIRST_DURATION
 
 
 def _chords(tokens: Sequence[int]) -> list[Sequence[int]]:

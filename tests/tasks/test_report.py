@@ -66,7 +66,8 @@ def test_rows_are_taken_from_the_budget_that_most_share():
         measured(0.99, steps=9000),
         measured(0.8),
         measured(0.7, latent_dim=32),
-        measured(0.95, latent_dim=128, steps=9000, model_dim=512),
+        measured(0.6, latent_dim=16),
+        measured(0.95, latent_dim=128, steps=9000),
     ]
     table = report_table(2, found, {})
     assert row(table, "64 numbers")[2].startswith("80.00 %")

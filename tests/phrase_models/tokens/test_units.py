@@ -1,7 +1,7 @@
 """What one latent stands for: phrases, bars, positions."""
 
 from phrase_models.tokens.remiz import from_text
-from phrase_models.tokens.units import decode_unit, split_bar
+from phrase_models.tokens.units import decode_unit, split_bar, transpose_unit
 
 MELODY = from_text("i-13 o-0 p-72 d-6 o-12 p-74 d-6")
 PIANO = from_text("i-0 o-0 p-60 d-12 p-52 d-12 o-24 p-48 d-24")
@@ -33,6 +33,13 @@ def test_units_decode_to_the_phrases_they_were_made_of():
     ]
     whole = [(phrase.program, note) for phrase in (melody, piano) for note in phrase.notes]
     assert sorted(at_positions, key=repr) == sorted(whole, key=repr)
+
+
+def test_transposing_moves_pitches_alone_and_only_where_all_fit():
+    assert transpose_unit(MELODY, -7) == from_text("i-13 o-0 p-65 d-6 o-12 p-67 d-6")
+    assert transpose_unit(transpose_unit(PIANO, 5), -5) == PIANO
+    assert transpose_unit(MELODY, 54) == MELODY  # 74 + 54 is no pitch
+    assert transpose_unit(from_text("b-1"), 3) == from_text("b-1")
 
 
 def test_special_phrases_and_nonsense_give_no_phrase():
