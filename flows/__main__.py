@@ -19,6 +19,9 @@ export_app = typer.Typer(no_args_is_help=True, help="Write a trained model as a 
 app.add_typer(export_app, name="export")
 
 StoreOption = Annotated[Path, typer.Option(help="Folder of artifacts, MLflow and Prefect.")]
+VAEOption = Annotated[
+    Path | None, typer.Option(help="Folder of a PhraseVAE, instead of the store's newest.")
+]
 DataOption = Annotated[
     Path | None,
     typer.Option(help="Folder that holds POP909-Dataset and hierarchical-structure-analysis."),
@@ -151,11 +154,12 @@ def reconstruct(
     file: Annotated[Path, typer.Argument(help="Aligned MIDI file.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="MIDI file to write.")],
     store: StoreOption = Path("store"),
+    vae: VAEOption = None,
 ) -> None:
     """Send a MIDI file through PhraseVAE and back, and print how much of it came through."""
     from tasks import commands
 
-    typer.echo(commands.reconstruct_file(store, file, output))
+    typer.echo(commands.reconstruct_file(store, file, output, vae=vae))
 
 
 @app.command()
@@ -242,11 +246,12 @@ def interpolate(
     points: Annotated[
         int, typer.Option(min=2, max=99, help="Songs to write, both ends included.")
     ] = 8,
+    vae: VAEOption = None,
 ) -> None:
     """Write the songs between two MIDI files by way of PhraseVAE's latents."""
     from tasks.interpolation import interpolate_files
 
-    typer.echo(interpolate_files(store, first, second, points, output))
+    typer.echo(interpolate_files(store, first, second, points, output, vae=vae))
 
 
 @export_app.command("vae")

@@ -8,7 +8,6 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from phrase_models.codec import PhraseCodec
 from phrase_models.errors import ConfigurationError, UserError
 from phrase_models.metrics.reconstruction import count_phrase, pool
 from phrase_models.score.key_names import semitones_to
@@ -20,6 +19,7 @@ from storage.writing import translate_disk_errors
 from tasks.config import parse_assignments
 from tasks.generation import GenerationConfig, SongMaker, write_songs
 from tasks.launch import Launch, Request, launch
+from tasks.provenance import phrase_codec
 from tasks.runtime import configure_environment
 from tasks.stage import StageRunner
 from tasks.stages import STAGE_NAMES
@@ -161,10 +161,10 @@ def write_tokens_file(tokens: Path, output: Path) -> None:
         write_midi(song, output)
 
 
-def reconstruct_file(store: Path, path: Path, output: Path) -> str:
-    """Through PhraseVAE and back; returns the figures as a sentence."""
+def reconstruct_file(store: Path, path: Path, output: Path, *, vae: Path | None = None) -> str:
+    """Through PhraseVAE and back (see `phrase_codec`); returns the figures as a sentence."""
     song = read_midi(path)
-    codec = PhraseCodec.load(ArtifactStore(store).latest("train_vae").folder, "role")
+    codec = phrase_codec(store, vae)
     decoded = codec.decode_song(
         codec.encode_song(song),
         song_id=song.song_id,

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from phrase_models.codec import PhraseCodec
 from phrase_models.errors import ConfigurationError
 from phrase_models.plots import figure_png, interpolation_strip
 from phrase_models.score.midi import read_midi, write_midi
@@ -17,9 +16,8 @@ from phrase_models.vae.interpolation import (
     mean_smoothness,
     path_weights,
 )
-from storage.artifacts import ArtifactStore
 from storage.writing import replacing, translate_disk_errors
-from tasks.provenance import newest_vae
+from tasks.provenance import phrase_codec
 
 STRIP_FILE = "strip.png"
 
@@ -40,18 +38,27 @@ class PhrasePair:
     second: list[int]
 
 
-def interpolate_files(store: Path, first: Path, second: Path, num_points: int, output: Path) -> str:
+def interpolate_files(
+    store: Path,
+    first: Path,
+    second: Path,
+    num_points: int,
+    output: Path,
+    *,
+    vae: Path | None = None,
+) -> str:
     """Write the songs between two aligned MIDI files, and a picture of the first pair of phrases.
 
     Bar by bar and role by role, where both songs have a phrase; everything else is silent. The
     songs are as long as the shorter of the two, in the tempo of the first.
 
     Args:
-        store: its newest PhraseVAE is used, see `newest_vae`.
+        store: its newest PhraseVAE is used where `vae` names no other, see `phrase_codec`.
         first: MIDI file where the path begins.
         second: MIDI file where it ends.
         num_points: songs to write, 2 or more, both ends (as the VAE gives them back) included.
         output: folder that gets `point-01-of-08.mid` and so on, and `strip.png`.
+        vae: folder of a PhraseVAE, such as a release.
 
     Returns:
         How smooth the path is, in words.
@@ -69,13 +76,7 @@ def interpolate_files(store: Path, first: Path, second: Path, num_points: int, o
     if not pairs:
         message = f"{first} and {second} never play the same part in the same bar."
         raise ConfigurationError(message)
-    codec = PhraseCodec.load(newest_vae(ArtifactStore(store)).folder, "role")
-    if codec.vae.config.granularity != "phrase":
-        message = (
-            f"The newest VAE in {store} has latents of a {codec.vae.config.granularity}; "
-            "interpolation needs one with latents of a phrase."
-        )
-        raise ConfigurationError(message)
+    codec = phrase_codec(store, vae)
     starts = codec.encode_phrases([pair.first for pair in pairs])
     ends = codec.encode_phrases([pair.second for pair in pairs])
     paths = decode_paths(codec.vae, starts, ends, num_points)

@@ -4,8 +4,11 @@ import json
 import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from phrase_models.codec import PhraseCodec
+from phrase_models.errors import ConfigurationError
 from storage.artifacts import ArtifactRef, ArtifactStore
 from storage.errors import MissingArtifact
 from storage.manifest import Manifest
@@ -56,6 +59,29 @@ def newest_vae(store: ArtifactStore) -> ArtifactRef:
                 return ref
         message = f"There is no finished PhraseVAE in {store.root}: run the pipeline first."
         raise MissingArtifact(message) from error
+
+
+def phrase_codec(store: Path, vae: Path | None = None) -> PhraseCodec:
+    """Songs to latents and back by a PhraseVAE.
+
+    Args:
+        store: its newest PhraseVAE is used where `vae` names no other.
+        vae: folder of a PhraseVAE, such as a release.
+
+    Raises:
+        ConfigurationError: if there is no PhraseVAE in the folder, or its latents are not of
+            phrases.
+        StorageError: if the store holds no PhraseVAE, or a damaged one.
+    """
+    folder = vae or newest_vae(ArtifactStore(store)).folder
+    codec = PhraseCodec.load(folder, "role")
+    granularity = codec.vae.config.granularity
+    if granularity != "phrase":
+        message = (
+            f"The VAE in {folder} has latents of a {granularity}; this needs latents of phrases."
+        )
+        raise ConfigurationError(message)
+    return codec
 
 
 def granularity_of(vae: Manifest) -> str:

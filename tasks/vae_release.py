@@ -68,6 +68,7 @@ def export_vae(store: Path, folder: Path, precision: Precision) -> str:
     with translate_disk_errors(folder):
         try:
             save_vae(vae.to(DTYPES[precision]), stage_of(ref.folder), aside)
+            (aside / WEIGHTS_FILE).chmod(0o644)  # to be read by whoever gets it
             (aside / CARD_FILE).write_text(card, encoding="utf-8")
             exchange_folder(aside, place, aside=old)
         finally:

@@ -106,6 +106,6 @@ def test_a_vae_of_bars_is_refused(make_vae_store, files, tmp_path):
     made.vae.config = made.vae.config.model_copy(update={"granularity": "bar"})
     ref = made.commit("train_vae", made.training("vae", "bar"), {}, made.STEPS, key="c" * 64)
     made.store.record_run("bars", {"train_vae": ref}, {})
-    with pytest.raises(ConfigurationError, match="has latents of a bar; interpolation needs"):
+    with pytest.raises(ConfigurationError, match="has latents of a bar; this needs"):
         interpolate_files(made.store.root, *files, 4, tmp_path / "between")
     assert not (tmp_path / "between").exists()

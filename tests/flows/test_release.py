@@ -1,0 +1,41 @@
+"""The released PhraseVAE works as it is, without a store and without data."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from phrase_models.codec import PhraseCodec
+from phrase_models.metrics.reconstruction import count_bar, pool
+from phrase_models.score.midi import read_midi
+from phrase_models.tokens.song_layout import song_to_bars
+from phrase_models.vae.model import PhraseVAE
+from tasks.commands import reconstruct_file
+
+ROOT = Path(__file__).resolve().parents[2]
+RELEASE = ROOT / "releases" / "phrase-vae-64"
+GOLDEN = ROOT.parent / "shared" / "data" / "golden" / "083.mid"
+
+
+def test_it_loads_and_says_what_it_is():
+    vae = PhraseVAE.from_pretrained(RELEASE)
+    assert (vae.config.latent_dim, vae.config.granularity) == (64, "phrase")
+    card = (RELEASE / "README.md").read_text()
+    assert "| f1_op | 0.97" in card
+    assert "phraseldm run --preset cpu" in card
+
+
+@pytest.mark.skipif(not GOLDEN.exists(), reason="shared/data/golden/083.mid is not here")
+def test_it_gives_a_real_song_back(tmp_path):
+    sentence = reconstruct_file(tmp_path, GOLDEN, tmp_path / "back.mid", vae=RELEASE)
+    assert sentence.startswith("1828 notes in 64 bars")
+    before, after = song_to_bars(read_midi(GOLDEN)), song_to_bars(read_midi(tmp_path / "back.mid"))
+    scores = pool(count_bar(*bars) for bars in zip(before, after, strict=True))
+    assert scores.f1_op > 0.97
+    assert scores.f1_opd > 0.94
+
+
+def test_any_latent_is_a_valid_phrase():
+    codec = PhraseCodec.load(RELEASE, "role")
+    latents = 3 * np.random.default_rng(0).standard_normal((64, 4, 64)).astype(np.float32)
+    assert codec.decode_song(latents, song_id="noise").report.num_repairs == 0
