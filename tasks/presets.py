@@ -131,7 +131,7 @@ def demo() -> PipelineConfig:
 
 
 def cpu() -> PipelineConfig:
-    """POP909 on two cores in a few hours, resumable: real texture."""
+    """POP909 on two cores in under two hours, resumable: F1_op .97 (see the README)."""
 
     def training(num_steps: int) -> TrainingConfig:
         return TrainingConfig(
@@ -169,7 +169,7 @@ def cpu() -> PipelineConfig:
         denoiser=DenoiserConfig(num_layers=8, model_dim=384, num_heads=6, feedforward_dim=1024),
         noise_schedule=NoiseScheduleConfig(),
         diffusion=TrainingConfig(
-            num_steps=1200,
+            num_steps=1000,
             batch_size=16,
             learning_rate=5e-4,
             warmup_steps=100,
