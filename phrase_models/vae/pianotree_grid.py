@@ -21,7 +21,8 @@ from torch import Tensor
 
 from phrase_models.score.song import MAX_DURATION, PIANO, STEPS_PER_BAR, Phrase, PhraseNote
 from phrase_models.tokens import vocabulary
-from phrase_models.tokens.remiz import decode, tidy_notes
+from phrase_models.tokens.remiz import tidy_notes
+from phrase_models.tokens.units import decode_unit
 
 NUM_PITCHES = vocabulary.NUM_PITCHES
 END = NUM_PITCHES
@@ -79,24 +80,6 @@ class GridReport:
         )
 
 
-def split_bar(tokens: Sequence[int]) -> list[Phrase]:
-    """Phrases of a bar; phrases without a note (special tokens, padding) are left out.
-
-    Args:
-        tokens: phrases end to end, each beginning with its program; PAD is ignored.
-    """
-    phrases: list[list[int]] = []
-    for token in tokens:
-        if token == vocabulary.PAD:
-            continue
-        begins = vocabulary.FIRST_PROGRAM <= token < vocabulary.FIRST_ONSET
-        if begins or not phrases:
-            phrases.append([])
-        phrases[-1].append(token)
-    decoded = (decode(phrase)[0] for phrase in phrases)
-    return [phrase for phrase in decoded if phrase is not None]
-
-
 def flatten_phrases(phrases: Iterable[Phrase]) -> Phrase | None:
     """All notes as if one piano played them; of equal onset and pitch only the longest.
 
@@ -109,7 +92,7 @@ def flatten_phrases(phrases: Iterable[Phrase]) -> Phrase | None:
 
 def flatten_bar(tokens: Sequence[int]) -> Phrase | None:
     """`flatten_phrases` of a bar's tokens: what a reconstruction is measured against."""
-    return flatten_phrases(split_bar(tokens))
+    return flatten_phrases(decode_unit(tokens))
 
 
 def bars_to_grid(bars: Iterable[Sequence[int]], shape: GridShape) -> tuple[Tensor, GridReport]:
@@ -122,7 +105,7 @@ def bars_to_grid(bars: Iterable[Sequence[int]], shape: GridShape) -> tuple[Tenso
     report = GridReport()
     grids = []
     for bar in bars:
-        notes = [note for phrase in split_bar(bar) for note in phrase.notes]
+        notes = [note for phrase in decode_unit(bar) for note in phrase.notes]
         grid, bar_report = _notes_to_grid(notes, shape)
         grids.append(grid)
         report += bar_report

@@ -17,7 +17,7 @@ from phrase_models.training.randomness import numpy_generator
 from phrase_models.vae.phrase_table import PhraseBatches, PhraseTable
 from phrase_models.vae.pianotree import PianoTreeConfig, PianoTreeObjective, PianoTreeVAE
 from phrase_models.vae.pianotree_grid import bars_to_grid, flatten_bar, grid_to_bars
-from phrase_models.vae.training import VALIDATION_BATCH, VALIDATION_ROWS
+from phrase_models.vae.training import VALIDATION_BATCH, VALIDATION_ROWS, warmup_share
 
 
 class PianoTreeTraining:
@@ -58,16 +58,12 @@ class PianoTreeTraining:
         output = self.module.decode(latents, grid, self.objective.sampled_share)
         reconstruction = self.module.reconstruction_loss(output)
         divergence = posterior.kl_divergence().mean()
-        weight = self.objective.kl_weight * self._kl_warmup(step)
+        weight = self.objective.kl_weight * warmup_share(step, self.objective.kl_warmup_steps)
         return {
             "loss": reconstruction + weight * divergence,
             "reconstruction": reconstruction,
             "kl": divergence,
         }
-
-    def _kl_warmup(self, step: int) -> float:
-        steps = self.objective.kl_warmup_steps
-        return min(1.0, step / steps) if steps else 1.0
 
     def _grid(self, bars: Sequence[Sequence[int]]) -> Tensor:
         return bars_to_grid(bars, self.module.config.shape)[0].to(self.device)

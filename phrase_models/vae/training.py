@@ -78,16 +78,12 @@ class VAETraining:
         if posterior is None:
             return {"loss": reconstruction, "reconstruction": reconstruction}
         divergence = posterior.kl_divergence(self.config.free_bits).mean()
-        weight = self.config.kl_weight * self._kl_warmup(step)
+        weight = self.config.kl_weight * warmup_share(step, self.config.kl_warmup_steps)
         return {
             "loss": reconstruction + weight * divergence,
             "reconstruction": reconstruction,
             "kl": divergence,
         }
-
-    def _kl_warmup(self, step: int) -> float:
-        steps = self.config.kl_warmup_steps
-        return min(1.0, step / steps) if steps else 1.0
 
     def _masked(self, inputs: Tensor) -> Tensor:
         """Hide some decoder inputs, a different share in each row, so the latent must be read."""
@@ -157,6 +153,11 @@ class VAETraining:
             return self.module.compress(tokens), None, None
         posterior = self.module.posterior(tokens)
         return self.module.memory(posterior.mean), None, posterior
+
+
+def warmup_share(step: int, warmup_steps: int) -> float:
+    """Share of a weight that a step gets while it rises from 0 to all of it."""
+    return min(1.0, step / warmup_steps) if warmup_steps else 1.0
 
 
 def _cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ from phrase_models.metrics.reconstruction import count_phrase, pool
 from phrase_models.score.song import PIANO, Phrase, PhraseNote
 from phrase_models.tokens import vocabulary
 from phrase_models.tokens.remiz import encode
+from phrase_models.tokens.units import decode_unit
 from phrase_models.training.config import TrainingConfig
 from phrase_models.training.loop import fit
 from phrase_models.training.optimizer import build_optimizer
@@ -21,7 +22,6 @@ from phrase_models.vae.pianotree_grid import (
     bars_to_grid,
     flatten_bar,
     grid_to_bars,
-    split_bar,
 )
 from phrase_models.vae.pianotree_training import PianoTreeTraining, reconstruct_bars
 
@@ -100,11 +100,11 @@ def largest_change(after: torch.Tensor, before: torch.Tensor) -> float:
 def test_a_bar_is_split_where_programs_stand():
     tokens = bar((13, [(0, 72, 6)]), (0, [(0, 48, 12), (24, 50, 12)]))
     padded = [*tokens, vocabulary.PAD, vocabulary.PAD]
-    assert split_bar(padded) == [
+    assert decode_unit(padded) == [
         Phrase(13, (PhraseNote(0, 72, 6),)),
         Phrase(0, (PhraseNote(0, 48, 12), PhraseNote(24, 50, 12))),
     ]
-    assert split_bar([vocabulary.END_OF_BAR]) == []
+    assert decode_unit([vocabulary.END_OF_BAR]) == []
 
 
 def test_cells_hold_pitch_and_bits_from_the_lowest_note():
