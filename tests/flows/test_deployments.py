@@ -11,8 +11,9 @@ ROOT = Path(__file__).resolve().parents[2]
 DEPLOYMENTS = yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"]
 
 
-def test_the_deployments_are_the_pipeline_an_experiment_and_a_weekly_schedule():
-    assert [item["name"] for item in DEPLOYMENTS] == ["pipeline", "experiment", "weekly"]
+def test_the_deployments_are_the_pipeline_experiments_and_a_weekly_schedule():
+    names = [item["name"] for item in DEPLOYMENTS]
+    assert names == ["pipeline", "experiment", "latent-sizes", "weekly"]
     scheduled = {item["name"]: item["schedules"] for item in DEPLOYMENTS if "schedules" in item}
     assert list(scheduled) == ["weekly"]
     assert scheduled["weekly"][0]["cron"] == "0 3 * * 1"
@@ -24,10 +25,24 @@ def test_a_deployment_has_a_flow_that_takes_its_parameters(deployment):
 
     assert ":" not in deployment["entrypoint"]  # a file would be loaded as a second module
     flow = load_flow_from_entrypoint(deployment["entrypoint"], use_placeholder_flow=False)
-    assert flow.name == "phrase-ldm"
+    assert flow.name == ("sweep" if deployment["name"] == "latent-sizes" else "phrase-ldm")
     parameters = deployment["parameters"]
-    assert parameters.items() <= flow.validate_parameters(parameters).items()
-    assert load_preset(parameters["preset"]).preset == parameters["preset"]
+    checked = flow.validate_parameters(parameters)
+    assert checked.keys() >= parameters.keys()
+    asked = parameters.get("request", parameters)
+    assert load_preset(asked["preset"]).preset == asked["preset"]
+
+
+def test_the_sweep_that_is_deployed_can_be_launched(tmp_path):
+    from tasks.launch import Request
+    from tasks.sweep import sweep_points
+
+    parameters = next(i for i in DEPLOYMENTS if i["name"] == "latent-sizes")["parameters"]
+    for checkout in ("POP909-Dataset", "hierarchical-structure-analysis"):
+        (tmp_path / checkout / "POP909").mkdir(parents=True)
+    request = Request(**parameters["request"] | {"data": str(tmp_path)})
+    points = sweep_points(request, parameters["over"], orchestrated=False)
+    assert [point.launched.config.vae.latent_dim for point in points] == [16, 32, 64, 128]
 
 
 def test_the_flow_refuses_what_it_does_not_know():
