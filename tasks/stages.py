@@ -44,6 +44,10 @@ STAGE_NAMES = (
 )
 
 
+SIDE_STAGES = ("score_autoencoder", "train_pianotree", "score_pianotree")
+"""Those that only `sweep` and `baseline` run."""
+
+
 class EmptyConfig(BaseModel):
     """Of a stage that has nothing to choose."""
 
