@@ -28,13 +28,11 @@ from phrase_models.tokens.song_layout import (
 )
 from phrase_models.vae.decoding import Precision, decode_latents, first_tokens
 from phrase_models.vae.model import PhraseVAE
-from phrase_models.vae.phrase_table import PhraseTable
+from phrase_models.vae.phrase_table import PhraseTable, rounded_up
 from phrase_models.vae.pretrained import load_vae
 
 ENCODE_TOKENS = 8192
 """Padded tokens encoded together."""
-LENGTH_MULTIPLE = 4
-"""Lengths are padded to multiples of it: little padding, few distinct shapes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +76,7 @@ class PhraseCodec:
     @torch.no_grad()
     def _encode_table(self, table: PhraseTable) -> NDArray[np.float32]:
         latents = np.empty((len(table), self.vae.config.latent_dim), np.float32)
-        lengths = -(-table.lengths // LENGTH_MULTIPLE) * LENGTH_MULTIPLE
+        lengths = rounded_up(table.lengths)
         with self._products():
             for length in np.unique(lengths):
                 rows = np.flatnonzero(lengths == length)

@@ -7,6 +7,7 @@ as weights, not as rows.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -16,6 +17,8 @@ from torch import Tensor
 from phrase_models.tokens import vocabulary
 from phrase_models.training.randomness import numpy_generator
 
+Lengths = TypeVar("Lengths", int, NDArray[np.int64])
+
 SPECIAL_PHRASES = (
     (vocabulary.EMPTY_SLOT,),
     (vocabulary.END_OF_BAR,),
@@ -23,8 +26,8 @@ SPECIAL_PHRASES = (
 )
 TRANSPOSITIONS = (-6, 5)
 """Semitones, both included: every key once."""
-LENGTH_MULTIPLE = 8
-"""Padded lengths are multiples of it: few distinct shapes keep the CPU's primitive cache warm."""
+LENGTH_MULTIPLE = 4
+"""Padded lengths are multiples of it: little padding, and few enough distinct shapes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,9 +106,14 @@ class PhraseTable:
             return cls(file["token_ids"], file["offsets"], file["counts"])
 
 
+def rounded_up(lengths: Lengths) -> Lengths:
+    """Lengths, or one, as the next multiple of LENGTH_MULTIPLE."""
+    return -(-lengths // LENGTH_MULTIPLE) * LENGTH_MULTIPLE
+
+
 def padded_length(length: int) -> int:
-    """Length with an end token, rounded up to the next multiple."""
-    return -(-(length + 1) // LENGTH_MULTIPLE) * LENGTH_MULTIPLE
+    """Length with an end token, rounded up."""
+    return rounded_up(length + 1)
 
 
 def _weights(

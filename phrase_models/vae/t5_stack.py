@@ -14,6 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from phrase_models.vae.rms_norm import rms_norm
+
 MASKED = -1e4
 """Added to masked attention scores; finite so that bf16 rows without any key stay numbers."""
 
@@ -52,9 +54,7 @@ def _attend(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None) -> T
 
 
 def _norm(layer_norm: Any, hidden: Tensor) -> Tensor:
-    return F.rms_norm(
-        hidden, layer_norm.weight.shape, layer_norm.weight, layer_norm.variance_epsilon
-    )
+    return rms_norm(hidden, layer_norm.weight, layer_norm.variance_epsilon)
 
 
 def _read_by_first(layer: Any, hidden: Tensor, bias: Tensor, num_rows: int) -> Tensor:

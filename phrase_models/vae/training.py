@@ -25,6 +25,7 @@ from phrase_models.vae.phrase_table import (
     PhraseBatches,
     PhraseTable,
     padded_length,
+    rounded_up,
     teacher_forcing,
 )
 
@@ -100,8 +101,7 @@ class VAETraining:
             corrupt([token for token in row if token != vocabulary.PAD], rng)
             for row in tokens.tolist()
         ]
-        longest = max(len(row) for row in rows)
-        width = -(-longest // LENGTH_MULTIPLE) * LENGTH_MULTIPLE
+        width = rounded_up(max(len(row) for row in rows))
         return torch.tensor([row + [vocabulary.PAD] * (width - len(row)) for row in rows])
 
     @torch.no_grad()

@@ -314,7 +314,7 @@ def test_twenty_bars_are_learnt_by_heart(tmp_path):
     training = make_training(
         some_bars(20),
         PianoTreeObjective(kl_weight=0.001),
-        training_config(num_steps=300, batch_size=600),
+        training_config(num_steps=400, batch_size=600),
         make_vae(CONFIG.model_copy(update=wider)),
     )
     before = training.validate()
