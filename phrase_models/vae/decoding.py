@@ -4,14 +4,15 @@ Rows that end leave the batch, key/value caches are preallocated in blocks, no r
 `max_tokens`, and unless it is switched off the grammar of a phrase keeps every row valid.
 """
 
-from collections.abc import Iterator, Sequence
-from typing import Literal
+from collections.abc import Callable, Sequence
+from typing import Literal, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from phrase_models.row_threads import equal_parts, map_on_cores
 from phrase_models.tokens import vocabulary
 from phrase_models.vae import t5_stack
 from phrase_models.vae.constraint import GrammarConstraint
@@ -20,13 +21,15 @@ from phrase_models.vae.model import PhraseVAE
 COMPACT_BELOW = 0.9
 """The batch shrinks to the living rows once they are fewer than this share of it."""
 BATCH_SIZE = 256
+LEAST_ROWS = 16
+"""Fewer are not worth a thread of their own."""
 
+Decoded = TypeVar("Decoded")
 Precision = Literal["fp32", "bf16"]
 """Of the decoder's matrix products; sums, attention, norms and logits are always fp32."""
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
-@torch.no_grad()
 def decode_latents(
     vae: PhraseVAE,
     latents: NDArray[np.float32] | Tensor,
@@ -41,7 +44,7 @@ def decode_latents(
     Args:
         vae: in eval mode.
         latents: (N, D), raw.
-        batch_size: rows decoded together.
+        batch_size: most rows decoded together.
         constrained: whether only valid phrases may come out (see `GrammarConstraint`).
         precision: of the decoder's matrix products.
         limits: most tokens of each row (N,), at least 1; `max_tokens` where not given.
@@ -49,17 +52,16 @@ def decode_latents(
     Returns:
         N lists of token ids, without begin and end tokens, each of at most `max_tokens`.
     """
-    phrases: list[list[int]] = []
-    for memory in _memories(vae, latents, batch_size):
-        most: int | Tensor = vae.config.max_tokens
-        if limits is not None:
-            first = len(phrases)
-            most = torch.as_tensor(limits[first : first + len(memory)], device=memory.device)
-        phrases += decode_memory(vae, memory, most, constrained=constrained, precision=precision)
-    return phrases
+    all_limits = None if limits is None else torch.as_tensor(limits)
+
+    def decode_batch(memory: Tensor, rows: slice) -> list[list[int]]:
+        most = vae.config.max_tokens if all_limits is None else all_limits[rows].to(memory.device)
+        return decode_memory(vae, memory, most, constrained=constrained, precision=precision)
+
+    parts = _map_batches(vae, latents, batch_size, decode_batch)
+    return [phrase for part in parts for phrase in part]
 
 
-@torch.no_grad()
 def first_tokens(
     vae: PhraseVAE,
     latents: NDArray[np.float32] | Tensor,
@@ -68,22 +70,37 @@ def first_tokens(
     precision: Precision = "fp32",
 ) -> NDArray[np.int64]:
     """What each phrase begins with (N,): a special phrase is known by it, and complete."""
-    firsts = [np.empty(0, np.int64)]
-    for memory in _memories(vae, latents, batch_size):
+
+    def decode_batch(memory: Tensor, _rows: slice) -> NDArray[np.int64]:
         batch = _PhrasesUnderWay(vae, memory, vae.config.max_tokens, precision=precision)
         batch.step()
-        firsts.append(batch.tokens[:, 0].cpu().numpy())
-    return np.concatenate(firsts)
+        return batch.tokens[:, 0].cpu().numpy()
+
+    firsts = _map_batches(vae, latents, batch_size, decode_batch)
+    return np.concatenate([np.empty(0, np.int64), *firsts])
 
 
-def _memories(
-    vae: PhraseVAE, latents: NDArray[np.float32] | Tensor, batch_size: int
-) -> Iterator[Tensor]:
-    """What the decoder attends to (B, m, d), a batch of the latents after another."""
+def _map_batches(
+    vae: PhraseVAE,
+    latents: NDArray[np.float32] | Tensor,
+    batch_size: int,
+    decode_batch: Callable[[Tensor, slice], Decoded],
+) -> list[Decoded]:
+    """What the decoder attends to (B, m, d) and which rows it is of -> results, batch by batch.
+
+    On a CPU every core has batches of its own.
+    """
     device = vae.embedding.weight.device
-    rows = torch.as_tensor(np.ascontiguousarray(latents), dtype=torch.float32)
-    for start in range(0, len(rows), batch_size):
-        yield vae.memory(rows[start : start + batch_size].to(device))
+    all_rows = torch.as_tensor(np.ascontiguousarray(latents), dtype=torch.float32)
+
+    @torch.no_grad()
+    def decode_rows(rows: slice) -> Decoded:
+        return decode_batch(vae.memory(all_rows[rows].to(device)), rows)
+
+    if device.type == "cpu":
+        return map_on_cores(decode_rows, equal_parts(len(all_rows), batch_size, LEAST_ROWS))
+    starts = range(0, len(all_rows), batch_size)
+    return [decode_rows(slice(start, start + batch_size)) for start in starts]
 
 
 @torch.no_grad()
