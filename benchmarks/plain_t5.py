@@ -3,7 +3,7 @@
 What `bench_vae.py` compares with. The weights are those of a PhraseVAE, so the same must come out.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -151,18 +151,15 @@ class PlainPhraseVAE(nn.Module):
 class PlainTraining:
     """AdamW over padded batches of phrases."""
 
-    def __init__(self, model: PlainPhraseVAE, batches: Iterator[list[list[int]]]) -> None:
-        self.model, self.batches = model.train(), batches
+    def __init__(self, model: PlainPhraseVAE) -> None:
+        self.model = model.train()
         self.optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, weight_decay=0.0)
 
-    def steps(self, num_steps: int) -> int:
-        """Train; returns the tokens of the phrases seen."""
-        num_tokens = 0
-        for _ in range(num_steps):
-            batch = next(self.batches)
+    def train(self, batches: Sequence[Sequence[Sequence[int]]]) -> int:
+        """A step for each batch of phrases; returns how many tokens they have."""
+        for batch in batches:
             self.model.loss(batch, 0.01).backward()
             torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
             self.optimizer.step()
             self.optimizer.zero_grad()
-            num_tokens += sum(map(len, batch))
-        return num_tokens
+        return sum(len(phrase) for batch in batches for phrase in batch)

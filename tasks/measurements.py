@@ -19,6 +19,8 @@ TRAINING_STAGES = (
     "train_vae",
     "train_pianotree",
 )
+COMPARED = ("granularity", "bottleneck", "num_queries", "latent_dim")
+"""Fields of an architecture in which rows of one table differ."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,16 @@ class Measurement:
     def budget(self) -> int:
         """What must be equal for a fair comparison: tokens that the last stage sees."""
         return _tokens(self.trainings[-1])
+
+    @property
+    def recipe(self) -> str:
+        """Every setting of the last stage but those that the paper's tables are about."""
+        last = self.trainings[-1]
+        architecture = {
+            name: value for name, value in self.architecture.items() if name not in COMPARED
+        }
+        settings = [architecture, last.get("objective"), last["training"]]
+        return json.dumps(settings, sort_keys=True)
 
     @property
     def tokens_seen(self) -> int:

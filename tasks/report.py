@@ -70,21 +70,28 @@ NOTE = (
 
 
 def report_table(number: int, found: Sequence[Measurement], runs: dict[str, str]) -> ReportTable:
-    """One table of the paper; of several trainings of a row, that at the budget most rows share."""
+    """One table of the paper; of several trainings of a row, that by the recipe most rows share."""
     rows = [row for row in ROWS if row.table == number]
     matches = [[item for item in found if row.matches(item)] for row in rows]
-    budgets = Counter(budget for items in matches for budget in {item.budget for item in items})
-    common = max(budgets, key=lambda tokens: (budgets[tokens], tokens), default=None)
+    recipes = Counter(
+        shared for items in matches for shared in {(item.recipe, item.budget) for item in items}
+    )
+    recipe, budget = max(
+        recipes, key=lambda shared: (recipes[shared], shared[1]), default=(None, None)
+    )
     lines = []
     for row, items in zip(rows, matches, strict=True):
-        at_common = [item for item in items if item.budget == common]
-        chosen = max(at_common or items, key=lambda item: item.tokens_seen, default=None)
-        lines.append(_line(row, chosen, runs, is_common=bool(at_common)))
+        chosen = max(
+            items,
+            key=lambda item: (item.recipe == recipe, item.budget == budget, item.tokens_seen),
+            default=None,
+        )
+        lines.append(_line(row, chosen, runs, budget))
     return ReportTable(TITLES[number], tuple(lines))
 
 
 def _line(
-    row: ReportRow, item: Measurement | None, runs: dict[str, str], *, is_common: bool
+    row: ReportRow, item: Measurement | None, runs: dict[str, str], budget: int | None
 ) -> tuple[str, ...]:
     paper = " / ".join("-" if value is None else f"{value:.1f} %" for value in row.paper)
     if item is None:
@@ -96,7 +103,7 @@ def _line(
         score_text(item.scores, "f1_opd"),
         f"{item.num_units} of {item.num_songs} songs",
         item.numbers_per_bar,
-        item.training + ("" if is_common else " +"),
+        item.training + ("" if item.budget == budget else " +"),
         runs.get(item.key, "")[:8],
     )
 

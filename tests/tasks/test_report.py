@@ -12,6 +12,7 @@ def measured(
     stage: str = "score_reconstruction",
     steps: int = 100,
     pretrained: bool = True,
+    latent_noise: float = 0.0,
     **architecture: object,
 ) -> Measurement:
     whole: Mapping[str, object] = {
@@ -22,7 +23,11 @@ def measured(
         "num_queries": 4,
         "latent_dim": 64,
     } | architecture
-    training = {"architecture": whole, "training": {"num_steps": steps, "batch_size": 10}}
+    training = {
+        "architecture": whole,
+        "objective": {"latent_noise": latent_noise},
+        "training": {"num_steps": steps, "batch_size": 10},
+    }
     first = [{**training, "stage": "infilling"}] if pretrained else []
     return Measurement(
         stage=stage,
@@ -75,6 +80,23 @@ def test_rows_are_taken_from_the_budget_that_most_share():
     # Only trained at another budget: shown, and marked.
     assert row(table, "128 numbers")[2].startswith("95.00 %")
     assert row(table, "128 numbers")[6].endswith("+")
+
+
+def test_of_equal_budgets_the_row_is_by_the_recipe_that_most_rows_share():
+    found = [
+        measured(0.99, latent_noise=0.2),
+        measured(0.98, model_dim=512),
+        measured(0.8),
+        measured(0.7, latent_dim=32),
+        measured(0.6, latent_dim=16),
+        measured(0.75, latent_dim=128, latent_noise=0.2),
+    ]
+    for order in (found, found[::-1]):
+        table = report_table(2, order, {})
+        assert row(table, "64 numbers")[2].startswith("80.00 %")
+        # By another recipe, but on as many tokens.
+        assert row(table, "128 numbers")[2].startswith("75.00 %")
+        assert row(table, "128 numbers")[6] == "100 x 10 + 100 x 10, 2.0 min"
 
 
 def test_table_1_is_about_autoencoders_of_bars():
