@@ -14,7 +14,7 @@ import json
 import logging
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -154,6 +154,11 @@ class ArtifactStore:
             if manifest is not None:
                 found.append(manifest)
         return found
+
+    def manifests_by_digest(self, stages: Iterable[str]) -> dict[str, Manifest]:
+        """Readable manifests of some stages; of equal artifacts the most recently committed."""
+        found = [manifest for stage in stages for manifest in reversed(self.manifests(stage))]
+        return {manifest.digest: manifest for manifest in found}
 
     def lock(self, stage: str, key: str) -> AbstractContextManager[int]:
         """Hold the lock of one artifact, waiting for a process that builds it now.

@@ -125,11 +125,7 @@ def _tokens(training: Mapping[str, Any]) -> int:
 
 def find_measurements(store: ArtifactStore) -> list[Measurement]:
     """Every scored model whose weights the store still has, by stage and key."""
-    trained = {
-        manifest.digest: manifest
-        for stage in TRAINING_STAGES
-        for manifest in store.manifests(stage)
-    }
+    trained = store.manifests_by_digest(TRAINING_STAGES)
     found = []
     for stage in SCORING_STAGES:
         for manifest in store.manifests(stage):

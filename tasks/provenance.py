@@ -92,8 +92,7 @@ def granularity_of(vae: Manifest) -> str:
 
 def provenance_of(store: ArtifactStore, vae: ArtifactRef) -> Provenance:
     """Follow the digests of a VAE's inputs through a store."""
-    everything = [item for stage in STAGE_NAMES for item in store.manifests(stage)]
-    by_digest = {item.digest: item for item in reversed(everything)}
+    by_digest = store.manifests_by_digest(STAGE_NAMES)
     before: dict[str, Manifest] = {}
     manifest = store.manifest(vae)
     waiting = [*manifest.inputs.values()]
@@ -104,8 +103,8 @@ def provenance_of(store: ArtifactStore, vae: ArtifactRef) -> Provenance:
             waiting.extend(found.inputs.values())
     scores = (
         item
-        for item in everything
-        if item.stage == "score_reconstruction" and item.inputs.get("vae") == vae.digest
+        for item in store.manifests("score_reconstruction")
+        if item.inputs.get("vae") == vae.digest
     )
     return Provenance(manifest, before, next(scores, None))
 

@@ -38,6 +38,19 @@ def test_commit_then_find(store, key, build):
     assert not (store.root / "work" / "ingest" / key[:20]).exists()
 
 
+def test_manifests_by_digest_takes_the_newest_of_equal_artifacts(store, build):
+    first, other = build("a", "1" * 20, FILES), build("b", "2" * 20, {"x": "x"})
+    again = build("a", "3" * 20, FILES)
+    assert first.digest == again.digest
+    os.utime(first.folder / manifest.MANIFEST_NAME, (1, 1))
+    found = store.manifests_by_digest(["a", "b"])
+    assert {digest: item.key for digest, item in found.items()} == {
+        again.digest: "3" * 20,
+        other.digest: "2" * 20,
+    }
+    assert store.manifests_by_digest(["b"]).keys() == {other.digest}
+
+
 def test_other_keys_and_stages_are_not_found(store, key, build):
     build("ingest", key, FILES)
     assert store.find("ingest", digest_json("another")) is None
