@@ -5,19 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from phrase_models.errors import ConfigurationError
-from phrase_models.plots import figure_png, interpolation_strip
 from phrase_models.score.midi import read_midi, write_midi
 from phrase_models.score.song import ROLE_PROGRAMS, Phrase, Song
 from phrase_models.tokens import vocabulary
 from phrase_models.tokens.song_layout import bars_to_slots, bars_to_song, song_to_bars
-from phrase_models.vae.interpolation import (
-    Smoothness,
-    decode_paths,
-    mean_smoothness,
-    path_weights,
-)
+from phrase_models.vae.interpolation import Smoothness, decode_paths, mean_smoothness
 from storage.writing import replacing, translate_disk_errors
 from tasks.provenance import phrase_codec
+from tasks.vae_latents import path_picture
 
 STRIP_FILE = "strip.png"
 
@@ -88,7 +83,7 @@ def interpolate_files(
             between = song_of_pairs(pairs, phrases, num_bars, name, songs[0].tempo_bpm)
             write_midi(between, output / f"{name}.mid")
         with replacing(output / STRIP_FILE) as aside:
-            aside.write_bytes(_strip(pairs[0], paths[0]))
+            aside.write_bytes(path_picture(pairs[0].program, paths[0]))
     measured = _in_words(mean_smoothness(paths), num_points)
     return f"{len(pairs)} pairs of phrases in {num_bars} bars: {measured}; wrote {output}"
 
@@ -118,12 +113,6 @@ def song_of_pairs(
         if phrase is not None:
             bars[pair.bar].append(Phrase(pair.program, phrase.notes))
     return bars_to_song(bars, song_id=song_id, tempo_bpm=tempo_bpm)
-
-
-def _strip(pair: PhrasePair, path: Sequence[Phrase | None]) -> bytes:
-    """The phrases of one path side by side, as a PNG."""
-    shown = [Phrase(pair.program, phrase.notes if phrase else ()) for phrase in path]
-    return figure_png(interpolation_strip(shown, path_weights(len(shown)).tolist()))
 
 
 def _in_words(measured: Smoothness, num_points: int) -> str:

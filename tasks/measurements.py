@@ -147,17 +147,12 @@ def _trainings(digest: str | None, trained: Mapping[str, Manifest]) -> list[Mani
 def _measurement(store: ArtifactStore, scored: Manifest, chain: Sequence[Manifest]) -> Measurement:
     folder = store.artifact_folder(scored.stage, scored.key)
     weights = store.artifact_folder(chain[-1].stage, chain[-1].key)
-    log = folder / "log"
-    pictures = [
-        log / "latent_pca.png",
-        log / "latent_profile.png",
-        weights / "log" / "learning_curves.png",
-    ]
+    pictures = [*folder.glob("log/*.png"), *weights.glob("log/learning_curves.png")]
     return Measurement(
         stage=scored.stage,
         key=scored.key,
         scores=json.loads((folder / "reconstruction.json").read_text()),
         trainings=tuple(manifest.config for manifest in chain),
         seconds=tuple(manifest.meta.get("training_seconds") for manifest in chain),
-        pictures=tuple(path for path in pictures if path.exists()),
+        pictures=tuple(sorted(pictures)),
     )

@@ -24,7 +24,7 @@ from phrase_models.vae.autoencoder import through_autoencoder
 from phrase_models.vae.phrase_table import SPECIAL_PHRASES
 from phrase_models.vae.pretrained import stage_of
 from storage import tables
-from tasks.vae_latents import describe_latents
+from tasks.vae_latents import describe_latents, describe_paths
 from tasks.vae_tables import units_of_bars
 
 if TYPE_CHECKING:
@@ -110,17 +110,21 @@ def latent_scores(
     figures = scores_with_intervals(units.song_ids, counts, config.seed)
     own_keys = pool(count_units(units.in_own_keys, codec.reconstruct(units.in_own_keys)))
     figures |= {"f1_op_own_keys": own_keys.f1_op, "f1_opd_own_keys": own_keys.f1_opd}
+    descriptions = [
+        describe_latents(
+            codec.vae, latents, units.tokens, sigmas=config.noise_levels, seed=config.seed
+        )
+    ]
     if codec.vae.config.granularity == "phrase":
         figures |= special_accuracy(codec)
-    described = describe_latents(
-        codec.vae, latents, units.tokens, sigmas=config.noise_levels, seed=config.seed
-    )
-    figures |= described.figures
+        descriptions.append(describe_paths(codec.vae, latents, units.tokens, seed=config.seed))
     log = context.output / "log"
     log.mkdir()
-    for name, picture in described.pictures.items():
-        (log / name).write_bytes(picture)
-        context.tracker.log_file(log / name)
+    for described in descriptions:
+        figures |= described.figures
+        for name, picture in described.pictures.items():
+            (log / name).write_bytes(picture)
+            context.tracker.log_file(log / name)
     return figures
 
 
