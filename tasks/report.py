@@ -13,6 +13,7 @@ from storage.writing import replacing, translate_disk_errors
 from tasks.measurements import Measurement, find_measurements, score_text
 from tasks.report_rows import ROWS, TITLES, ReportRow
 from tasks.tracking import find_runs_of_stages, log_report
+from tasks.vae_latents import NOISE_SIGMAS
 
 HEADER = (
     "model",
@@ -25,6 +26,7 @@ HEADER = (
     "MLflow run",
 )
 NOT_RUN = "*not run*"
+JUMP, DETOUR = "interpolation_largest_jump", "interpolation_detour"
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,7 @@ class ReportTable:
 
     title: str
     rows: tuple[tuple[str, ...], ...]
+    header: tuple[str, ...] = HEADER
 
 
 def write_report(store: Path, numbers: Sequence[int]) -> tuple[str, Path]:
@@ -49,9 +52,16 @@ def write_report(store: Path, numbers: Sequence[int]) -> tuple[str, Path]:
     found = find_measurements(artifacts)
     runs = find_runs_of_stages(store, [(item.stage, item.key) for item in found])
     tables = [report_table(number, found, runs) for number in numbers]
+    longest = max(
+        (item for item in found if "latent_std_mean" in item.scores),
+        key=lambda item: item.tokens_seen,
+        default=None,
+    )
+    if longest is not None:
+        tables.append(latent_table(longest))
     markdown = "\n\n".join(_markdown(table) for table in tables) + "\n\n" + NOTE + "\n"
     folder = store / "report"
-    pictures = _pictures(found)
+    pictures = _pictures(longest)
     with translate_disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
         for name, text in (("report.md", markdown), ("report.html", _page(tables, pictures))):
@@ -109,17 +119,40 @@ def _line(
 
 
 def _markdown(table: ReportTable) -> str:
-    lines = [HEADER, tuple("---" for _ in HEADER), *table.rows]
+    lines = [table.header, tuple("---" for _ in table.header), *table.rows]
     return f"### {table.title}\n\n" + "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def _pictures(found: Sequence[Measurement]) -> list[tuple[str, Path]]:
-    """Latents and learning curves of the model that was trained longest."""
-    with_latents = [item for item in found if item.pictures]
-    if not with_latents:
-        return []
-    longest = max(with_latents, key=lambda item: item.tokens_seen)
-    return [(f"{longest.name}: {path.stem.replace('_', ' ')}", path) for path in longest.pictures]
+def latent_table(item: Measurement) -> ReportTable:
+    """What was measured of the latents of one model: keys, noise, normality, smoothness."""
+    scores = item.scores
+    ranges = [
+        ("F1_op / F1_opd", ("f1_op", "f1_opd")),
+        ("in the songs' own keys", ("f1_op_own_keys", "f1_opd_own_keys")),
+        *(
+            (f"with noise of {sigma:g} deviations", (f"f1_op_{noise}", f"f1_opd_{noise}"))
+            for sigma in NOISE_SIGMAS
+            for noise in (f"relative_noise_{sigma:g}",)
+        ),
+        ("deviation of a dimension: least / most", ("latent_std_min", "latent_std_max")),
+        ("active dimensions", ("latent_active_dims",)),
+        ("correlation of dimensions, root mean square", ("latent_correlation_rms",)),
+        ("between two phrases in 8 points: largest step / ends (even: 0.143)", (JUMP,)),
+        ("the same: sum of the steps / ends (direct: 1)", (DETOUR,)),
+    ]
+    rows = [
+        (label, " / ".join(f"{scores[name]:.4g}" for name in names))
+        for label, names in ranges
+        if all(scores.get(name) is not None for name in names)
+    ]
+    title = f"Latents of the model trained longest ({item.name})"
+    return ReportTable(title, tuple(rows), ("", "measured"))
+
+
+def _pictures(item: Measurement | None) -> list[tuple[str, Path]]:
+    """Latents, ways between them and learning curves of a model."""
+    pictures = item.pictures if item else ()
+    return [(path.stem.replace("_", " "), path) for path in pictures]
 
 
 def _page(tables: Sequence[ReportTable], pictures: Sequence[tuple[str, Path]]) -> str:
@@ -130,7 +163,7 @@ def _page(tables: Sequence[ReportTable], pictures: Sequence[tuple[str, Path]]) -
 
 
 def _html_table(table: ReportTable) -> str:
-    head = "".join(f"<th>{html.escape(cell)}</th>" for cell in HEADER)
+    head = "".join(f"<th>{html.escape(cell)}</th>" for cell in table.header)
     rows = "".join(
         "<tr>" + "".join(f"<td>{html.escape(cell.strip('*'))}</td>" for cell in line) + "</tr>"
         for line in table.rows

@@ -1,9 +1,10 @@
 """Which trained model stands in which row of the report."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from tasks.measurements import Measurement
-from tasks.report import NOT_RUN, report_table
+from tasks.report import NOT_RUN, latent_table, report_table
 
 
 def measured(
@@ -116,3 +117,15 @@ def test_table_1_is_about_autoencoders_of_bars():
         "four query tokens": "80",
         "four query tokens, without span infilling": "70",
     }
+
+
+def test_latents_are_described_by_what_was_measured_of_them():
+    item = measured(0.9)
+    scores = {"latent_std_min": 0.5, "latent_std_max": 1.25, "interpolation_detour": None}
+    scores |= {"f1_op_relative_noise_0.2": 0.75, "f1_opd_relative_noise_0.2": 0.5}
+    table = latent_table(replace(item, scores={**item.scores, **scores}))
+    assert table.rows == (
+        ("F1_op / F1_opd", "0.9 / 0.8"),
+        ("with noise of 0.2 deviations", "0.75 / 0.5"),
+        ("deviation of a dimension: least / most", "0.5 / 1.25"),
+    )
