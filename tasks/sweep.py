@@ -10,6 +10,7 @@ from typing import Any, Literal
 from phrase_models.errors import ConfigurationError
 from phrase_models.plots import figure_png, scores_by_setting
 from storage.artifacts import ArtifactStore
+from storage.fingerprint import digest_json
 from storage.writing import replacing
 from tasks.launch import Launch, Request, launch
 from tasks.measurements import score_text
@@ -20,6 +21,8 @@ SCORE_STAGES: Mapping[Until, str] = {
     "vae": "score_reconstruction",
     "autoencoder": "score_autoencoder",
 }
+LONGEST_DESCRIPTION = 80
+"""Characters of what the points of a sweep have in common; the rest is told by a digest."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +95,23 @@ def check_until(until: str) -> Until:
     return until  # type: ignore[return-value]  # narrowed by the look-up
 
 
+def sweep_title(point: SweepPoint, until: Until) -> str:
+    """What varies, and what all points have in common: sweeps of one title may be compared.
+
+    For example "vae.latent_dim (vae, ablation, vae.granularity=bar)".
+    """
+    request = point.launched.request
+    common = {
+        name: value for name, value in request.overrides.items() if name not in point.settings
+    }
+    words = [until, request.preset, *(f"{name}={value}" for name, value in sorted(common.items()))]
+    described = ", ".join(words)
+    if len(described) > LONGEST_DESCRIPTION:
+        kept = described[:LONGEST_DESCRIPTION].rpartition(",")[0]
+        described = f"{kept}, ... {digest_json(common)[:8]}"
+    return f"{', '.join(point.settings)} ({described})"
+
+
 def finish_sweep(points: Sequence[SweepPoint], until: Until) -> list[dict[str, Any]]:
     """Draw a finished sweep, and put it into MLflow as an experiment of its own.
 
@@ -104,8 +124,8 @@ def finish_sweep(points: Sequence[SweepPoint], until: Until) -> list[dict[str, A
         ref = point.launched.results[SCORE_STAGES[until]].ref
         scores = ArtifactStore(first.store).manifest(ref).meta
         rows.append({"name": point.name, "key": ref.key, **scores})
-    title = f"{', '.join(points[0].settings)} ({until})"
-    chart = first.store / "sweeps" / f"{title}.png"
+    title = sweep_title(points[0], until)
+    chart = first.store / "sweeps" / f"{title.replace('/', '-')}.png"
     chart.parent.mkdir(parents=True, exist_ok=True)
     picture = scores_by_setting([row["name"] for row in rows], rows)
     with replacing(chart) as aside:

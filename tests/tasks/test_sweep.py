@@ -8,7 +8,7 @@ from storage.artifacts import ArtifactStore
 from tasks.launch import Request
 from tasks.measurements import find_measurements, score_text
 from tasks.report import write_report
-from tasks.sweep import check_until, parse_axes, sweep_points, sweep_table
+from tasks.sweep import check_until, parse_axes, sweep_points, sweep_table, sweep_title
 from tasks.tracking import open_client
 
 SHORT = {
@@ -30,6 +30,26 @@ def test_axes_are_read_and_make_a_grid(tmp_path):
     ]
     assert [point.launched.config.vae.latent_dim for point in points] == [16, 16, 32, 32]
     assert not any(point.launched.recorded for point in points)
+
+
+def test_sweeps_of_different_models_have_different_titles(tmp_path):
+    def title(**overrides: str) -> str:
+        fixed = {name.replace("__", "."): value for name, value in overrides.items()}
+        request = Request(store=str(tmp_path), overrides=fixed)
+        axes = {"vae.latent_dim": ["16", "32"]}
+        titles = {
+            sweep_title(point, "vae") for point in sweep_points(request, axes, orchestrated=False)
+        }
+        assert len(titles) == 1
+        return titles.pop()
+
+    assert title() == "vae.latent_dim (vae, smoke)"
+    bars = "vae.latent_dim (vae, smoke, vae.granularity=bar)"
+    assert title(vae__granularity="bar") == bars
+    many = {name.replace(".", "__"): value for name, value in SHORT.items()}
+    cut, other = title(**many), title(**{**many, "infilling__training__num_steps": "8"})
+    assert cut.startswith("vae.latent_dim (vae, smoke, autoencoder.training.num_steps=4, ... ")
+    assert cut != other
 
 
 @pytest.mark.parametrize("axis", ["vae.latent_dim", "vae.latent_dim=", "=3", "vae.latent_dim=,"])
@@ -69,8 +89,11 @@ def test_points_share_what_does_not_differ_and_can_be_compared(tmp_path):
     # Again: nothing is trained, and MLflow has no point twice.
     run_sweep(sweep_points(request, axes, orchestrated=False), "vae")
     client = open_client(tmp_path)
-    experiment = client.get_experiment_by_name("phrase-ldm/sweep of vae.latent_dim (vae)")
+    experiment = client.get_experiment_by_name(
+        f"phrase-ldm/sweep of {sweep_title(points[0], 'vae')}"
+    )
     runs = client.search_runs([experiment.experiment_id])
+    assert {min(run.data.metrics) for run in runs} == {"f1_op"}  # what the compare page opens on
     assert sorted(run.data.params["latent_dim"] for run in runs) == ["32", "64"]
     assert all(0 <= run.data.metrics["f1_op"] <= 1 for run in runs)
 
@@ -81,7 +104,7 @@ def test_points_share_what_does_not_differ_and_can_be_compared(tmp_path):
     assert "not run" in lines["128 numbers"]
     assert "not run" in lines["pooling"]
     page = (folder / "report.html").read_text()
-    assert page.count("<table>") == 2
+    assert page.count("<table>") == 3  # the two asked for, and that of the latents
     assert "data:image/png;base64" in page
     # A sweep is not what the other commands take for the newest run.
     assert not (tmp_path / "runs").exists() or not list((tmp_path / "runs").iterdir())
