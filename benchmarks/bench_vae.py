@@ -397,35 +397,6 @@ def f1_scores(songs: list[Song], outputs: list[Song]) -> dict[str, float]:
     return {"f1_op": scores.f1_op, "f1_opd": scores.f1_opd}
 
 
-def valid_share(arguments: argparse.Namespace) -> list[dict[str, Any]]:
-    """Share of valid phrases among those of random latents, with the grammar and without."""
-    import torch
-
-    from phrase_models.vae.decoding import decode_latents
-
-    torch.set_num_threads(arguments.threads)
-    vae = make_vae(arguments.vae)
-    rows = []
-    for sigma in (1.0, 3.0):
-        shape = (arguments.random_latents, vae.config.latent_dim)
-        latents = sigma * np.random.default_rng(0).standard_normal(shape)
-        for constrained in (True, False):
-            phrases = decode_latents(vae, latents.astype(np.float32), constrained=constrained)
-            share = sum(map(is_valid, phrases)) / len(phrases)
-            rows.append({"sigma": sigma, "grammar": constrained, "valid": share})
-    return rows
-
-
-def is_valid(tokens: list[int]) -> bool:
-    """Whether tokens are a phrase as `encode` writes them, or a special one."""
-    from phrase_models.tokens.remiz import decode, encode
-
-    if len(tokens) == 1 and vocabulary.EMPTY_SLOT <= tokens[0] <= vocabulary.END_OF_BAR:
-        return True
-    phrase, report = decode(tokens)
-    return phrase is not None and report.num_repairs == 0 and encode(phrase) == tokens
-
-
 # --------------------------------------------------------------------------- output
 NOTES = {
     "difference": ("largest difference", ".1e"),
@@ -462,7 +433,6 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--repeat", type=int, default=2)
     parser.add_argument("--only", choices=list(WAYS), help="one quantity")
-    parser.add_argument("--random-latents", type=int, default=0, help="count valid phrases of N")
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     rows = []
@@ -471,12 +441,8 @@ def main() -> None:
     weights = arguments.vae or "random, of the paper's architecture"
     print(f"{arguments.threads} threads, {arguments.songs} songs, weights: {weights}")
     print_rows(rows)
-    valid = valid_share(arguments) if arguments.random_latents else []
-    for row in valid:
-        grammar = "with" if row["grammar"] else "without"
-        print(f"latents of deviation {row['sigma']:g} {grammar} grammar: {row['valid']:.2%} valid")
     if arguments.json:
-        arguments.json.write_text(json.dumps({"rows": rows, "valid": valid}, indent=1))
+        arguments.json.write_text(json.dumps(rows, indent=1))
 
 
 if __name__ == "__main__":
