@@ -12,11 +12,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from phrase_models.row_threads import equal_parts, map_on_cores
 from phrase_models.tokens import vocabulary
 from phrase_models.vae import t5_stack
 from phrase_models.vae.constraint import GrammarConstraint
 from phrase_models.vae.model import PhraseVAE
+from phrase_models.vae.row_threads import equal_parts, map_on_cores
 
 COMPACT_BELOW = 0.9
 """The batch shrinks to the living rows once they are fewer than this share of it."""

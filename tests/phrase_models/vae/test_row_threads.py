@@ -5,7 +5,7 @@ import threading
 import pytest
 import torch
 
-from phrase_models.row_threads import equal_parts, map_on_cores
+from phrase_models.vae.row_threads import equal_parts, map_on_cores
 
 
 @pytest.fixture
