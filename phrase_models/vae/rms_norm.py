@@ -42,7 +42,7 @@ def rms_norm(hidden: Tensor, weight: Tensor, epsilon: float) -> Tensor:
     Returns:
         (..., d).
     """
-    if hidden.device.type != "cpu":
+    if hidden.device.type != "cpu" or not torch.is_grad_enabled():
         return F.rms_norm(hidden, weight.shape, weight, epsilon)
     unit: Tensor = _UnitScale.apply(hidden, epsilon)  # type: ignore[no-untyped-call]
     return unit * weight

@@ -229,24 +229,26 @@ def new_cache(
     )
 
 
-def _product(hidden: Tensor, weight: Tensor) -> Tensor:
-    """Linear layer in the precision of its weight, back in that of its input."""
-    return F.linear(hidden.to(weight.dtype), weight).to(hidden.dtype)
+def _product(states: Tensor, weight: Tensor) -> Tensor:
+    """Linear layer in the precision of its weight; what it is added to keeps its own."""
+    return F.linear(states.to(weight.dtype), weight)
 
 
 def _attend_once(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None) -> Tensor:
-    """Attention of one query a row: (B, H, C) over (B, H, T, C) -> (B, H * C).
+    """Attention of one query a row: (B, H, 1, C) over (B, H, T, C) -> (B, H * C).
 
     Elementwise, for a batch of products with a single row each leaves a CPU's kernels no reuse.
     """
-    scores = (query[:, :, None] * key).sum(-1)
+    scores = (query * key).sum(-1, keepdim=True)
     if bias is not None:
         scores = scores + bias
-    return (scores.softmax(-1)[..., None] * value).sum(-2).flatten(1)
+    return (scores.softmax(-2) * value).sum(-2).flatten(1)
 
 
 def decode_step(stack: Any, hidden: Tensor, bias: Tensor, cache: DecoderCache) -> Tensor:
     """One more token for every row.
+
+    Of few operations, for threads that decode beside each other take turns with each.
 
     Args:
         stack: a decoder `T5Stack`.
@@ -260,21 +262,21 @@ def decode_step(stack: Any, hidden: Tensor, bias: Tensor, cache: DecoderCache) -
     cache.make_room()
     position, end = cache.length, cache.length + 1
     head_dim = cache.keys[0].shape[-1]
+    row = bias[0, :, position, :end, None]
     hidden = hidden[:, 0]
     for index, weights in enumerate(cache.weights):
         own, cross, dense = weights.layer
         keys, values = cache.keys[index], cache.values[index]
         projected = _product(_norm(own.layer_norm, hidden), weights.self_projections)
-        query, key, value = projected.view(len(hidden), 3, -1, head_dim).unbind(1)
-        keys[:, :, position], values[:, :, position] = key, value
-        row = bias[0, :, position, :end]
+        query, key, value = projected.view(len(hidden), 3, -1, 1, head_dim).unbind(1)
+        keys[:, :, position:end], values[:, :, position:end] = key, value
         attended = _attend_once(query, keys[:, :, :end], values[:, :, :end], row)
         hidden = hidden + _product(attended, weights.self_output)
         query = _product(_norm(cross.layer_norm, hidden), weights.cross_query)
-        query = query.view(len(hidden), -1, head_dim)
+        query = query.view(len(hidden), -1, 1, head_dim)
         memory = (cache.memory_keys[index], cache.memory_values[index])
         hidden = hidden + _product(_attend_once(query, *memory, None), weights.cross_output)
-        inner = F.relu(_product(_norm(dense.layer_norm, hidden), weights.widen))
+        inner = _product(_norm(dense.layer_norm, hidden), weights.widen).relu()
         hidden = hidden + _product(inner, weights.narrow)
     cache.length = end
     return _norm(stack.final_layer_norm, hidden)[:, None]
