@@ -93,7 +93,7 @@ def _map_batches(
     device = vae.embedding.weight.device
     all_rows = torch.as_tensor(np.ascontiguousarray(latents), dtype=torch.float32)
 
-    @torch.no_grad()
+    @torch.inference_mode()
     def decode_rows(rows: slice) -> Decoded:
         return decode_batch(vae.memory(all_rows[rows].to(device)), rows)
 
