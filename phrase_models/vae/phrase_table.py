@@ -28,6 +28,9 @@ TRANSPOSITIONS = (-6, 5)
 """Semitones, both included: every key once."""
 LENGTH_MULTIPLE = 4
 """Padded lengths are multiples of it: little padding, and few enough distinct shapes."""
+SHORTEST_BATCH = 8
+"""Padded length of the shortest batches: special phrases come among short ones, where a batch of
+nothing else would come up too rarely to be learnt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +167,7 @@ class PhraseBatches:
         self.table = table
         buckets: dict[int, list[int]] = {}
         for row, length in enumerate(table.lengths.tolist()):
-            buckets.setdefault(padded_length(length), []).append(row)
+            buckets.setdefault(max(SHORTEST_BATCH, padded_length(length)), []).append(row)
         self.lengths = sorted(buckets)
         self.rows = [np.asarray(buckets[length]) for length in self.lengths]
         self.cumulative = [np.cumsum(weights[rows]) for rows in self.rows]

@@ -103,6 +103,18 @@ def test_special_phrases_take_their_share_of_the_draws():
     assert share == pytest.approx(0.25, abs=0.03)
 
 
+def test_special_phrases_come_among_short_ones():
+    short = tuple(phrase(0, (0, 60, 4)))
+    counts = {short: 3, (vocabulary.EMPTY_SLOT,): 2, (vocabulary.END_OF_SONG,): 1}
+    table = PhraseTable.from_counts(counts)
+    source = PhraseBatches(table, batch_tokens=800, seed=0, count_exponent=1.0, special_share=0.1)
+    for step in range(5):
+        batch = source.batch(step)
+        special = (batch[:, 0] < vocabulary.FIRST_QUERY).float().mean()
+        assert 0 < special < 0.3
+        assert batch.shape == (100, 8)
+
+
 def test_kl_of_a_standard_normal_is_zero_and_grows_with_the_mean():
     standard = Posterior(torch.zeros(1, 4), torch.zeros(1, 4))
     assert standard.kl_divergence().item() == 0
