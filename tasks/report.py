@@ -136,7 +136,7 @@ def latent_table(item: Measurement) -> ReportTable:
         ),
         ("deviation of a dimension: least / most", ("latent_std_min", "latent_std_max")),
         ("active dimensions", ("latent_active_dims",)),
-        ("correlation of dimensions, root mean square", ("latent_correlation_rms",)),
+        ("correlation of dimensions, mean size", ("latent_correlation_mean_abs",)),
         ("between two phrases in 8 points: largest step / ends (even: 0.143)", (JUMP,)),
         ("the same: sum of the steps / ends (direct: 1)", (DETOUR,)),
     ]
