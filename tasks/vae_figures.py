@@ -108,7 +108,8 @@ def latent_scores(
     latents = codec.encode_phrases(units.tokens)
     counts = count_units(units.tokens, codec.decode_phrases(latents))
     figures = scores_with_intervals(units.song_ids, counts, config.seed)
-    own_keys = pool(count_units(units.in_own_keys, codec.reconstruct(units.in_own_keys)))
+    transposed = units.in_own_keys
+    own_keys = pool(count_units(transposed, codec.reconstruct(transposed)))
     figures |= {"f1_op_own_keys": own_keys.f1_op, "f1_opd_own_keys": own_keys.f1_opd}
     descriptions = [
         describe_latents(
@@ -154,7 +155,7 @@ def count_units(units: list[list[int]], outputs: list[list[int]]) -> list[Phrase
 def special_accuracy(codec: PhraseCodec) -> dict[str, float]:
     """Share of the special phrases that come back as themselves."""
     specials = [list(special) for special in SPECIAL_PHRASES]
-    outputs = codec.decode_phrases(codec.encode_phrases(specials))
+    outputs = codec.reconstruct(specials)
     correct = [target == output for target, output in zip(specials, outputs, strict=True)]
     names = [vocabulary.SPECIAL_NAMES[special[0]] for special in specials]
     missed = [name for name, right in zip(names, correct, strict=True) if not right]
