@@ -16,10 +16,10 @@ Without --vae the weights are random, and a random decoder never ends a phrase o
 both sides the embeddings of the end token and of the special phrases are zero, so that they are
 never the likeliest, and each row ends after as many tokens as the real phrase of its slot has
 (plain: a stopping criterion, so `generate` still goes on until the longest row ends; ours: the
-limits of `decode_latents`). Both decode without the grammar then, which would end random phrases
-early, and end of song and special phrases are not recognised. With --vae the weights decide every
-length, nothing is forced, and times of ours are the program's own, with the grammar; tokens are
-compared without it, for the plain way has none.
+limits of `LatentDecoder.decode`). Both decode without the grammar then, which would end random
+phrases early, and end of song and special phrases are not recognised. With --vae the weights decide
+every length, nothing is forced, and times of ours are the program's own, with the grammar; tokens
+are compared without it, for the plain way has none.
 
 "no two alike": a little noise on each latent, as in generated songs, so that
 nothing repeats; all other latents are those of the real songs, whose phrases do.
@@ -214,9 +214,9 @@ def plain_decoding(job: Job) -> Work:
 def our_decoding(job: Job) -> Work:
     from phrase_models.codec import PhraseCodec
 
-    codec = PhraseCodec(make_vae(job.vae), "pitch_order")
-    songs, latents = latents_of_songs(job, codec)
-    codec.precision = precision_of(job.way)
+    vae = make_vae(job.vae)
+    songs, latents = latents_of_songs(job, PhraseCodec(vae, "pitch_order"))
+    codec = PhraseCodec(vae, "pitch_order", precision=precision_of(job.way))
     limits: list[Any] = [None] * len(songs)
     decode: Callable[..., list[Song]] = partial(decode_free, codec)
     if not job.vae:
@@ -245,15 +245,12 @@ def decode_free(codec: "PhraseCodec", songs: list[Any], _limits: Any) -> list[So
 def decode_limited(codec: "PhraseCodec", songs: list[Any], limits: list[Any]) -> list[Song]:
     """Distinct latents once, without the grammar, no row longer than its slot's real phrase."""
     from phrase_models.codec import distinct_rows
-    from phrase_models.vae.decoding import decode_latents
 
     flat = np.concatenate(songs)
     distinct, inverse = distinct_rows(flat)
     # Equal latents have equal limits: random weights give only the special phrases one latent.
     most = None if limits[0] is None else np.concatenate(limits)[distinct]
-    phrases = decode_latents(
-        codec.vae, flat[distinct], constrained=False, precision=codec.precision, limits=most
-    )
+    phrases = codec.decoder.decode(flat[distinct], constrained=False, limits=most)
     slots = iter([phrases[index] for index in inverse.tolist()])
     return [[next(slots) for _ in song] for song in songs]
 

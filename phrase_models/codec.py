@@ -7,7 +7,7 @@ more than its distinct phrases.
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ from phrase_models.tokens.song_layout import (
     slots_to_bars,
     song_to_bars,
 )
-from phrase_models.vae.decoding import Precision, decode_latents, first_tokens
+from phrase_models.vae.decoding import LatentDecoder, Precision
 from phrase_models.vae.model import PhraseVAE
 from phrase_models.vae.phrase_table import PhraseTable, rounded_up
 from phrase_models.vae.pretrained import load_vae
@@ -60,6 +60,11 @@ class PhraseCodec:
         """Take a VAE over; "bf16" is for the matrix products, where the last tokens may differ."""
         self.vae, self.layout, self.precision = vae.eval(), layout, precision
         self.slots_per_bar = slots_per_bar(layout)
+
+    @cached_property
+    def decoder(self) -> LatentDecoder:
+        """The way back from latents."""
+        return LatentDecoder(self.vae, self.precision)
 
     @classmethod
     def load(cls, vae_folder: Path, layout: SlotLayout) -> "PhraseCodec":
@@ -115,7 +120,7 @@ class PhraseCodec:
         """Token sequences of latents (N, D); equal latents are decoded once."""
         distinct, inverse = distinct_rows(latents)
         with self._products():
-            phrases = decode_latents(self.vae, latents[distinct], precision=self.precision)
+            phrases = self.decoder.decode(latents[distinct])
         return [phrases[index] for index in inverse.tolist()]
 
     def reconstruct(self, phrases: Sequence[Sequence[int]]) -> list[list[int]]:
@@ -153,13 +158,13 @@ class PhraseCodec:
         flat = np.concatenate([song.reshape(-1, song.shape[-1]) for song in songs])
         distinct, inverse = distinct_rows(flat)
         with self._products():
-            firsts = first_tokens(self.vae, flat[distinct], precision=self.precision)
+            firsts = self.decoder.first_tokens(flat[distinct])
             sizes = [len(song) * self.slots_per_bar for song in songs]
             heard = np.zeros(len(distinct), np.bool_)
             heard[inverse[_before_end(firsts[inverse], sizes)]] = True
             is_music = firsts >= vocabulary.FIRST_PROGRAM
             rows = np.flatnonzero(heard & is_music)
-            music = decode_latents(self.vae, flat[distinct[rows]], precision=self.precision)
+            music = self.decoder.decode(flat[distinct[rows]])
         specials = np.where(is_music, vocabulary.END_OF_SONG, firsts)
         phrases = [[token] for token in specials.tolist()]
         for row, phrase in zip(rows.tolist(), music, strict=True):

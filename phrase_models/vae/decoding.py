@@ -15,6 +15,7 @@ from torch import Tensor
 from phrase_models.tokens import vocabulary
 from phrase_models.vae import t5_stack
 from phrase_models.vae.constraint import GrammarConstraint
+from phrase_models.vae.decoder_step import DecoderCache, StepProducts, decode_step
 from phrase_models.vae.model import PhraseVAE
 from phrase_models.vae.row_threads import equal_parts, map_on_cores
 
@@ -30,96 +31,102 @@ Precision = Literal["fp32", "bf16"]
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
-def decode_latents(
-    vae: PhraseVAE,
-    latents: NDArray[np.float32] | Tensor,
-    *,
-    batch_size: int = BATCH_SIZE,
-    constrained: bool = True,
-    precision: Precision = "fp32",
-    limits: NDArray[np.int64] | None = None,
-) -> list[list[int]]:
-    """Most likely token at every place.
+class LatentDecoder:
+    """A trained VAE's way from latents to phrases, most likely token at every place."""
 
-    Args:
-        vae: in eval mode.
-        latents: (N, D), raw.
-        batch_size: most rows decoded together.
-        constrained: whether only valid phrases may come out (see `GrammarConstraint`).
-        precision: of the decoder's matrix products.
-        limits: most tokens of each row (N,), at least 1; `max_tokens` where not given.
+    def __init__(self, vae: PhraseVAE, precision: Precision = "fp32") -> None:
+        """Take a VAE in eval mode, whose weights and device must stay as they are.
 
-    Returns:
-        N lists of token ids, without begin and end tokens, each of at most `max_tokens`.
-    """
-    all_limits = None if limits is None else torch.as_tensor(limits)
+        `precision` is that of the decoder's matrix products.
+        """
+        self.vae = vae
+        self.products = StepProducts.of(vae.decoder, vae.output_weight, _DTYPES[precision])
 
-    def decode_batch(memory: Tensor, rows: slice) -> list[list[int]]:
-        most = vae.config.max_tokens if all_limits is None else all_limits[rows].to(memory.device)
-        return decode_memory(vae, memory, most, constrained=constrained, precision=precision)
+    def decode(
+        self,
+        latents: NDArray[np.float32] | Tensor,
+        *,
+        batch_size: int = BATCH_SIZE,
+        constrained: bool = True,
+        limits: NDArray[np.int64] | None = None,
+    ) -> list[list[int]]:
+        """Phrases of latents.
 
-    parts = _map_batches(vae, latents, batch_size, decode_batch)
-    return [phrase for part in parts for phrase in part]
+        Args:
+            latents: (N, D), raw.
+            batch_size: most rows decoded together.
+            constrained: whether only valid phrases may come out (see `GrammarConstraint`).
+            limits: most tokens of each row (N,), at least 1; `max_tokens` where not given.
 
+        Returns:
+            N lists of token ids, without begin and end tokens, each of at most `max_tokens`.
+        """
+        all_limits = None if limits is None else torch.as_tensor(limits)
 
-def first_tokens(
-    vae: PhraseVAE,
-    latents: NDArray[np.float32] | Tensor,
-    *,
-    batch_size: int = BATCH_SIZE,
-    precision: Precision = "fp32",
-) -> NDArray[np.int64]:
-    """What each phrase begins with (N,): a special phrase is known by it, and complete."""
+        def decode_batch(memory: Tensor, rows: slice) -> list[list[int]]:
+            most: int | Tensor = self.vae.config.max_tokens
+            if all_limits is not None:
+                most = all_limits[rows].to(memory.device)
+            return self._start(memory, most, constrained=constrained).finish()
 
-    def decode_batch(memory: Tensor, _rows: slice) -> NDArray[np.int64]:
-        batch = _PhrasesUnderWay(vae, memory, vae.config.max_tokens, precision=precision)
-        batch.step()
-        return batch.tokens[:, 0].cpu().numpy()
+        parts = self._map_batches(latents, batch_size, decode_batch)
+        return [phrase for part in parts for phrase in part]
 
-    firsts = _map_batches(vae, latents, batch_size, decode_batch)
-    return np.concatenate([np.empty(0, np.int64), *firsts])
+    def first_tokens(
+        self, latents: NDArray[np.float32] | Tensor, *, batch_size: int = BATCH_SIZE
+    ) -> NDArray[np.int64]:
+        """What each phrase begins with (N,): a special phrase is known by it, and complete."""
 
+        def decode_batch(memory: Tensor, _rows: slice) -> NDArray[np.int64]:
+            batch = self._start(memory, self.vae.config.max_tokens)
+            batch.step()
+            return batch.tokens[:, 0].cpu().numpy()
 
-def _map_batches(
-    vae: PhraseVAE,
-    latents: NDArray[np.float32] | Tensor,
-    batch_size: int,
-    decode_batch: Callable[[Tensor, slice], Decoded],
-) -> list[Decoded]:
-    """What the decoder attends to (B, m, d) and which rows it is of -> results, batch by batch.
+        firsts = self._map_batches(latents, batch_size, decode_batch)
+        return np.concatenate([np.empty(0, np.int64), *firsts])
 
-    On a CPU every core has batches of its own.
-    """
-    device = vae.embedding.weight.device
-    all_rows = torch.as_tensor(np.ascontiguousarray(latents), dtype=torch.float32)
+    def _start(
+        self, memory: Tensor, most: int | Tensor, *, constrained: bool = True
+    ) -> "_PhrasesUnderWay":
+        return _PhrasesUnderWay(self.vae, self.products, memory, most, constrained=constrained)
 
-    @torch.inference_mode()
-    def decode_rows(rows: slice) -> Decoded:
-        return decode_batch(vae.memory(all_rows[rows].to(device)), rows)
+    def _map_batches(
+        self,
+        latents: NDArray[np.float32] | Tensor,
+        batch_size: int,
+        decode_batch: Callable[[Tensor, slice], Decoded],
+    ) -> list[Decoded]:
+        """What the decoder attends to (B, m, d) and which rows it is of -> results, by batches.
 
-    if device.type == "cpu":
-        return map_on_cores(decode_rows, equal_parts(len(all_rows), batch_size, LEAST_ROWS))
-    starts = range(0, len(all_rows), batch_size)
-    return [decode_rows(slice(start, start + batch_size)) for start in starts]
+        On a CPU every core has batches of its own.
+        """
+        device = self.vae.embedding.weight.device
+        all_rows = torch.as_tensor(np.ascontiguousarray(latents), dtype=torch.float32)
+
+        @torch.inference_mode()
+        def decode_rows(rows: slice) -> Decoded:
+            return decode_batch(self.vae.memory(all_rows[rows].to(device)), rows)
+
+        if device.type == "cpu":
+            return map_on_cores(decode_rows, equal_parts(len(all_rows), batch_size, LEAST_ROWS))
+        starts = range(0, len(all_rows), batch_size)
+        return [decode_rows(slice(start, start + batch_size)) for start in starts]
 
 
 @torch.no_grad()
 def decode_memory(
-    vae: PhraseVAE,
-    memory: Tensor,
-    max_tokens: int | Tensor,
-    *,
-    constrained: bool = True,
-    precision: Precision = "fp32",
+    vae: PhraseVAE, memory: Tensor, max_tokens: int, *, constrained: bool = True
 ) -> list[list[int]]:
-    """Decode what the decoder attends to, (B, m, d); see `decode_latents`.
+    """Decode what the decoder attends to, (B, m, d); see `LatentDecoder`."""
+    products = StepProducts.of(vae.decoder, vae.output_weight)
+    return _PhrasesUnderWay(vae, products, memory, max_tokens, constrained=constrained).finish()
 
-    `max_tokens` is a number for all rows, or one for each (B,).
-    """
-    batch = _PhrasesUnderWay(vae, memory, max_tokens, constrained=constrained, precision=precision)
-    while len(batch.rows):
-        batch.step()
-    return [_trim(row) for row in batch.tokens.tolist()]
+
+def decode_latents(
+    vae: PhraseVAE, latents: NDArray[np.float32] | Tensor, *, constrained: bool = True
+) -> list[list[int]]:
+    """Phrases of latents (N, D) once; who decodes again keeps a `LatentDecoder`."""
+    return LatentDecoder(vae).decode(latents, constrained=constrained)
 
 
 class _PhrasesUnderWay:
@@ -133,11 +140,11 @@ class _PhrasesUnderWay:
     def __init__(
         self,
         vae: PhraseVAE,
+        products: StepProducts,
         memory: Tensor,
         max_tokens: int | Tensor,
         *,
         constrained: bool = True,
-        precision: Precision = "fp32",
     ) -> None:
         self.vae, self.constrained = vae, constrained
         batch, device = len(memory), memory.device
@@ -145,7 +152,7 @@ class _PhrasesUnderWay:
         self.limits = torch.as_tensor(max_tokens, device=device).expand(batch)
         self.tokens = torch.full((batch, longest), vocabulary.PAD, device=device)
         self.bias = t5_stack.position_bias(vae.decoder, longest, longest)
-        self.cache = t5_stack.new_cache(vae.decoder, memory, longest, _DTYPES[precision])
+        self.cache = DecoderCache.empty(vae.decoder, products, memory, longest)
         self.state = GrammarConstraint(
             batch, max_tokens, device, several_phrases=vae.config.granularity != "phrase"
         )
@@ -153,12 +160,17 @@ class _PhrasesUnderWay:
         self.alive = torch.ones(batch, dtype=torch.bool, device=device)
         self.newest = torch.full((batch,), vocabulary.BOS, device=device)
 
+    def finish(self) -> list[list[int]]:
+        """All phrases, without begin and end tokens, once the last is over."""
+        while len(self.rows):
+            self.step()
+        return [_trim(row) for row in self.tokens.tolist()]
+
     def step(self) -> None:
         """Write a token in every row that is not over."""
         vae, state, position = self.vae, self.state, self.cache.length
         embedded = vae.embed_step(self.newest[:, None], state.lowest_onset, state.pitch_limit)
-        hidden = t5_stack.decode_step(vae.decoder, embedded, self.bias, self.cache)
-        logits = vae.logits(hidden[:, 0])
+        logits = decode_step(vae.decoder, embedded, self.bias, self.cache)
         allowed = state.mask(logits) if self.constrained else _without_marks(logits)
         self.newest = allowed.argmax(-1)
         state.advance(self.newest)

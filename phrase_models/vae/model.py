@@ -243,10 +243,14 @@ class PhraseVAE(nn.Module):
         )
         return self.logits(hidden)
 
+    @property
+    def output_weight(self) -> Tensor:
+        """What the decoder's output is multiplied by for logits (V, d); the embedding if tied."""
+        return self.embedding.weight if self.output is None else self.output.weight
+
     def logits(self, hidden: Tensor) -> Tensor:
-        """Hidden states (..., d) -> logits (..., V), by the embedding where it is tied."""
-        weight = self.embedding.weight if self.output is None else self.output.weight
-        return F.linear(hidden, weight)
+        """Hidden states (..., d) -> logits (..., V)."""
+        return F.linear(hidden, self.output_weight)
 
     def forward(
         self, tokens: Tensor, inputs: Tensor, stage: VAEStage, latent_noise: float = 0.0

@@ -26,7 +26,7 @@ SPECIAL_PHRASES = (
 )
 TRANSPOSITIONS = (-6, 5)
 """Semitones, both included: every key once."""
-LENGTH_MULTIPLE = 4
+LENGTH_MULTIPLE = 2
 """Padded lengths are multiples of it: little padding, and few enough distinct shapes."""
 SHORTEST_BATCH = 8
 """Padded length of the shortest batches: special phrases come among short ones, where a batch of

@@ -70,7 +70,7 @@ class VAETraining:
         """Cross-entropy of one batch, and the weighted KL term in stage "vae"."""
         tokens = self.batches.batch(step)
         inputs, targets = teacher_forcing(tokens)
-        source = self._corrupted(tokens, step) if self.stage == "infilling" else tokens
+        source = self._source(tokens, step)
         inputs = self._masked(inputs)
         logits, posterior = self.module(
             source.to(self.device), inputs.to(self.device), self.stage, self.config.latent_noise
@@ -95,6 +95,10 @@ class VAETraining:
         hidden = (torch.rand(inputs.shape) < share) & (inputs != vocabulary.BOS)
         return inputs.masked_fill(hidden & (inputs != vocabulary.PAD), vocabulary.MASK)
 
+    def _source(self, tokens: Tensor, step: int) -> Tensor:
+        """What the encoder reads: no end token, so none of the room for one."""
+        return self._corrupted(tokens, step) if self.stage == "infilling" else tokens[:, :-1]
+
     def _corrupted(self, tokens: Tensor, step: int) -> Tensor:
         rng = numpy_generator(self.training.seed, "infilling", step)
         rows = [
@@ -116,7 +120,7 @@ class VAETraining:
                 rows, padded_length(int(self.validation.lengths[rows].max()))
             )
             inputs, targets = teacher_forcing(tokens)
-            source = self._corrupted(tokens, start) if self.stage == "infilling" else tokens
+            source = self._source(tokens, start)
             memory, memory_mask, posterior = self._memory(source.to(self.device))
             logits = self.module.decode(inputs.to(self.device), memory, memory_mask)
             present = int((targets != vocabulary.PAD).sum())

@@ -9,7 +9,7 @@ import torch
 from phrase_models.codec import PhraseCodec
 from phrase_models.tokens import vocabulary
 from phrase_models.vae.config import VAEConfig
-from phrase_models.vae.decoding import decode_latents, decode_memory, first_tokens
+from phrase_models.vae.decoding import LatentDecoder, decode_latents, decode_memory
 from phrase_models.vae.model import PhraseVAE
 
 CONFIG = VAEConfig(
@@ -62,7 +62,7 @@ def constrained(request) -> bool:
 
 @functools.cache
 def expected_tokens(constrained: bool) -> list[list[int]]:
-    return decode_latents(make_vae(), make_latents(), batch_size=64, constrained=constrained)
+    return LatentDecoder(make_vae()).decode(make_latents(), batch_size=64, constrained=constrained)
 
 
 def test_rows_differ_so_that_a_mixed_up_batch_would_be_seen(constrained):
@@ -77,7 +77,9 @@ def test_batch_size_does_not_change_the_tokens(constrained):
     expected = expected_tokens(constrained)
     for batch_size, num_rows in ((7, NUM_ROWS), (1, 12)):
         latents = make_latents()[:num_rows]
-        found = decode_latents(make_vae(), latents, batch_size=batch_size, constrained=constrained)
+        found = LatentDecoder(make_vae()).decode(
+            latents, batch_size=batch_size, constrained=constrained
+        )
         assert found == expected[:num_rows]
 
 
@@ -100,7 +102,7 @@ def test_room_after_the_longest_phrase_does_not_change_the_tokens(constrained):
 
 def test_limits_of_rows_cut_what_comes_without_them():
     limits = np.arange(NUM_ROWS) % 20 + 1
-    found = decode_latents(make_vae(), make_latents(), constrained=False, limits=limits)
+    found = LatentDecoder(make_vae()).decode(make_latents(), constrained=False, limits=limits)
     whole = expected_tokens(constrained=False)
     assert found == [row[:limit] for row, limit in zip(whole, limits.tolist(), strict=True)]
 
@@ -118,7 +120,7 @@ def test_number_of_threads_does_not_change_the_tokens(constrained):
 
 
 def test_first_tokens_are_those_of_the_phrases():
-    found = first_tokens(make_vae(), make_latents(), batch_size=9)
+    found = LatentDecoder(make_vae()).first_tokens(make_latents(), batch_size=9)
     assert found.tolist() == [row[0] for row in expected_tokens(constrained=True)]
 
 
@@ -153,7 +155,7 @@ def test_number_of_threads_does_not_change_the_encoding():
 def make_songs() -> list[np.ndarray]:
     """Latents of three songs, with phrases in common; the second ends in its third bar."""
     latents = 3 * np.random.default_rng(4).normal(size=(3000, 16)).astype(np.float32)
-    firsts = first_tokens(make_vae(), latents)
+    firsts = LatentDecoder(make_vae()).first_tokens(latents)
     music = latents[firsts >= vocabulary.FIRST_PROGRAM]
     end = latents[firsts == vocabulary.END_OF_SONG]
     assert len(music) > 30

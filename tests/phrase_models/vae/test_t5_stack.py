@@ -4,7 +4,7 @@ import torch
 from transformers import T5Config, T5EncoderModel, T5ForConditionalGeneration
 
 from phrase_models.tokens import vocabulary
-from phrase_models.vae import t5_stack
+from phrase_models.vae import decoder_step, t5_stack
 from phrase_models.vae.config import VAEConfig
 from phrase_models.vae.model import PhraseVAE
 
@@ -88,13 +88,14 @@ def test_one_step_at_a_time_equals_the_whole_sequence():
     memory = torch.randn(3, 4, 32, generator=torch.Generator().manual_seed(2))
     with torch.no_grad():
         whole = vae.decode(inputs, memory)
-        cache = t5_stack.new_cache(vae.decoder, memory, 12)
+        products = decoder_step.StepProducts.of(vae.decoder, vae.output_weight)
+        cache = decoder_step.DecoderCache.empty(vae.decoder, products, memory, 12)
         bias = t5_stack.position_bias(vae.decoder, 12, 12)
         steps = []
         for position in range(12):
             embedded = vae.embedding(inputs[:, position : position + 1])
-            steps.append(vae.logits(t5_stack.decode_step(vae.decoder, embedded, bias, cache)))
-    torch.testing.assert_close(torch.cat(steps, 1), whole, atol=2e-5, rtol=1e-4)
+            steps.append(decoder_step.decode_step(vae.decoder, embedded, bias, cache))
+    torch.testing.assert_close(torch.stack(steps, 1), whole, atol=2e-5, rtol=1e-4)
 
 
 def test_our_encoder_weights_load_into_transformers_by_name():

@@ -7,7 +7,7 @@ from phrase_models.tokens import vocabulary
 from phrase_models.training.config import TrainingConfig
 from phrase_models.training.loop import fit
 from phrase_models.vae.config import VAEConfig, VAEStageConfig
-from phrase_models.vae.decoding import decode_latents
+from phrase_models.vae.decoding import LatentDecoder, decode_latents
 from phrase_models.vae.model import PhraseVAE, Posterior
 from phrase_models.vae.phrase_table import (
     PhraseBatches,
@@ -147,7 +147,7 @@ def test_decoding_always_ends_and_does_not_depend_on_the_batch():
     assert all(len(tokens) <= CONFIG.max_tokens for tokens in together)
     alone = [decode_latents(vae, latents[i : i + 1])[0] for i in range(20)]
     assert together == alone
-    assert decode_latents(vae, latents, batch_size=7) == together
+    assert LatentDecoder(vae).decode(latents, batch_size=7) == together
 
 
 def test_save_and_load_are_inverse_and_refuse_a_newer_format(tmp_path):
