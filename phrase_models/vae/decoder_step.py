@@ -111,17 +111,15 @@ class DecoderCache:
 
     Attributes:
         products: what the steps multiply by.
-        keys, values: per layer (B, H, capacity, C), filled up to `length`.
-        memory_keys, memory_values: per layer (B, H, M, C).
+        past: keys and values of all layers (L, 2, B, H, capacity, C), filled up to `length`.
+        memory: those of the decoder's memory (L, 2, B, H, M, C).
         max_length: most places there will be.
         length: tokens decoded so far.
     """
 
     products: StepProducts
-    keys: list[Tensor]
-    values: list[Tensor]
-    memory_keys: list[Tensor]
-    memory_values: list[Tensor]
+    past: Tensor
+    memory: Tensor
     max_length: int
     length: int = 0
 
@@ -131,30 +129,23 @@ class DecoderCache:
     ) -> "DecoderCache":
         """For a memory of shape (B, M, d) and at most `max_length` tokens."""
         pairs = [cross_keys(block.layer[1].EncDecAttention, memory) for block in stack.block]
-        batch, heads, _, head_dim = pairs[0][0].shape
-        shape = (batch, heads, min(FIRST_CAPACITY, max_length), head_dim)
-        return cls(
-            products=products,
-            keys=[pairs[0][0].new_empty(shape) for _ in pairs],
-            values=[pairs[0][0].new_empty(shape) for _ in pairs],
-            memory_keys=[key.contiguous() for key, _ in pairs],
-            memory_values=[value.contiguous() for _, value in pairs],
-            max_length=max_length,
-        )
+        of_memory = torch.stack([torch.stack(pair) for pair in pairs])
+        layers, two, batch, heads, _, head_dim = of_memory.shape
+        capacity = min(FIRST_CAPACITY, max_length)
+        past = of_memory.new_empty((layers, two, batch, heads, capacity, head_dim))
+        return cls(products, past, of_memory, max_length)
 
     def keep(self, rows: Tensor) -> None:
         """Drop all rows but these; `rows` holds indices into the batch."""
-        for tensors in (self.keys, self.values, self.memory_keys, self.memory_values):
-            tensors[:] = [tensor[rows] for tensor in tensors]
+        self.past = self.past.index_select(2, rows)
+        self.memory = self.memory.index_select(2, rows)
 
     def make_room(self) -> None:
         """See to it that one more token has a place."""
-        capacity = self.keys[0].shape[2]
-        if self.length < capacity:
-            return
-        more = min(2 * capacity, self.max_length) - capacity
-        for tensors in (self.keys, self.values):
-            tensors[:] = [F.pad(tensor, (0, 0, 0, more)) for tensor in tensors]
+        capacity = self.past.shape[4]
+        if self.length == capacity:
+            more = min(2 * capacity, self.max_length) - capacity
+            self.past = F.pad(self.past, (0, 0, 0, more))
 
 
 def _attend_once(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None) -> Tensor:
@@ -162,10 +153,10 @@ def _attend_once(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None)
 
     Elementwise, for a batch of products with a single row each leaves a CPU's kernels no reuse.
     """
-    scores = (query * key).sum(-1, keepdim=True)
+    scores = (query * key).sum(-1)
     if bias is not None:
         scores = scores + bias
-    return (scores.softmax(-2) * value).sum(-2).flatten(1)
+    return (scores.softmax(-1)[..., None] * value).sum(-2).flatten(1)
 
 
 def decode_step(stack: Any, hidden: Tensor, bias: Tensor, cache: DecoderCache) -> Tensor:
@@ -184,21 +175,21 @@ def decode_step(stack: Any, hidden: Tensor, bias: Tensor, cache: DecoderCache) -
     """
     cache.make_room()
     position, end = cache.length, cache.length + 1
-    head_dim = cache.keys[0].shape[-1]
-    row = bias[0, :, position, :end, None]
+    head_dim = cache.past.shape[-1]
+    row = bias[0, :, position, :end]
     hidden = hidden[:, 0]
     for index, products in enumerate(cache.products.layers):
         own, cross, dense = products.layer
-        keys, values = cache.keys[index], cache.values[index]
         projected = products.self_projections(normalise(own.layer_norm, hidden))
-        query, key, value = projected.view(len(hidden), 3, -1, 1, head_dim).unbind(1)
-        keys[:, :, position:end], values[:, :, position:end] = key, value
-        attended = _attend_once(query, keys[:, :, :end], values[:, :, :end], row)
+        projected = projected.float().view(len(hidden), 3, -1, head_dim).transpose(0, 1)
+        past = cache.past[index, :, :, :, :end]
+        past[:, :, :, position] = projected[1:]
+        attended = _attend_once(projected[0, :, :, None], past[0], past[1], row)
         hidden = hidden + products.self_output(attended)
-        query = products.cross_query(normalise(cross.layer_norm, hidden))
+        query = products.cross_query(normalise(cross.layer_norm, hidden)).float()
         query = query.view(len(hidden), -1, 1, head_dim)
-        memory = (cache.memory_keys[index], cache.memory_values[index])
-        hidden = hidden + products.cross_output(_attend_once(query, *memory, None))
+        keys, values = cache.memory[index]
+        hidden = hidden + products.cross_output(_attend_once(query, keys, values, None))
         hidden = hidden + products.narrow(products.widen(normalise(dense.layer_norm, hidden)))
     cache.length = end
     return cache.products.to_logits(normalise(stack.final_layer_norm, hidden))
