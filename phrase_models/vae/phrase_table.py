@@ -28,9 +28,6 @@ TRANSPOSITIONS = (-6, 5)
 """Semitones, both included: every key once."""
 LENGTH_MULTIPLE = 2
 """Padded lengths are multiples of it: little padding, and few enough distinct shapes."""
-SHORTEST_BATCH = 8
-"""Padded length of the shortest batches: special phrases come among short ones, where a batch of
-nothing else would come up too rarely to be learnt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,9 +111,9 @@ def rounded_up(lengths: Lengths) -> Lengths:
     return -(-lengths // LENGTH_MULTIPLE) * LENGTH_MULTIPLE
 
 
-def padded_length(length: int) -> int:
-    """Length with an end token, rounded up."""
-    return rounded_up(length + 1)
+def padded_length(lengths: Lengths) -> Lengths:
+    """Lengths, or one, with an end token, rounded up."""
+    return rounded_up(lengths + 1)
 
 
 def _weights(
@@ -130,6 +127,23 @@ def _weights(
         share = special_share / (1 - special_share)
         weights[special] = music * share / special.sum()
     return weights
+
+
+def _buckets(lengths: NDArray[np.int64], batch_tokens: int) -> dict[int, NDArray[np.int64]]:
+    """Padded length -> the rows padded to it, shortest first.
+
+    A bucket goes on to longer rows until it holds as many as a batch draws: batches of a handful
+    of phrases, each many times, teach little, and the special phrases, which have a length of their
+    own, would not be learnt at all, for a batch of nothing else comes up too rarely.
+    """
+    padded = padded_length(lengths)
+    buckets: dict[int, NDArray[np.int64]] = {}
+    waiting = np.empty(0, np.int64)
+    for length in np.unique(padded).tolist():
+        waiting = np.concatenate((waiting, np.flatnonzero(padded == length)))
+        if len(waiting) >= batch_tokens // length or length == padded.max():
+            buckets[length], waiting = waiting, waiting[:0]
+    return buckets
 
 
 class PhraseBatches:
@@ -165,11 +179,8 @@ class PhraseBatches:
             )
             table = table.followed_by(bars)
         self.table = table
-        buckets: dict[int, list[int]] = {}
-        for row, length in enumerate(table.lengths.tolist()):
-            buckets.setdefault(max(SHORTEST_BATCH, padded_length(length)), []).append(row)
-        self.lengths = sorted(buckets)
-        self.rows = [np.asarray(buckets[length]) for length in self.lengths]
+        buckets = _buckets(table.lengths, batch_tokens)
+        self.lengths, self.rows = list(buckets), list(buckets.values())
         self.cumulative = [np.cumsum(weights[rows]) for rows in self.rows]
         self.sizes = [max(1, batch_tokens // length) for length in self.lengths]
         # A bucket of long phrases holds fewer a batch, so it must come up more often.

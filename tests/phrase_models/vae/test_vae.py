@@ -71,7 +71,7 @@ def test_table_round_trip(tmp_path):
 
 
 def test_padded_length_leaves_room_for_the_end():
-    assert [padded_length(length) for length in (1, 3, 4, 7, 8)] == [4, 4, 8, 8, 12]
+    assert [padded_length(length) for length in (1, 3, 4, 7, 8)] == [2, 4, 6, 8, 10]
 
 
 def test_teacher_forcing_shifts_and_ends():
@@ -112,7 +112,17 @@ def test_special_phrases_come_among_short_ones():
         batch = source.batch(step)
         special = (batch[:, 0] < vocabulary.FIRST_QUERY).float().mean()
         assert 0 < special < 0.3
-        assert batch.shape == (100, 8)
+        assert batch.shape == (133, 6)
+
+
+def test_a_bucket_goes_on_until_it_holds_as_many_phrases_as_a_batch():
+    lengths = [1, 3, 3, 5, 5, 5, 9, 20]  # padded: 2, 4, 4, 6, 6, 6, 10, 22
+    table = PhraseTable.from_counts(
+        {tuple(range(40 + i, 40 + i + n)): 1 for i, n in enumerate(lengths)}
+    )
+    found = PhraseBatches(table, batch_tokens=12, seed=0, count_exponent=1.0, special_share=0.0)
+    buckets = zip(found.lengths, [rows.tolist() for rows in found.rows], strict=True)
+    assert list(buckets) == [(4, [0, 1, 2]), (6, [3, 4, 5]), (10, [6]), (22, [7])]
 
 
 def test_kl_of_a_standard_normal_is_zero_and_grows_with_the_mean():
