@@ -2,6 +2,7 @@
 
 from contextlib import nullcontext
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -37,6 +38,8 @@ class DiffusionTraining:
         config = model.config.denoiser
         train, validation = dataset.split("train"), dataset.split("validation")
         self.batches = SongBatches(train, dataset, model.normalizer, config)
+        bars = [config.max_bars if config.pad_with_end else len(song.latents) for song in train]
+        self.mean_bars = float(np.mean(bars))
         held_out = sorted(validation or train, key=lambda song: (len(song.latents), song.song_id))
         if len(held_out) > MAX_VALIDATION_SONGS:
             stride = len(held_out) / MAX_VALIDATION_SONGS
@@ -62,7 +65,10 @@ class DiffusionTraining:
             timesteps.to(self.device),
             plans.to(self.device),
         )
-        return training_loss(self.module, self.model.schedule, schedule, noisy)
+        values = training_loss(self.module, self.model.schedule, schedule, noisy)
+        # Batches are of short songs or of long ones; every bar of the corpus weighs the same.
+        num_bars = float(batch.plans.bar_mask.sum()) / len(batch.latents)
+        return {**values, "loss": values["loss"] * (num_bars / self.mean_bars)}
 
     def validate(self) -> dict[str, float]:
         """Mean error over validation songs and timesteps; also the noisy and the clean half."""

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from phrase_models.diffusion.dataset import SongBatches, read_dataset
+from phrase_models.diffusion.dataset import LatentSong, SongBatches, read_dataset
+from phrase_models.diffusion.plan import plan_from_layout
 from phrase_models.errors import ConfigurationError
 from phrase_models.normalizer import LatentNormalizer, fit_normalizer, read_normalizer
 
@@ -28,7 +29,7 @@ def test_batches_are_normalised_and_padded(dataset, make_config):
     normalizer = fit_normalizer(dataset.training_latents())
     songs = dataset.split("train")
     masked = SongBatches(songs, dataset, normalizer, make_config()).batch([3, 1])
-    assert masked.latents.shape == (2, 32, 3, 6)
+    assert masked.latents.shape == (2, 24, 3, 6)
     assert masked.plans.bar_mask.sum(dim=1).tolist() == [10, 17]
     assert masked.latents[0, 10:].abs().sum() == 0
     expected = normalizer.normalise(np.asarray(songs[1].latents))
@@ -47,7 +48,7 @@ def test_short_batches_have_few_shapes(dataset, make_config):
     normalizer = fit_normalizer(dataset.training_latents())
     batches = SongBatches(dataset.songs, dataset, normalizer, make_config())
     assert batches.batch([2, 4]).latents.shape[1] == 16
-    assert batches.batch([0]).latents.shape[1] == 32
+    assert batches.batch([0]).latents.shape[1] == 24
 
 
 def test_training_batches_are_functions_of_seed_and_step(dataset, make_config):
@@ -64,8 +65,27 @@ def test_training_batches_are_functions_of_seed_and_step(dataset, make_config):
         for step in range(4)
         for length in one.training_batch(4, step, 3).plans.bar_mask.sum(dim=1)
     ]
-    assert [sorted(lengths[epoch : epoch + 4]) for epoch in (0, 4, 8)] == [[10, 17, 19, 20]] * 3
-    assert lengths[:4] != lengths[4:8] or lengths[4:8] != lengths[8:]
+    assert sorted(lengths) == sorted([10, 17, 19, 20] * 3)
+    assert lengths[:3] != lengths[3:6] or lengths[3:6] != lengths[6:9]
+
+
+def test_songs_of_a_batch_are_of_similar_length_and_an_epoch_holds_each_once(dataset, make_config):
+    def song(bars):
+        latents = np.zeros((bars, 3, 6), np.float32)
+        return LatentSong(f"{bars}", "train", latents, plan_from_layout(None, bars))
+
+    songs = [song(bars) for bars in range(1, 65)]
+    normalizer = fit_normalizer(dataset.training_latents())
+    batches = SongBatches(songs, dataset, normalizer, make_config(max_bars=64))
+    for epoch in range(3):
+        lengths = [
+            batches.training_batch(1, 8 * epoch + step, 8).plans.bar_mask.sum(1).tolist()
+            for step in range(8)
+        ]
+        assert sorted(bars for batch in lengths for bars in batch) == list(range(1, 65))
+        assert all(max(batch) - min(batch) == 7 for batch in lengths)
+        assert sorted(lengths) != lengths
+        assert all(sorted(batch) != batch for batch in lengths)
 
 
 def test_letters_are_renamed_alike_in_both_styles(dataset, make_config):
