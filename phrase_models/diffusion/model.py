@@ -22,6 +22,7 @@ from phrase_models.diffusion.denoiser import Denoiser
 from phrase_models.diffusion.guidance import Denoise, clipped, guided
 from phrase_models.diffusion.noise_schedule import build_noise_schedule, predicted_sample
 from phrase_models.diffusion.plan import SongPlan, check_plan, plan_features, plan_from_layout
+from phrase_models.diffusion.repeats import join_repeats
 from phrase_models.diffusion.samplers import SAMPLERS, sampling_timesteps, song_generator
 from phrase_models.errors import ConfigurationError
 from phrase_models.normalizer import (
@@ -271,10 +272,10 @@ class PhraseLDM:
         with precision:
             clean = SAMPLERS[sampler.solver](counting, self.schedule, timesteps, draw_noise)
         latents = clean.float().cpu().numpy()
-        return [
-            self.normalizer.denormalise(latents[row, :num_bars])
-            for row, num_bars in enumerate(bars)
-        ]
+        songs = [latents[row, :num_bars] for row, num_bars in enumerate(bars)]
+        if sampler.repeat_distance is not None:
+            songs = [join_repeats(song, sampler.repeat_distance) for song in songs]
+        return [self.normalizer.denormalise(song) for song in songs]
 
     def _plan_batch(self, plans: Sequence[SongPlan], num_bars: int) -> PlanBatch:
         features = [plan_features(plan.num_bars or num_bars, plan.sections) for plan in plans]

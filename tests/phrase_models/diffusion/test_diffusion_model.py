@@ -8,6 +8,7 @@ from phrase_models.diffusion.config import NoiseScheduleConfig, SamplerConfig
 from phrase_models.diffusion.dataset import read_dataset
 from phrase_models.diffusion.model import PhraseLDM
 from phrase_models.diffusion.plan import SongPlan, plan_from_layout
+from phrase_models.diffusion.repeats import join_repeats
 from phrase_models.diffusion.training import DiffusionTraining
 from phrase_models.errors import ConfigurationError
 from phrase_models.training.config import TrainingConfig
@@ -74,6 +75,15 @@ def test_solvers_and_half_precision_agree_on_shapes(model, solver):
         song = model.sample(PLANS[:1], 0, sampler)[0]
         assert song.shape == (9, 3, 6)
         assert np.isfinite(song).all()
+
+
+def test_repeats_are_joined_at_unit_scale(model):
+    drawn = model.sample(PLANS[:2], 3, SAMPLER)
+    joined = model.sample(PLANS[:2], 3, SAMPLER.model_copy(update={"repeat_distance": 1.2}))
+    for before, after in zip(drawn, joined, strict=True):
+        expected = join_repeats(model.normalizer.normalise(before), 1.2)
+        assert np.allclose(after, model.normalizer.denormalise(expected), atol=1e-5)
+        assert not np.allclose(after, before, atol=1e-3)
 
 
 def test_progress_counts_evaluations(model):
