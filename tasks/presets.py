@@ -183,7 +183,7 @@ def cpu() -> PipelineConfig:
         ),
         generation=GenerationConfig(
             num_songs=20,
-            sampler=SamplerConfig(num_sampling_steps=30, guidance_scale=1.5),
+            sampler=SamplerConfig(num_sampling_steps=30, guidance_scale=1.5, repeat_distance=0.6),
             audio_seconds=60,
         ),
     )
