@@ -89,7 +89,13 @@ def test_killed_in_every_stage_and_resumed_it_ends_the_same(whole, tmp_path):
 def test_song_k_is_the_same_however_many_are_made(whole, tmp_path):
     from tasks.commands import generate_from_store
 
-    request = {"key": "G", "num_sampling_steps": 4, "guidance_scale": None, "seed": 3}
+    request = {
+        "key": "G",
+        "num_sampling_steps": 4,
+        "guidance_scale": None,
+        "repeat_distance": 0.5,
+        "seed": 3,
+    }
     request |= {"num_bars": None, "sections": "i4 A8 B4 o2", "tempo_bpm": 92.0}
     generate_from_store(whole[0], tmp_path / "one", num_songs=1, **request)
     generate_from_store(whole[0], tmp_path / "many", num_songs=16, **request)
@@ -146,7 +152,13 @@ def test_a_song_that_cannot_be_made_is_refused_with_a_sentence(whole, tmp_path, 
     from phrase_models.errors import ConfigurationError
     from tasks.commands import generate_from_store
 
-    request = {"key": "C", "num_sampling_steps": None, "guidance_scale": None, "seed": 0}
+    request = {
+        "key": "C",
+        "num_sampling_steps": None,
+        "guidance_scale": None,
+        "repeat_distance": None,
+        "seed": 0,
+    }
     request |= {"num_bars": None, "sections": None, "num_songs": 1} | request_
     with pytest.raises(ConfigurationError) as caught:
         generate_from_store(whole[0], tmp_path / "out", **request)
