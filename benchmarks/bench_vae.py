@@ -76,9 +76,11 @@ class Job:
 
 @dataclass
 class Work:
-    """What a process measures: `run` is timed and returns (useful tokens, output)."""
+    """What a process measures: only `run` is timed."""
 
-    run: Callable[[], tuple[int, Any]]
+    run: Callable[[], Any]
+    count: Callable[[Any], int]
+    """Useful tokens of what a run returned."""
     warm_up: Callable[[], Any]
     check: Callable[[], Any] | None = None
     """Output to compare with the plain way's, not timed; the latest one where not given."""
@@ -119,7 +121,7 @@ def plain_training(job: Job) -> Work:
         for step in range(TRAINING_STEPS)
     ]
     training = PlainTraining(PlainPhraseVAE(make_vae(job.vae)))
-    return Work(lambda: (training.train(batches), None), lambda: training.train(batches[:1]))
+    return Work(lambda: training.train(batches), int, lambda: training.train(batches[:1]))
 
 
 def our_training(job: Job) -> Work:
@@ -142,14 +144,16 @@ def our_training(job: Job) -> Work:
     training = VAETraining(make_vae(job.vae), "vae", objective, config, table, table)
     training_run = TrainingRun(training, config, Path(tempfile.mkdtemp()))
 
-    def run(num_steps: int = TRAINING_STEPS) -> tuple[int, None]:
-        num_tokens = 0
-        for _ in range(num_steps):
-            num_tokens += int((training.batches.batch(training_run.step) != vocabulary.PAD).sum())
+    def run(num_steps: int = TRAINING_STEPS) -> range:
+        steps = range(training_run.step, training_run.step + num_steps)
+        for _ in steps:
             training_run.train_step()
-        return num_tokens, None
+        return steps
 
-    return Work(run, partial(run, 2))
+    def count(steps: range) -> int:
+        return sum(int((training.batches.batch(step) != vocabulary.PAD).sum()) for step in steps)
+
+    return Work(run, count, partial(run, 2))
 
 
 # --------------------------------------------------------------------------- encoding
@@ -159,7 +163,8 @@ def plain_encoding(job: Job) -> Work:
     model = PlainPhraseVAE(make_vae(job.vae)).eval()
     songs = read_songs(job.tables, job.num_songs)
     return Work(
-        lambda: (sum(map(count_tokens, songs)), model.encode_songs(songs)),
+        lambda: model.encode_songs(songs),
+        lambda _latents: sum(map(count_tokens, songs)),
         partial(model.encode_songs, [songs[0][:64]]),
     )
 
@@ -172,7 +177,8 @@ def our_encoding(job: Job) -> Work:
 
     slots = [phrase for song in songs for phrase in song]
     return Work(
-        lambda: (count_tokens(slots), codec.encode_phrases(slots)),
+        lambda: codec.encode_phrases(slots),
+        lambda _latents: count_tokens(slots),
         partial(codec.encode_phrases, slots[:64]),
     )
 
@@ -202,13 +208,12 @@ def plain_decoding(job: Job) -> Work:
     model = PlainPhraseVAE(vae).eval()
     limits = [None if job.vae else [len(phrase) for phrase in song] for song in songs]
 
-    def run() -> tuple[int, Any]:
+    def run() -> list[Song]:
         each = zip(latents, limits, strict=True)
-        decoded = [model.decode(torch.from_numpy(values), most) for values, most in each]
-        return sum(map(count_tokens, decoded)), decoded
+        return [model.decode(torch.from_numpy(values), most) for values, most in each]
 
     few = torch.from_numpy(latents[0][:16])
-    return Work(run, lambda: model.decode(few, [4] * 16))
+    return Work(run, count_songs, lambda: model.decode(few, [4] * 16))
 
 
 def our_decoding(job: Job) -> Work:
@@ -223,16 +228,19 @@ def our_decoding(job: Job) -> Work:
         limits = [[len(phrase) for phrase in song] for song in songs]
         decode = partial(decode_limited, codec)
 
-    def run() -> tuple[int, Any]:
+    def run() -> list[Song]:
         if job.way == TOGETHER:
-            decoded = decode(latents, limits)
-        else:
-            each = zip(latents, limits, strict=True)
-            decoded = [song for one, most in each for song in decode([one], [most])]
-        return sum(map(count_tokens, decoded)), decoded
+            return decode(latents, limits)
+        each = zip(latents, limits, strict=True)
+        return [song for one, most in each for song in decode([one], [most])]
 
     warm_up = partial(decode, [latents[0][:16]], [[4] * 16])
-    return Work(run, warm_up, partial(decode_limited, codec, latents, limits))
+    return Work(run, count_songs, warm_up, partial(decode_limited, codec, latents, limits))
+
+
+def count_songs(songs: list[Song]) -> int:
+    """Tokens of all slots of all songs."""
+    return sum(map(count_tokens, songs))
 
 
 def decode_free(codec: "PhraseCodec", songs: list[Any], _limits: Any) -> list[Song]:
@@ -287,9 +295,10 @@ def serve(connection: Connection, job: Job) -> None:
     connection.send("ready")
     while connection.recv() == "run":
         wall, cpu = time.perf_counter(), time.process_time()
-        num_tokens, output = work.run()
+        output = work.run()
         wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
-        connection.send({"wall": wall, "cpu": cpu, "tokens": num_tokens, "output": output})
+        tokens = work.count(output)
+        connection.send({"wall": wall, "cpu": cpu, "tokens": tokens, "output": output})
     peak = peak_mb()
     check = work.check() if work.check else output
     connection.send({"peak_mb": peak, "over_loaded_mb": peak - loaded, "check": check})
