@@ -114,12 +114,18 @@ class PipelineConfig(Frozen):
     def with_overrides(self, overrides: Mapping[str, str]) -> "PipelineConfig":
         """A copy with dotted fields replaced, such as {"vae.latent_dim": "32"}.
 
+        The name "seed" stands for the seeds of every training and of generation; one that is named
+        beside it keeps its own.
+
         Raises:
             ConfigurationError: naming the field, if there is none of that name or the value does
                 not fit it.
         """
         data = self.model_dump(mode="json")
-        for dotted, text in overrides.items():
+        settings = dict(overrides)
+        if "seed" in settings:
+            settings = dict.fromkeys(self._seeds(), settings.pop("seed")) | settings
+        for dotted, text in settings.items():
             _assign(data, dotted, _parse(text))
         try:
             return PipelineConfig.model_validate(data)
@@ -128,6 +134,12 @@ class PipelineConfig(Frozen):
             where = ".".join(str(part) for part in first["loc"])
             message = f"Setting {where} = {first['input']!r} does not do: {first['msg'].lower()}."
             raise ConfigurationError(message) from error
+
+    def _seeds(self) -> list[str]:
+        """Names of all seeds that a repetition of an experiment changes."""
+        trainings = ("infilling", "autoencoder", "bottleneck", "pianotree")
+        present = [name for name in trainings if getattr(self, name) is not None]
+        return [*(f"{name}.training.seed" for name in present), "diffusion.seed", "generation.seed"]
 
 
 def _assign(data: dict[str, Any], dotted: str, value: Any) -> None:

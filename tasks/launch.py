@@ -194,10 +194,7 @@ def _settings(request: Request) -> dict[str, str]:
     if request.latent_dim is not None:
         settings["vae.latent_dim"] = str(request.latent_dim)
     if request.seed is not None:
-        seed = str(request.seed)
-        for section in ("infilling.training", "autoencoder.training", "bottleneck.training"):
-            settings[f"{section}.seed"] = seed
-        settings |= {"diffusion.seed": seed, "generation.seed": seed}
+        settings["seed"] = str(request.seed)
     return settings
 
 

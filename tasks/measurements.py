@@ -9,8 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from phrase_models.metrics.reconstruction import PhraseCounts
+from phrase_models.metrics.result import MetricResult
 from storage.artifacts import ArtifactStore
 from storage.manifest import Manifest
+from tasks.song_counts import read_song_counts
 
 SCORING_STAGES = ("score_autoencoder", "score_reconstruction", "score_pianotree")
 TRAINING_STAGES = (
@@ -34,6 +37,7 @@ class Measurement:
         trainings: configurations of its training stages, the first one first.
         seconds: of each training, None where that is not known.
         pictures: files beside its scores and its weights.
+        song_counts: notes of each held-out song, matched and not.
     """
 
     stage: str
@@ -42,6 +46,7 @@ class Measurement:
     trainings: tuple[Mapping[str, Any], ...]
     seconds: tuple[float | None, ...]
     pictures: tuple[Path, ...]
+    song_counts: Mapping[str, PhraseCounts]
 
     @property
     def architecture(self) -> Mapping[str, Any]:
@@ -66,13 +71,28 @@ class Measurement:
 
     @property
     def recipe(self) -> str:
-        """Every setting of the last stage but those that the paper's tables are about."""
+        """Every setting of the last stage but its seed, and but what the paper's tables vary."""
         last = self.trainings[-1]
         architecture = {
             name: value for name, value in self.architecture.items() if name not in COMPARED
         }
-        settings = [architecture, last.get("objective"), last["training"]]
+        training = {name: value for name, value in last["training"].items() if name != "seed"}
+        settings = [architecture, last.get("objective"), training]
         return json.dumps(settings, sort_keys=True)
+
+    @property
+    def seed(self) -> int:
+        """Of its last stage."""
+        return int(self.trainings[-1]["training"]["seed"])
+
+    def differs_in_seed_only(self, other: Measurement) -> bool:
+        """Whether the two are repetitions of one training."""
+        return (self.stage, self.architecture, self.recipe, self.tokens_seen) == (
+            other.stage,
+            other.architecture,
+            other.recipe,
+            other.tokens_seen,
+        )
 
     @property
     def tokens_seen(self) -> int:
@@ -112,11 +132,19 @@ class Measurement:
 
 def score_text(scores: Mapping[str, Any], name: str) -> str:
     """A score in percent with its interval, as far as they are defined."""
-    if scores[name] is None:
+    if scores[name] is None or math.isnan(scores[name]):
         return "undefined"
     low, high = scores[f"{name}_interval"]
     interval = "" if low is None or math.isnan(low) else f" [{low:.2%}, {high:.2%}]"
     return f"{scores[name]:.2%}{interval}".replace("%", " %")
+
+
+def difference_text(result: MetricResult) -> str:
+    """A difference of scores in points of percent with its interval; empty where undefined."""
+    if math.isnan(result.value):
+        return ""
+    interval = "" if math.isnan(result.low) else f" [{result.low:+.2%}, {result.high:+.2%}]"
+    return f"{result.value:+.2%}{interval}".replace("%", " %")
 
 
 def _tokens(training: Mapping[str, Any]) -> int:
@@ -124,14 +152,19 @@ def _tokens(training: Mapping[str, Any]) -> int:
 
 
 def find_measurements(store: ArtifactStore) -> list[Measurement]:
-    """Every scored model whose weights the store still has, by stage and key."""
+    """Every scored model whose weights the store still has, by stage and key.
+
+    Scores of an older version, which kept no counts of songs, are left out; running again makes
+    only them anew.
+    """
     trained = store.manifests_by_digest(TRAINING_STAGES)
     found = []
     for stage in SCORING_STAGES:
         for manifest in store.manifests(stage):
             chain = _trainings(manifest.inputs.get("vae"), trained)
-            if chain:
-                found.append(_measurement(store, manifest, chain))
+            measured = _measurement(store, manifest, chain) if chain else None
+            if measured and measured.song_counts:
+                found.append(measured)
     return sorted(found, key=lambda item: (item.stage, item.key))
 
 
@@ -155,4 +188,5 @@ def _measurement(store: ArtifactStore, scored: Manifest, chain: Sequence[Manifes
         trainings=tuple(manifest.config for manifest in chain),
         seconds=tuple(manifest.meta.get("training_seconds") for manifest in chain),
         pictures=tuple(sorted(pictures)),
+        song_counts=read_song_counts(folder),
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +14,7 @@ from phrase_models.vae.pianotree_grid import flatten_bar
 from phrase_models.vae.pianotree_training import load_pianotree, reconstruct_bars
 from tasks.subprocess_training import run_training
 from tasks.vae import save_curves
-from tasks.vae_figures import ReconstructionConfig, held_out_units, scores_with_intervals
+from tasks.vae_figures import held_out_units, write_scores
 from tasks.vae_tables import unit_table_path
 
 if TYPE_CHECKING:
@@ -52,7 +51,6 @@ def train_pianotree(context: StageContext) -> Mapping[str, Any]:
 
 def score_pianotree(context: StageContext) -> Mapping[str, Any]:
     """F1 of all held-out bars, flattened to one instrument, through the model and back."""
-    config = context.config_as(ReconstructionConfig)
     units = held_out_units(context.inputs["tables"].folder, "bar")
     vae = load_pianotree(context.inputs["vae"].folder)
     outputs = reconstruct_bars(vae, units.tokens)
@@ -60,6 +58,4 @@ def score_pianotree(context: StageContext) -> Mapping[str, Any]:
         count_phrase(flatten_bar(bar), output)
         for bar, output in zip(units.tokens, outputs, strict=True)
     ]
-    figures = units.sizes() | scores_with_intervals(units.song_ids, counts, config.seed)
-    (context.output / "reconstruction.json").write_text(json.dumps(figures, indent=1))
-    return figures
+    return write_scores(context, units, counts, {})

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import html
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from phrase_models.metrics.paired import paired_difference, pool_seeds
+from phrase_models.metrics.reconstruction import PhraseCounts
 from storage.artifacts import ArtifactStore
 from storage.writing import replacing, translate_disk_errors
-from tasks.measurements import Measurement, find_measurements, score_text
+from tasks.measurements import Measurement, difference_text, find_measurements, score_text
 from tasks.report_rows import ROWS, TITLES, ReportRow
+from tasks.song_counts import scores_with_intervals
 from tasks.tracking import find_runs_of_stages, log_report
 from tasks.vae_latents import NOISE_SIGMAS
 
@@ -20,6 +24,8 @@ HEADER = (
     "paper F1_op / F1_opd",
     "F1_op",
     "F1_opd",
+    "F1_op minus the row above",
+    "seeds: F1_op of each",
     "units",
     "numbers a bar",
     "training",
@@ -36,6 +42,21 @@ class ReportTable:
     title: str
     rows: tuple[tuple[str, ...], ...]
     header: tuple[str, ...] = HEADER
+
+
+@dataclass(frozen=True)
+class RowScores:
+    """What is known of one row.
+
+    Attributes:
+        trainings: repetitions of one training, by seed.
+        scores: of all of them together, name to value, with "..._interval" pairs.
+        difference: of F1_op to the row above, as text.
+    """
+
+    trainings: Sequence[Measurement]
+    scores: Mapping[str, Any]
+    difference: str
 
 
 def write_report(store: Path, numbers: Sequence[int]) -> tuple[str, Path]:
@@ -73,14 +94,19 @@ def write_report(store: Path, numbers: Sequence[int]) -> tuple[str, Path]:
 
 NOTE = (
     "Ours: greedy decoding under the grammar, notes pooled over all held-out songs, no special "
-    "phrases, 95 % bootstrap intervals over songs. The paper averages phrases and counts special "
+    "phrases, 95 % bootstrap intervals over songs, notes of all seeds together; a difference has "
+    "the songs of both rows resampled together. The paper averages phrases and counts special "
     "ones. Training is steps x tokens of each stage in turn; a row marked + saw more or fewer "
     "tokens in its last stage than most rows of its table."
 )
 
 
 def report_table(number: int, found: Sequence[Measurement], runs: dict[str, str]) -> ReportTable:
-    """One table of the paper; of several trainings of a row, that by the recipe most rows share."""
+    """One table of the paper.
+
+    Of several trainings of a row, that by the recipe that most rows share; repetitions of it under
+    other seeds count together.
+    """
     rows = [row for row in ROWS if row.table == number]
     matches = [[item for item in found if row.matches(item)] for row in rows]
     recipes = Counter(
@@ -90,32 +116,67 @@ def report_table(number: int, found: Sequence[Measurement], runs: dict[str, str]
         recipes, key=lambda shared: (recipes[shared], shared[1]), default=(None, None)
     )
     lines = []
+    before: Mapping[str, PhraseCounts] = {}
     for row, items in zip(rows, matches, strict=True):
-        chosen = max(
-            items,
-            key=lambda item: (item.recipe == recipe, item.budget == budget, item.tokens_seen),
-            default=None,
-        )
-        lines.append(_line(row, chosen, runs, budget))
+        trainings = same_but_for_seed(items, recipe, budget)
+        song_counts = pool_seeds([item.song_counts for item in trainings])
+        difference = difference_text(paired_difference("f1_op", before, song_counts))
+        scored = RowScores(trainings, scores_with_intervals(song_counts), difference)
+        lines.append(_line(row, scored, runs, budget) if trainings else _line_not_run(row))
+        before = song_counts
     return ReportTable(TITLES[number], tuple(lines))
 
 
+def same_but_for_seed(
+    items: Sequence[Measurement], recipe: str | None, budget: int | None
+) -> list[Measurement]:
+    """The best of a row's models and its repetitions, by seed.
+
+    The best is by the table's recipe and budget where there is such a one, and trained longest.
+    """
+    best = max(
+        items,
+        key=lambda item: (item.recipe == recipe, item.budget == budget, item.tokens_seen),
+        default=None,
+    )
+    if best is None:
+        return []
+    alike = {item.seed: item for item in items if item.differs_in_seed_only(best)}
+    return [alike[seed] for seed in sorted(alike)]
+
+
+def _paper(row: ReportRow) -> str:
+    return " / ".join("-" if value is None else f"{value:.1f} %" for value in row.paper)
+
+
+def _line_not_run(row: ReportRow) -> tuple[str, ...]:
+    return (row.label, _paper(row), NOT_RUN, NOT_RUN, *[""] * (len(HEADER) - 4))
+
+
 def _line(
-    row: ReportRow, item: Measurement | None, runs: dict[str, str], budget: int | None
+    row: ReportRow, scored: RowScores, runs: dict[str, str], budget: int | None
 ) -> tuple[str, ...]:
-    paper = " / ".join("-" if value is None else f"{value:.1f} %" for value in row.paper)
-    if item is None:
-        return (row.label, paper, NOT_RUN, NOT_RUN, "", "", "", "")
+    first = scored.trainings[0]
     return (
         row.label,
-        paper,
-        score_text(item.scores, "f1_op"),
-        score_text(item.scores, "f1_opd"),
-        f"{item.num_units} of {item.num_songs} songs",
-        item.numbers_per_bar,
-        item.training + ("" if item.budget == budget else " +"),
-        runs.get(item.key, "")[:8],
+        _paper(row),
+        score_text(scored.scores, "f1_op"),
+        score_text(scored.scores, "f1_opd"),
+        scored.difference,
+        _seeds_text(scored.trainings),
+        f"{first.num_units} of {first.num_songs} songs",
+        first.numbers_per_bar,
+        first.training + ("" if first.budget == budget else " +"),
+        ", ".join(runs.get(item.key, "")[:8] for item in scored.trainings),
     )
+
+
+def _seeds_text(trainings: Sequence[Measurement]) -> str:
+    """How many seeds, and how far apart they are."""
+    scores = [item.scores["f1_op"] for item in trainings]
+    if len(scores) == 1 or None in scores:
+        return str(len(scores))
+    return f"{len(scores)}: {min(scores):.2%} to {max(scores):.2%}".replace("%", " %")
 
 
 def _markdown(table: ReportTable) -> str:

@@ -8,12 +8,14 @@ from itertools import product
 from typing import Any, Literal
 
 from phrase_models.errors import ConfigurationError
+from phrase_models.metrics.paired import paired_difference
 from phrase_models.plots import figure_png, scores_by_setting
 from storage.artifacts import ArtifactStore
 from storage.fingerprint import digest_json
 from storage.writing import replacing
 from tasks.launch import Launch, Request, launch
-from tasks.measurements import score_text
+from tasks.measurements import difference_text, score_text
+from tasks.song_counts import read_song_counts
 from tasks.tracking import log_sweep
 
 Until = Literal["vae", "autoencoder"]
@@ -116,14 +118,22 @@ def finish_sweep(points: Sequence[SweepPoint], until: Until) -> list[dict[str, A
     """Draw a finished sweep, and put it into MLflow as an experiment of its own.
 
     Returns:
-        For each point its "name", the "key" of its scores, and these scores.
+        For each point its "name", the "key" of its scores, these scores, and the "difference" of
+        F1_op to the first point in words.
     """
     first = points[0].launched
-    rows = []
-    for point in points:
-        ref = point.launched.results[SCORE_STAGES[until]].ref
-        scores = ArtifactStore(first.store).manifest(ref).meta
-        rows.append({"name": point.name, "key": ref.key, **scores})
+    store = ArtifactStore(first.store)
+    refs = [point.launched.results[SCORE_STAGES[until]].ref for point in points]
+    songs = [read_song_counts(ref.folder) for ref in refs]
+    rows = [
+        {
+            "name": point.name,
+            "key": ref.key,
+            "difference": difference_text(paired_difference("f1_op", songs[0], counts)),
+            **store.manifest(ref).meta,
+        }
+        for point, ref, counts in zip(points, refs, songs, strict=True)
+    ]
     title = sweep_title(points[0], until)
     chart = first.store / "sweeps" / f"{title.replace('/', '-')}.png"
     chart.parent.mkdir(parents=True, exist_ok=True)
@@ -137,9 +147,13 @@ def finish_sweep(points: Sequence[SweepPoint], until: Until) -> list[dict[str, A
 
 
 def sweep_table(rows: Sequence[Mapping[str, Any]]) -> str:
-    """The figures of a sweep, a line each."""
-    return "\n".join(
-        f"{row['name']}: F1_op {score_text(row, 'f1_op')}, F1_opd {score_text(row, 'f1_opd')}, "
-        f"{row['num_phrases']} units of {row['num_songs']} songs"
-        for row in rows
-    )
+    """The figures of a sweep, a line each; all but the first are compared with it."""
+    lines = []
+    for row in rows:
+        difference = row["difference"] or "not comparable, other songs were held out"
+        compared = f"; F1_op against the first: {difference}" if row is not rows[0] else ""
+        lines.append(
+            f"{row['name']}: F1_op {score_text(row, 'f1_op')}, F1_opd {score_text(row, 'f1_opd')}, "
+            f"{row['num_phrases']} units of {row['num_songs']} songs{compared}"
+        )
+    return "\n".join(lines)

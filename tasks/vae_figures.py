@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from phrase_models.codec import PhraseCodec
 from phrase_models.metrics.reconstruction import (
     PhraseCounts,
-    add_counts,
     count_bar,
     pool,
-    score_songs,
 )
 from phrase_models.tokens import vocabulary
 from phrase_models.tokens.units import Granularity, decode_unit, transpose_unit
@@ -24,6 +24,7 @@ from phrase_models.vae.autoencoder import through_autoencoder
 from phrase_models.vae.phrase_table import SPECIAL_PHRASES
 from phrase_models.vae.pretrained import stage_of
 from storage import tables
+from tasks.song_counts import add_up_songs, scores_with_intervals, write_song_counts
 from tasks.vae_latents import describe_latents, describe_paths
 from tasks.vae_tables import units_of_bars
 
@@ -42,18 +43,15 @@ class ReconstructionConfig(BaseModel):
 
 def score_reconstruction(context: StageContext) -> Mapping[str, Any]:
     """F1 of all held-out units through the model and back, and how normal the latents are."""
-    config = context.config_as(ReconstructionConfig)
     folder = context.inputs["vae"].folder
     codec = PhraseCodec.load(folder, "role")
     units = held_out_units(context.inputs["tables"].folder, codec.vae.config.granularity)
-    figures: dict[str, Any] = units.sizes()
     if stage_of(folder) == "autoencoder":
-        counts = count_units(units.tokens, through_autoencoder(codec.vae, units.tokens))
-        figures |= scores_with_intervals(units.song_ids, counts, config.seed)
-    else:
-        figures |= latent_scores(context, codec, units, config)
-    (context.output / "reconstruction.json").write_text(json.dumps(figures, indent=1))
-    return figures
+        outputs = through_autoencoder(codec.vae, units.tokens)
+        return write_scores(context, units, count_units(units.tokens, outputs), {})
+    latents = codec.encode_phrases(units.tokens)
+    counts = count_units(units.tokens, codec.decode_phrases(latents))
+    return write_scores(context, units, counts, latent_scores(context, codec, units, latents))
 
 
 @dataclass(frozen=True)
@@ -102,15 +100,16 @@ def held_out_units(tables_folder: Path, granularity: Granularity) -> HeldOutUnit
 
 
 def latent_scores(
-    context: StageContext, codec: PhraseCodec, units: HeldOutUnits, config: ReconstructionConfig
+    context: StageContext, codec: PhraseCodec, units: HeldOutUnits, latents: NDArray[np.float32]
 ) -> dict[str, Any]:
-    """F1 through the latents, bare and with noise on them, and figures of the latents."""
-    latents = codec.encode_phrases(units.tokens)
-    counts = count_units(units.tokens, codec.decode_phrases(latents))
-    figures = scores_with_intervals(units.song_ids, counts, config.seed)
+    """F1 in the songs' own keys and with noise on the latents, and figures of the latents."""
+    config = context.config_as(ReconstructionConfig)
     transposed = units.in_own_keys
     own_keys = pool(count_units(transposed, codec.reconstruct(transposed)))
-    figures |= {"f1_op_own_keys": own_keys.f1_op, "f1_opd_own_keys": own_keys.f1_opd}
+    figures: dict[str, Any] = {
+        "f1_op_own_keys": own_keys.f1_op,
+        "f1_opd_own_keys": own_keys.f1_opd,
+    }
     descriptions = [
         describe_latents(
             codec.vae, latents, units.tokens, sigmas=config.noise_levels, seed=config.seed
@@ -129,18 +128,28 @@ def latent_scores(
     return figures
 
 
-def scores_with_intervals(
-    song_ids: Sequence[str], counts: Sequence[PhraseCounts], seed: int
+def write_scores(
+    context: StageContext,
+    units: HeldOutUnits,
+    counts: Sequence[PhraseCounts],
+    more: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """Pooled scores of held-out units with their intervals over songs."""
-    by_song: dict[str, list[PhraseCounts]] = {}
-    for song_id, count in zip(song_ids, counts, strict=True):
-        by_song.setdefault(song_id, []).append(count)
-    figures: dict[str, Any] = {}
-    for result in score_songs([add_counts(song) for song in by_song.values()], seed=seed):
-        if result.name != "special_accuracy":  # no special phrase is among the units
-            figures[result.name] = result.value
-            figures[f"{result.name}_interval"] = [result.low, result.high]
+    """Write `reconstruction.json`, and the counts of each song, by which models are compared.
+
+    Args:
+        context: of the scoring stage.
+        units: what was measured.
+        counts: of each unit.
+        more: further figures.
+
+    Returns:
+        All figures.
+    """
+    song_counts = add_up_songs(zip(units.song_ids, counts, strict=True))
+    seed = context.config_as(ReconstructionConfig).seed
+    figures = {**units.sizes(), **scores_with_intervals(song_counts, seed), **more}
+    (context.output / "reconstruction.json").write_text(json.dumps(figures, indent=1))
+    write_song_counts(context.output, song_counts)
     return figures
 
 

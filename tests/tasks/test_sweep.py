@@ -32,6 +32,19 @@ def test_axes_are_read_and_make_a_grid(tmp_path):
     assert not any(point.launched.recorded for point in points)
 
 
+def test_a_seed_is_that_of_every_training_and_of_generation(tmp_path):
+    request = Request(store=str(tmp_path), overrides={"infilling": "null", "diffusion.seed": "7"})
+    points = sweep_points(request, {"seed": ["1", "2"]}, orchestrated=False)
+    assert [point.name for point in points] == ["seed 1", "seed 2"]
+    config = points[1].launched.config
+    assert config.infilling is None
+    assert config.autoencoder.training.seed == config.bottleneck.training.seed == 2
+    assert config.pianotree.training.seed == config.generation.seed == 2
+    assert config.diffusion.seed == 7  # named by itself
+    with pytest.raises(ConfigurationError, match="seed = 'x' does not do"):
+        sweep_points(Request(store=str(tmp_path)), {"seed": ["x"]}, orchestrated=False)
+
+
 def test_sweeps_of_different_models_have_different_titles(tmp_path):
     def title(**overrides: str) -> str:
         fixed = {name.replace("__", "."): value for name, value in overrides.items()}
@@ -86,6 +99,7 @@ def test_points_share_what_does_not_differ_and_can_be_compared(tmp_path):
         "latent_dim 32",
         "latent_dim 64",
     ]
+    assert "; F1_op against the first: " in sweep_table(rows).splitlines()[1]
     # Again: nothing is trained, and MLflow has no point twice.
     run_sweep(sweep_points(request, axes, orchestrated=False), "vae")
     client = open_client(tmp_path)
@@ -114,6 +128,7 @@ def test_points_share_what_does_not_differ_and_can_be_compared(tmp_path):
 def test_scores_without_songs_to_compare_have_no_interval():
     assert score_text({"f1": 0.5, "f1_interval": [float("nan"), float("nan")]}, "f1") == "50.00 %"
     assert score_text({"f1": None, "f1_interval": [None, None]}, "f1") == "undefined"
+    assert score_text({"f1": float("nan"), "f1_interval": [None, None]}, "f1") == "undefined"
     assert (
         score_text({"f1": 0.98765, "f1_interval": [0.97, 0.99]}, "f1")
         == "98.77 % [97.00 %, 99.00 %]"
