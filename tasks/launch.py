@@ -81,32 +81,35 @@ class Launch:
     @contextmanager
     def running(self) -> Iterator[StageRunner]:
         """A runner for the stages; the run is recorded, and tracked, when it ends well."""
+        origin: dict[str, str] = {}
+        make_runner: Callable[[Session], StageRunner] = PlainRunner
+        if self.orchestrated:
+            from tasks.prefect_runner import PrefectRunner, flow_run_tags
+
+            origin, make_runner = flow_run_tags(), PrefectRunner
         session = Session(
             store=ArtifactStore(self.store),
             runtime=self.runtime,
-            tracker_factory=tracker_factory(self.store, enabled=self.runtime.tracking),
+            tracker_factory=tracker_factory(
+                self.store, enabled=self.runtime.tracking, origin=origin
+            ),
             refresh=frozenset(self.refresh),
             on_result=self._remember,
             on_progress=self.progress.show,
         )
-        runner: StageRunner = PlainRunner(session)
-        if self.orchestrated:
-            from tasks.prefect_runner import PrefectRunner
-
-            runner = PrefectRunner(session)
         try:
-            yield runner
+            yield make_runner(session)
         finally:
             self.progress.stop()
         if self.recorded:
-            self._record(session.store)
+            self._record(session.store, origin)
 
     def _remember(self, stage: Stage, result: StageResult) -> None:
         self.results[stage.name] = result
         self.tracked = self.tracked or stage.tracked
         self.progress.finished(stage, result)
 
-    def _record(self, store: ArtifactStore) -> None:
+    def _record(self, store: ArtifactStore, origin: dict[str, str]) -> None:
         stages = [
             {"name": name, "cached": result.cached, "seconds": round(result.seconds, 3)}
             for name, result in self.results.items()
@@ -124,7 +127,7 @@ class Launch:
         )
         if self.runtime.tracking and self.tracked:
             meta = {name: store.manifest(ref).meta for name, ref in refs.items()}
-            pipeline_tracker(self.store, self.config, self.results, meta)
+            pipeline_tracker(self.store, self.config, self.results, meta, origin)
 
     def explain(self, name: str, compose: Callable[[StageRunner, Launch], None]) -> list[str]:
         """Why a stage is or is not up to date, walking the stages before it without running any."""

@@ -22,6 +22,7 @@ from prefect.artifacts import (
 )
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
+from prefect.runtime import flow_run
 from prefect.settings import (
     PREFECT_API_URL,
     PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
@@ -48,6 +49,14 @@ def light_server() -> Iterator[None]:
         return
     with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
         yield
+
+
+def flow_run_tags() -> dict[str, str]:
+    """The flow run under way as tags of an MLflow run, so that one leads to the other."""
+    tags = {"prefect.flow_run_id": flow_run.id, "prefect.flow_run_name": flow_run.name}
+    if PREFECT_API_URL.value():  # the page of a temporary server is gone with it
+        tags["prefect.flow_run_url"] = flow_run.ui_url
+    return {name: str(value) for name, value in tags.items() if value}
 
 
 class PrefectRunner:

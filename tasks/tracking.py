@@ -232,8 +232,16 @@ def _untracked() -> Iterator[NullTracker]:
     yield NullTracker()
 
 
-def tracker_factory(store: Path, *, enabled: bool) -> TrackerFactory:
-    """Makes the tracker of a stage; a stage that goes on after a kill goes on in its run."""
+def tracker_factory(
+    store: Path, *, enabled: bool, origin: Mapping[str, str] | None = None
+) -> TrackerFactory:
+    """Makes the tracker of a stage; a stage that goes on after a kill goes on in its run.
+
+    Args:
+        store: whose MLflow it is.
+        enabled: whether anything is tracked.
+        origin: tags that say what started the stages.
+    """
 
     def make(stage: Stage, key: str, state: Path) -> AbstractContextManager[Tracker]:
         if not (enabled and stage.tracked):
@@ -252,7 +260,7 @@ def tracker_factory(store: Path, *, enabled: bool) -> TrackerFactory:
         tracker = MlflowTracker(client, run_id)
         tracker.log_params(params)
         tracker.set_tags(
-            {"stage": stage.name, "stage_key": key}
+            {"stage": stage.name, "stage_key": key, **(origin or {})}
             | {f"input.{name}": ref.digest[:16] for name, ref in stage.inputs.items()}
         )
         return _under_way(tracker)
@@ -370,8 +378,20 @@ def pipeline_tracker(
     config: PipelineConfig,
     results: Mapping[str, StageResult],
     meta: Mapping[str, Mapping[str, Any]],
+    origin: Mapping[str, str],
 ) -> str:
-    """One run for the whole execution, with the numbers that a person compares; returns its id."""
+    """One run for the whole execution, with the numbers that a person compares.
+
+    Args:
+        store: whose MLflow it is.
+        config: of the pipeline.
+        results: of every stage.
+        meta: figures of every stage.
+        origin: tags that say what started it.
+
+    Returns:
+        The id of the run.
+    """
     client = open_client(store)
     experiment = _experiment(client, store, PIPELINE_EXPERIMENT)
     run_name = f"{config.preset}-latent{config.vae.latent_dim}"
@@ -380,7 +400,7 @@ def pipeline_tracker(
         params = flatten(config.model_dump(mode="json"))
         tracker.log_params({**params, "latent_dim": config.vae.latent_dim})
         keys = {name: result.ref.key for name, result in results.items()}
-        tracker.set_tags({f"stage_key.{name}": key for name, key in keys.items()})
+        tracker.set_tags({f"stage_key.{name}": key for name, key in keys.items()} | dict(origin))
         linked = find_stage_runs(client, keys)
         tracker.set_tags({f"run_id.{name}": linked[name] for name in linked})
         for name, numbers in meta.items():

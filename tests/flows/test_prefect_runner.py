@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict
 from phrase_models.errors import ConfigurationError
 from storage.artifacts import ArtifactStore
 from tasks import prefect_runner
-from tasks.prefect_runner import PrefectRunner
+from tasks.prefect_runner import PrefectRunner, flow_run_tags
 from tasks.runtime import RuntimeConfig
 from tasks.stage import Session, Stage
 from tasks.tracking import NullTracker
@@ -62,6 +62,7 @@ def execute(prefect_server, tmp_path):
         @flow(name="two-stages")
         def some_stages():
             seen["id"] = flow_run.get_id()
+            seen["tags"] = flow_run_tags()
             seen["refs"] = [PrefectRunner(session).run(stage) for stage in stages]
 
         try:
@@ -95,6 +96,16 @@ def test_a_stage_is_completed_and_then_cached(execute, monkeypatch):
     progress = first["artifacts"]["some-numbers-progress"]
     assert (progress["data"], progress["description"]) == (50.0, "half")
     assert second["artifacts"] == {}
+    for run in (first, second):
+        tags = run["tags"]
+        assert tags["prefect.flow_run_id"] == run["id"]
+        assert tags["prefect.flow_run_name"] == run["flow"].name
+        assert tags["prefect.flow_run_url"].endswith(f"/flow-run/{run['id']}")
+
+
+def test_a_temporary_server_has_no_page_to_link(execute, monkeypatch):
+    monkeypatch.setattr(prefect_runner.PREFECT_API_URL, "value", lambda: None)
+    assert execute()["tags"].keys() == {"prefect.flow_run_id", "prefect.flow_run_name"}
 
 
 def test_an_error_of_a_stage_is_the_errors_own_and_fails_the_run(execute):

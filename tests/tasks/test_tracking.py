@@ -53,7 +53,8 @@ def training(**changes) -> Stage:
 def open_tracker(tracked_store, tmp_path):
     state = tmp_path / "state"
     state.mkdir()
-    make = tracker_factory(tracked_store.root, enabled=True)
+    origin = {"prefect.flow_run_id": "a flow run"}
+    make = tracker_factory(tracked_store.root, enabled=True, origin=origin)
 
     def open_for(stage=None, key="key1"):
         return make(stage or training(), key, state)
@@ -81,6 +82,7 @@ def test_a_run_has_its_parameters_tags_points_and_files(
     assert run.data.params == {"architecture.latent_dim": "16", "rate": "0.5", "latent_dim": "16"}
     assert (run.data.tags["stage"], run.data.tags["stage_key"]) == ("train_vae", "key1")
     assert run.data.tags["input.tables"] == "d" * 16
+    assert run.data.tags["prefect.flow_run_id"] == "a flow run"
     assert client.get_experiment(run.info.experiment_id).name == "phrase-ldm/vae"
     points = metric_steps(client, tracker.run_id, "train/loss")
     assert points == [(step, 1.0 / (step + 1)) for step in range(1200)]
