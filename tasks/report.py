@@ -95,7 +95,8 @@ def write_report(store: Path, numbers: Sequence[int]) -> tuple[str, Path]:
 NOTE = (
     "Ours: greedy decoding under the grammar, notes pooled over all held-out songs, no special "
     "phrases, 95 % bootstrap intervals over songs, notes of all seeds together; a difference has "
-    "the songs of both rows resampled together. The paper averages phrases and counts special "
+    "the songs of both rows resampled together. Intervals tell how songs differ; how trainings do, "
+    "the seeds tell. The paper averages phrases and counts special "
     "ones. Training is steps x tokens of each stage in turn; a row marked + saw more or fewer "
     "tokens in its last stage than most rows of its table."
 )
