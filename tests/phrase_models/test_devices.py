@@ -6,6 +6,7 @@ happens in a process of its own, for a made-up device cannot be taken back. Left
 on values: the state of the score that `cpu` gives its tokens, and decoding.
 """
 
+import os
 import subprocess
 import sys
 from dataclasses import fields, replace
@@ -152,3 +153,5 @@ def check_denoiser(preset: str) -> None:
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).parents[2]))
     main()
+    sys.stdout.flush()
+    os._exit(0)  # threads of a made-up device may abort the process when it ends by itself
