@@ -246,7 +246,7 @@ def _html_picture(title: str, path: Path) -> str:
 PAGE = """<!doctype html>
 <html lang="en"><meta charset="utf-8"><title>PhraseVAE: the paper's tables</title>
 <style>
-body {{ font: 15px/1.5 system-ui, sans-serif; max-width: 75rem; margin: 2rem auto; }}
+body {{ font: 15px/1.5 system-ui, sans-serif; max-width: 95rem; margin: 2rem auto; }}
 table {{ border-collapse: collapse; width: 100%; }}
 th, td {{ text-align: left; padding: .35rem .6rem; border-bottom: 1px solid #d5d9e2; }}
 th {{ border-bottom: 2px solid #8a93a6; }}
