@@ -121,9 +121,12 @@ def report_table(number: int, found: Sequence[Measurement], runs: dict[str, str]
     for row, items in zip(rows, matches, strict=True):
         trainings = same_but_for_seed(items, recipe, budget)
         song_counts = pool_seeds([item.song_counts for item in trainings])
-        difference = difference_text(paired_difference("f1_op", before, song_counts))
-        scored = RowScores(trainings, scores_with_intervals(song_counts), difference)
-        lines.append(_line(row, scored, runs, budget) if trainings else _line_not_run(row))
+        if trainings:
+            difference = difference_text(paired_difference("f1_op", before, song_counts))
+            scored = RowScores(trainings, scores_with_intervals(song_counts), difference)
+            lines.append(_line(row, scored, runs, budget))
+        else:
+            lines.append(_line_not_run(row))
         before = song_counts
     return ReportTable(TITLES[number], tuple(lines))
 
