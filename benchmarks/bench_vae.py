@@ -94,7 +94,7 @@ def make_vae(folder: Path | None) -> "PhraseVAE":
     from phrase_models.training.randomness import seed_everything
     from phrase_models.vae.model import PhraseVAE
     from phrase_models.vae.pretrained import load_vae
-    from tasks.presets import load_preset
+    from tasks.settings.presets import load_preset
 
     if folder:
         return load_vae(folder)

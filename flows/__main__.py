@@ -63,7 +63,7 @@ def run(
     else:
         commands.configure_prefect(store)
         from flows.pipeline import pipeline
-        from tasks.prefect_runner import light_server
+        from tasks.engine.prefect_runner import light_server
 
         with light_server():
             pipeline(**launched.flow_parameters())
@@ -184,7 +184,7 @@ def sweep(
 ) -> None:
     """Train PhraseVAE once for each value of a setting, sharing what does not differ."""
     from tasks import commands
-    from tasks.sweep import check_until, parse_axes, sweep_points, sweep_table
+    from tasks.reports.sweep import check_until, parse_axes, sweep_points, sweep_table
 
     request = commands.run_request(preset, source, data, store, setting or [], [])
     axes, chosen = parse_axes(over), check_until(until)
@@ -196,7 +196,7 @@ def sweep(
     else:
         commands.configure_prefect(store)
         from flows.sweep import sweep as sweep_flow
-        from tasks.prefect_runner import light_server
+        from tasks.engine.prefect_runner import light_server
 
         with light_server():
             rows = sweep_flow(request, axes, chosen)
@@ -234,7 +234,7 @@ def report(
     store: StoreOption = Path("store"),
 ) -> None:
     """The paper's tables of PhraseVAE with what this store has measured beside them."""
-    from tasks.report import write_report
+    from tasks.reports.report import write_report
 
     chosen = (1, 2, 3, 4) if every or not table else tuple(sorted(set(table)))
     markdown, folder = write_report(store, chosen)
@@ -266,7 +266,7 @@ def export_vae(
     precision: Annotated[str, typer.Option(help="bf16 or fp32.")] = "bf16",
 ) -> None:
     """Write the PhraseVAE trained last in a store as a folder to give away."""
-    from tasks import vae_release
+    from tasks.reports import vae_release
 
     typer.echo(vae_release.export_vae(store, folder, vae_release.check_precision(precision)))
 

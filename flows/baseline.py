@@ -3,9 +3,11 @@
 from prefect import flow
 
 from flows.prepare_data import Corpus, prepare
+from tasks.engine.stage import ArtifactRef, StageRunner
 from tasks.launch import Launch, Request, launch
-from tasks.stage import ArtifactRef, StageRunner
-from tasks.stages import phrases_stage, pianotree_score_stage, pianotree_stage
+from tasks.stages.collect_phrases import phrases_stage
+from tasks.stages.score_pianotree import pianotree_score_stage
+from tasks.stages.train_pianotree import pianotree_stage
 
 
 def train_pianotree(runner: StageRunner, launched: Launch, corpus: Corpus) -> ArtifactRef:

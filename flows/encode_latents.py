@@ -4,9 +4,9 @@ from prefect import flow
 
 from flows.prepare_data import Corpus, prepare
 from flows.train_vae import train_phrase_vae
+from tasks.engine.stage import ArtifactRef, StageRunner
 from tasks.launch import Launch, Request, launch
-from tasks.stage import ArtifactRef, StageRunner
-from tasks.stages import latents_stage
+from tasks.stages.encode_latents import latents_stage
 
 
 def encode(runner: StageRunner, launched: Launch, corpus: Corpus, vae: ArtifactRef) -> ArtifactRef:

@@ -5,9 +5,9 @@ from prefect import flow
 from flows.generate_songs import generate
 from flows.prepare_data import Corpus, prepare
 from flows.train_diffusion import Models, train_models
+from tasks.engine.stage import ArtifactRef, StageRunner
 from tasks.launch import Launch, Request, launch
-from tasks.stage import ArtifactRef, StageRunner
-from tasks.stages import evaluation_stage
+from tasks.stages.evaluate_songs import evaluation_stage
 
 
 def evaluate(

@@ -4,9 +4,9 @@ from prefect import flow
 
 from flows.prepare_data import prepare
 from flows.train_diffusion import Models, train_models
+from tasks.engine.stage import ArtifactRef, StageRunner
 from tasks.launch import Launch, Request, launch
-from tasks.stage import ArtifactRef, StageRunner
-from tasks.stages import generation_stage
+from tasks.stages.generate_songs import generation_stage
 
 
 def generate(runner: StageRunner, launched: Launch, models: Models) -> ArtifactRef:

@@ -10,8 +10,8 @@ from flows.evaluate_songs import evaluate
 from flows.generate_songs import generate
 from flows.prepare_data import prepare
 from flows.train_diffusion import train_models
+from tasks.engine.stage import StageRunner
 from tasks.launch import Launch, Request, launch
-from tasks.stage import StageRunner
 
 
 def run_pipeline(runner: StageRunner, launched: Launch) -> None:

@@ -4,9 +4,11 @@ from dataclasses import dataclass
 
 from prefect import flow
 
+from tasks.engine.stage import ArtifactRef, StageRunner
 from tasks.launch import Launch, Request, launch
-from tasks.stage import ArtifactRef, StageRunner
-from tasks.stages import corpus_stage, ingest_stage, tokenise_stage
+from tasks.stages.compose_corpus import corpus_stage
+from tasks.stages.ingest_songs import ingest_stage
+from tasks.stages.tokenise_songs import tokenise_stage
 
 
 @dataclass(frozen=True)

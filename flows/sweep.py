@@ -8,7 +8,7 @@ from prefect import flow
 from flows.prepare_data import prepare
 from flows.train_vae import train_autoencoder, train_phrase_vae
 from tasks.launch import Request
-from tasks.sweep import SweepPoint, Until, finish_sweep, sweep_points
+from tasks.reports.sweep import SweepPoint, Until, finish_sweep, sweep_points
 
 
 def run_sweep(points: Sequence[SweepPoint], until: Until) -> list[dict[str, Any]]:

@@ -7,9 +7,9 @@ from prefect import flow
 from flows.encode_latents import encode
 from flows.prepare_data import Corpus, prepare
 from flows.train_vae import train_phrase_vae
+from tasks.engine.stage import ArtifactRef, StageRunner
 from tasks.launch import Launch, Request, launch
-from tasks.stage import ArtifactRef, StageRunner
-from tasks.stages import diffusion_stage
+from tasks.stages.train_diffusion import diffusion_stage
 
 
 @dataclass(frozen=True)

@@ -3,9 +3,11 @@
 from prefect import flow
 
 from flows.prepare_data import Corpus, prepare
+from tasks.engine.stage import ArtifactRef, StageRunner
 from tasks.launch import Launch, Request, launch
-from tasks.stage import ArtifactRef, StageRunner
-from tasks.stages import phrases_stage, reconstruction_stage, vae_stage
+from tasks.stages.collect_phrases import phrases_stage
+from tasks.stages.score_reconstruction import reconstruction_stage
+from tasks.stages.train_vae import vae_stage
 
 
 def train_phrase_vae(runner: StageRunner, launched: Launch, corpus: Corpus) -> ArtifactRef:

@@ -59,9 +59,13 @@ def train_vae_stage(spec: dict[str, Any], state: Path, output: Path) -> dict[str
 
 def train_pianotree(spec: dict[str, Any], state: Path, output: Path) -> dict[str, Any]:
     """Train PianoTree VAE, the baseline, on whole bars and write it to `output`."""
+    from phrase_models.baselines.pianotree.model import (
+        PianoTreeConfig,
+        PianoTreeObjective,
+        PianoTreeVAE,
+    )
+    from phrase_models.baselines.pianotree.training import PianoTreeTraining, save_pianotree
     from phrase_models.vae.phrase_table import PhraseTable
-    from phrase_models.vae.pianotree import PianoTreeConfig, PianoTreeObjective, PianoTreeVAE
-    from phrase_models.vae.pianotree_training import PianoTreeTraining, save_pianotree
 
     training = TrainingConfig.model_validate(spec["training"])
     seed_everything(training.seed, "initialise")

@@ -40,7 +40,7 @@ def code_digest(modules: Sequence[str], roots: Sequence[str] = FIRST_PARTY_ROOTS
     """One digest over modules and everything first-party they import, at any depth.
 
     Args:
-        modules: dotted names, such as "tasks.latents".
+        modules: dotted names, such as "tasks.stages.encode_latents".
         roots: top-level packages that count as first-party.
 
     Returns:

@@ -16,13 +16,14 @@ from phrase_models.score.song import Phrase
 from phrase_models.tokens.song_layout import song_to_bars, song_to_text, text_to_song
 from storage.artifacts import ArtifactRef, ArtifactStore
 from storage.writing import translate_disk_errors
-from tasks.config import parse_assignments
-from tasks.generation import GenerationConfig, SongMaker, write_songs
+from tasks.engine.runtime import configure_environment
+from tasks.engine.stage import StageRunner
 from tasks.launch import Launch, Request, launch
-from tasks.provenance import phrase_codec
-from tasks.runtime import configure_environment
-from tasks.stage import StageRunner
-from tasks.stages import STAGE_NAMES
+from tasks.reports.provenance import phrase_codec
+from tasks.settings.pipeline import parse_assignments
+from tasks.settings.stages import GenerationConfig
+from tasks.stages.generate_songs import SongMaker, write_songs
+from tasks.stages.registry import STAGE_NAMES
 
 console = Console()
 

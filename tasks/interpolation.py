@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from phrase_models.errors import ConfigurationError
+from phrase_models.latent_report import path_picture
 from phrase_models.score.midi import read_midi, write_midi
 from phrase_models.score.song import ROLE_PROGRAMS, Phrase, Song
 from phrase_models.tokens import vocabulary
 from phrase_models.tokens.song_layout import bars_to_slots, bars_to_song, song_to_bars
 from phrase_models.vae.interpolation import Smoothness, decode_paths, mean_smoothness
 from storage.writing import replacing, translate_disk_errors
-from tasks.provenance import phrase_codec
-from tasks.vae_latents import path_picture
+from tasks.reports.provenance import phrase_codec
 
 STRIP_FILE = "strip.png"
 

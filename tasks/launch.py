@@ -14,14 +14,14 @@ from rich.console import Console
 from phrase_models.errors import ConfigurationError
 from storage.artifacts import ArtifactRef, ArtifactStore
 from storage.explain import explain
-from tasks.config import PipelineConfig
-from tasks.presets import load_preset
-from tasks.progress import ConsoleProgress
-from tasks.runner import PlainRunner
-from tasks.runtime import RuntimeConfig, default_runtime
-from tasks.stage import Session, Stage, StageResult, StageRunner, key_components, stage_key
-from tasks.stages import STAGE_NAMES
-from tasks.tracking import pipeline_tracker, tracker_factory
+from tasks.engine.plain_runner import PlainRunner
+from tasks.engine.progress import ConsoleProgress
+from tasks.engine.runtime import RuntimeConfig, default_runtime
+from tasks.engine.stage import Session, Stage, StageResult, StageRunner, key_components, stage_key
+from tasks.engine.tracking import pipeline_tracker, tracker_factory
+from tasks.settings.pipeline import PipelineConfig
+from tasks.settings.presets import load_preset
+from tasks.stages.registry import STAGE_NAMES
 
 
 class Request(BaseModel):
@@ -84,7 +84,7 @@ class Launch:
         origin: dict[str, str] = {}
         make_runner: Callable[[Session], StageRunner] = PlainRunner
         if self.orchestrated:
-            from tasks.prefect_runner import PrefectRunner, flow_run_tags
+            from tasks.engine.prefect_runner import PrefectRunner, flow_run_tags
 
             origin, make_runner = flow_run_tags(), PrefectRunner
         session = Session(

@@ -9,8 +9,8 @@ import pytest
 from flows.__main__ import main
 from phrase_models.score.midi import write_midi
 from phrase_models.score.song import MELODY, PIANO, Note, Song, Track
-from phrase_models.score.synthetic import SyntheticConfig
-from phrase_models.score.synthetic_files import write_corpus
+from phrase_models.sources.synthetic.composer import SyntheticConfig
+from phrase_models.sources.synthetic.files import write_corpus
 
 
 @pytest.fixture(autouse=True)

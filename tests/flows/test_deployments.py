@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tasks.presets import load_preset
+from tasks.settings.presets import load_preset
 
 ROOT = Path(__file__).resolve().parents[2]
 DEPLOYMENTS = yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"]
@@ -37,7 +37,7 @@ def test_a_deployment_has_a_flow_that_takes_its_parameters(deployment):
 
 def test_the_sweep_that_is_deployed_can_be_launched(tmp_path):
     from tasks.launch import Request
-    from tasks.sweep import sweep_points
+    from tasks.reports.sweep import sweep_points
 
     parameters = next(i for i in DEPLOYMENTS if i["name"] == "latent-sizes")["parameters"]
     for checkout in ("POP909-Dataset", "hierarchical-structure-analysis"):

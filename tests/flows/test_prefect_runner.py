@@ -7,11 +7,11 @@ from pydantic import BaseModel, ConfigDict
 
 from phrase_models.errors import ConfigurationError
 from storage.artifacts import ArtifactStore
-from tasks import prefect_runner
-from tasks.prefect_runner import PrefectRunner, flow_run_tags
-from tasks.runtime import RuntimeConfig
-from tasks.stage import Session, Stage
-from tasks.tracking import NullTracker
+from tasks.engine import prefect_runner
+from tasks.engine.prefect_runner import PrefectRunner, flow_run_tags
+from tasks.engine.runtime import RuntimeConfig
+from tasks.engine.stage import Session, Stage
+from tasks.engine.tracking import NullTracker
 
 pytestmark = pytest.mark.slow
 

@@ -70,7 +70,7 @@ def whole(tmp_path_factory) -> tuple[Path, dict[str, str]]:
 
 
 def test_every_stage_left_an_artifact(whole):
-    from tasks.stages import SIDE_STAGES, STAGE_NAMES
+    from tasks.stages.registry import SIDE_STAGES, STAGE_NAMES
 
     assert set(whole[1]) == set(STAGE_NAMES) - set(SIDE_STAGES)
 

@@ -92,7 +92,7 @@ def check_vae(bottleneck: str) -> None:
     from torch._subclasses.fake_tensor import unset_fake_temporarily
 
     from phrase_models.vae.model import PhraseVAE
-    from tasks.presets import load_preset
+    from tasks.settings.presets import load_preset
 
     config = load_preset("paper").vae.model_copy(update={"bottleneck": bottleneck})
     for stage in ("infilling", "autoencoder", "vae"):
@@ -127,7 +127,7 @@ def check_denoiser(preset: str) -> None:
     from phrase_models.diffusion.noise_schedule import build_noise_schedule
     from phrase_models.diffusion.objective import NoisyBatch, hide_conditions, training_loss
     from phrase_models.diffusion.plan import plan_features, plan_from_layout
-    from tasks.presets import load_preset
+    from tasks.settings.presets import load_preset
 
     settings = load_preset(preset)
     config, schedule = settings.denoiser, settings.noise_schedule

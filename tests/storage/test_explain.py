@@ -9,7 +9,7 @@ from storage.explain import StoreProblem, explain, verify_store
 PARTS = {
     "config": {"vae": {"latent_dim": 64, "heads": 6}, "layout": "role", "old": None},
     "inputs": {"songs": "a" * 64, "tables": "b" * 64},
-    "code": {"phrase_models.vae.model": "c" * 64, "tasks.vae": "d" * 64},
+    "code": {"phrase_models.vae.model": "c" * 64, "tasks.stages.train_vae": "d" * 64},
     "version": 1,
 }
 
@@ -44,7 +44,7 @@ def test_every_difference_is_named(store, key, build, wanted):
         "input tables is no longer read",
         "code module phrase_models.vae.model changed",
         "code module storage.tables is new",
-        "code module tasks.vae is no longer used",
+        "code module tasks.stages.train_vae is no longer used",
         "stage version: 1 -> 3",
     ]
 

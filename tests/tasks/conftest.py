@@ -13,7 +13,7 @@ from storage.artifacts import ArtifactStore
 @pytest.fixture(scope="session")
 def migrated_database(tmp_path_factory) -> Path:
     """An empty MLflow database; making its tables takes seconds."""
-    from tasks.tracking import open_client
+    from tasks.engine.tracking import open_client
 
     store = tmp_path_factory.mktemp("mlflow")
     open_client(store).search_experiments()
@@ -62,7 +62,7 @@ class VAEStore:
         import torch
 
         from phrase_models.vae.model import PhraseVAE
-        from tasks.presets import load_preset
+        from tasks.settings.presets import load_preset
 
         self.store = ArtifactStore(root)
         self.config = load_preset("smoke")

@@ -9,6 +9,7 @@ from phrase_models.diffusion.dataset import read_dataset
 from phrase_models.diffusion.model import PhraseLDM
 from phrase_models.diffusion.plan import SongPlan, plan_from_layout
 from phrase_models.diffusion.repeats import join_repeats
+from phrase_models.diffusion.sampling import draw_songs, resolve_plans
 from phrase_models.diffusion.training import DiffusionTraining
 from phrase_models.errors import ConfigurationError
 from phrase_models.training.config import TrainingConfig
@@ -42,12 +43,12 @@ def model(dataset, base_config):
 def test_saved_and_loaded_models_write_the_same_songs(dataset, config, tmp_path):
     model = shaken(dataset, config)
     sampler = SAMPLER if config.condition_dropout else SamplerConfig(num_sampling_steps=4)
-    songs = model.sample(PLANS[:2], 3, sampler)
+    songs = draw_songs(model, PLANS[:2], 3, sampler)
     model.save(tmp_path)
     loaded = PhraseLDM.load(tmp_path)
     assert loaded.config == model.config
     assert loaded.length_prior == model.length_prior
-    again = loaded.sample(PLANS[:2], 3, sampler)
+    again = draw_songs(loaded, PLANS[:2], 3, sampler)
     for song, same in zip(songs, again, strict=True):
         assert song.dtype == np.float32
         assert np.array_equal(song, same)
@@ -56,15 +57,15 @@ def test_saved_and_loaded_models_write_the_same_songs(dataset, config, tmp_path)
 
 
 def test_song_k_is_the_same_whatever_is_drawn_beside_it(model):
-    alone = model.sample(PLANS, 3, SAMPLER)
-    later = model.sample(PLANS[2:], 3, SAMPLER, first_index=2)
+    alone = draw_songs(model, PLANS, 3, SAMPLER)
+    later = draw_songs(model, PLANS[2:], 3, SAMPLER, first_index=2)
     for song, same in zip(alone[2:], later, strict=True):
         assert np.array_equal(song, same)
-    together = model.sample(PLANS, 3, SAMPLER, batch_size=4)
+    together = draw_songs(model, PLANS, 3, SAMPLER, batch_size=4)
     for song, same in zip(alone, together, strict=True):
         assert song.shape == same.shape
         assert np.allclose(song, same, atol=2e-3 * song.std())
-    other = model.sample(PLANS[:1], 4, SAMPLER)
+    other = draw_songs(model, PLANS[:1], 4, SAMPLER)
     assert not np.allclose(other[0], alone[0], atol=0.1)
 
 
@@ -72,14 +73,14 @@ def test_song_k_is_the_same_whatever_is_drawn_beside_it(model):
 def test_solvers_and_half_precision_agree_on_shapes(model, solver):
     for precision in ("fp32", "bf16"):
         sampler = SamplerConfig(solver=solver, num_sampling_steps=3, precision=precision)
-        song = model.sample(PLANS[:1], 0, sampler)[0]
+        song = draw_songs(model, PLANS[:1], 0, sampler)[0]
         assert song.shape == (9, 3, 6)
         assert np.isfinite(song).all()
 
 
 def test_repeats_are_joined_at_unit_scale(model):
-    drawn = model.sample(PLANS[:2], 3, SAMPLER)
-    joined = model.sample(PLANS[:2], 3, SAMPLER.model_copy(update={"repeat_distance": 1.2}))
+    drawn = draw_songs(model, PLANS[:2], 3, SAMPLER)
+    joined = draw_songs(model, PLANS[:2], 3, SAMPLER.model_copy(update={"repeat_distance": 1.2}))
     for before, after in zip(drawn, joined, strict=True):
         expected = join_repeats(model.normalizer.normalise(before), 1.2)
         assert np.allclose(after, model.normalizer.denormalise(expected), atol=1e-5)
@@ -88,38 +89,43 @@ def test_repeats_are_joined_at_unit_scale(model):
 
 def test_progress_counts_evaluations(model):
     seen = []
-    model.sample(
-        PLANS, 0, SAMPLER, batch_size=3, progress=lambda done, total: seen.append((done, total))
+    draw_songs(
+        model,
+        PLANS,
+        0,
+        SAMPLER,
+        batch_size=3,
+        progress=lambda done, total: seen.append((done, total)),
     )
     assert seen == [(index, 8) for index in range(1, 9)]
 
 
 def test_open_plans_are_drawn_from_training_songs(model):
     known = {plan.section_layout for plan in model.length_prior}
-    plans = model.resolve_plans([SongPlan()] * 40, seed=1)
+    plans = resolve_plans(model, [SongPlan()] * 40, seed=1)
     assert {plan.section_layout for plan in plans} == known
-    assert plans[7:9] == model.resolve_plans([SongPlan()] * 2, seed=1, first_index=7)
-    fitting = model.resolve_plans([SongPlan(10)], seed=1)[0]
+    assert plans[7:9] == resolve_plans(model, [SongPlan()] * 2, seed=1, first_index=7)
+    fitting = resolve_plans(model, [SongPlan(10)], seed=1)[0]
     assert fitting.section_layout == "A2 B2 A2 B2 C2"
-    assert model.resolve_plans([SongPlan(11)], seed=1) == [SongPlan(11)]
-    assert model.resolve_plans([PLANS[0]], seed=1) == [PLANS[0]]
+    assert resolve_plans(model, [SongPlan(11)], seed=1) == [SongPlan(11)]
+    assert resolve_plans(model, [PLANS[0]], seed=1) == [PLANS[0]]
 
 
 def test_length_models_draw_lengths_only(dataset, make_config):
     model = shaken(dataset, make_config(conditioning="length", repeat_bias=False))
-    plans = model.resolve_plans([SongPlan()] * 20, seed=0)
+    plans = resolve_plans(model, [SongPlan()] * 20, seed=0)
     assert {plan.num_bars for plan in plans} == {10, 17, 19, 20}
     assert all(plan.sections == () for plan in plans)
 
 
 def test_unmeetable_requests_are_refused(dataset, model, make_config):
     with pytest.raises(ConfigurationError, match="at most 32"):
-        model.sample([SongPlan(33)], 0, SAMPLER)
+        draw_songs(model, [SongPlan(33)], 0, SAMPLER)
     paper = shaken(dataset, make_config("paper"))
     with pytest.raises(ConfigurationError, match="No training song has 11 bars"):
-        paper.resolve_plans([SongPlan(11)], seed=0)
+        resolve_plans(paper, [SongPlan(11)], seed=0)
     with pytest.raises(ConfigurationError, match="without condition dropout"):
-        paper.sample(PLANS[:1], 0, SAMPLER)
+        draw_songs(paper, PLANS[:1], 0, SAMPLER)
 
 
 def test_missing_and_newer_models_are_refused(model, tmp_path):
@@ -195,7 +201,7 @@ def test_it_overfits_a_song(dataset_folder, make_config, tmp_path):
         num_steps=400, batch_size=8, learning_rate=3e-3, validate_every=400, checkpoint_every=400
     )
     fit(DiffusionTraining(model, alone, training), training, tmp_path)
-    written = model.sample([song.plan], 0, SamplerConfig(num_sampling_steps=20))[0]
+    written = draw_songs(model, [song.plan], 0, SamplerConfig(num_sampling_steps=20))[0]
     original = np.asarray(song.latents)
     error = np.square(written - original).mean() / original.var()
     assert error < 0.05

@@ -62,7 +62,7 @@ def test_counts_add_over_songs_and_nothing_has_no_rate():
 
 @pytest.mark.slow
 def test_popular_songs_give_the_papers_figures(pop909_root):
-    pop909 = pytest.importorskip("phrase_models.score.pop909")
+    pop909 = pytest.importorskip("phrase_models.sources.pop909.songs")
     total = InstrumentationChange()
     for entry in pop909.list_songs(pop909_root):
         ingested = pop909.ingest_song(pop909_root, entry, pop909.IngestConfig())

@@ -1,0 +1,1 @@
+"""Where songs come from: one source a folder."""

@@ -1,0 +1,1 @@
+"""POP909 with its human analysis."""

@@ -1,0 +1,1 @@
+"""A small composer of songs shaped like POP909's."""

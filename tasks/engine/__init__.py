@@ -1,0 +1,1 @@
+"""What runs stages: looked up, done on a miss, tracked; plainly or as Prefect tasks."""

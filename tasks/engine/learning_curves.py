@@ -1,0 +1,26 @@
+"""The learning curves that a training left, kept with the model."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from phrase_models.plots import figure_png, learning_curves
+
+if TYPE_CHECKING:
+    from tasks.engine.stage import StageContext
+
+
+def save_curves(context: StageContext) -> dict[str, float]:
+    """Keep the learning curves with the model and return the figures of the best step."""
+    lines = (context.state / "metrics.jsonl").read_text().splitlines()
+    records = [json.loads(line) for line in lines]
+    log = context.output / "log"
+    log.mkdir(exist_ok=True)
+    (log / "metrics.jsonl").write_text("\n".join(lines) + "\n")
+    picture = figure_png(learning_curves([{"step": r["step"], **r["values"]} for r in records]))
+    (log / "learning_curves.png").write_bytes(picture)
+    context.tracker.log_file(log / "learning_curves.png")
+    scored = [r["values"] for r in records if "validation/score" in r["values"]]
+    best = min(scored, key=lambda values: values["validation/score"])
+    return {name.removeprefix("validation/"): value for name, value in best.items()}

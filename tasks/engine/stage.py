@@ -1,0 +1,209 @@
+"""Stages: looked up by what they are made of, done on a miss, committed whole."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+from pydantic import BaseModel
+
+from storage.artifacts import ArtifactRef, ArtifactStore
+from storage.code_digest import code_components
+from storage.fingerprint import digest_json, plain_value
+from storage.locks import hold_lock
+from storage.writing import translate_disk_errors
+
+if TYPE_CHECKING:
+    from tasks.engine.runtime import RuntimeConfig
+    from tasks.engine.tracking import Tracker, TrackerFactory
+
+
+ConfigT = TypeVar("ConfigT", bound=BaseModel)
+
+__all__ = ["ArtifactRef", "Session", "Stage", "StageContext", "StageResult", "StageRunner"]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One step of the pipeline.
+
+    Attributes:
+        name: of the stage.
+        config: only what can change the result.
+        inputs: artifacts it reads, by name.
+        body: writes into `context.output` and returns a few numbers for people.
+        code: modules whose code, with all they import, decides the result.
+        version: raised by hand when the meaning changes though the code does not.
+        tracked: whether it has an MLflow run of its own.
+        needs_device: whether it trains, so that one does at a time on this machine.
+        external_inputs: digests of what is read outside the store.
+    """
+
+    name: str
+    config: BaseModel
+    inputs: Mapping[str, ArtifactRef]
+    body: Callable[[StageContext], Mapping[str, Any]]
+    code: tuple[str, ...]
+    version: int = 1
+    tracked: bool = False
+    needs_device: bool = False
+    external_inputs: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass
+class StageContext:
+    """What a stage's body works with.
+
+    Attributes:
+        config: of the stage.
+        inputs: artifacts it reads, by name.
+        output: folder that becomes the artifact.
+        state: folder that survives a kill, for going on.
+        runtime: device, threads, processes; never part of the result.
+        tracker: where figures go.
+        lock_fds: file descriptors that a child process inherits, so that it holds the locks too.
+        report_progress: called with (share done, words).
+    """
+
+    config: BaseModel
+    inputs: Mapping[str, ArtifactRef]
+    output: Path
+    state: Path
+    runtime: RuntimeConfig
+    tracker: Tracker
+    lock_fds: tuple[int, ...]
+    report_progress: Callable[[float, str], None]
+
+    def config_as(self, expected: type[ConfigT]) -> ConfigT:
+        """The configuration, of the type that the body was written for.
+
+        Raises:
+            TypeError: if the stage was wired with another one.
+        """
+        if not isinstance(self.config, expected):
+            message = f"needs a {expected.__name__}, not {type(self.config).__name__}"
+            raise TypeError(message)
+        return self.config
+
+
+@dataclass(frozen=True)
+class StageResult:
+    """What running a stage came to.
+
+    Attributes:
+        ref: the artifact.
+        cached: whether it was there already.
+        seconds: it took, waiting for locks included.
+        tracking_run: id of the MLflow run that was written now, if any.
+    """
+
+    ref: ArtifactRef
+    cached: bool
+    seconds: float
+    tracking_run: str | None = None
+
+
+class StageRunner(Protocol):
+    """Runs stages, one after the other."""
+
+    def run(self, stage: Stage) -> ArtifactRef:
+        """The stage's artifact, made or found."""
+
+
+@dataclass
+class Session:
+    """One execution of a pipeline: where artifacts are and what to do again.
+
+    Attributes:
+        store: of artifacts.
+        runtime: device, threads, processes.
+        tracker_factory: makes the tracker of a tracked stage.
+        refresh: names of stages to do again, each once.
+        on_result: told of every stage.
+        on_progress: told of a stage's progress: (stage name, share done, words).
+    """
+
+    store: ArtifactStore
+    runtime: RuntimeConfig
+    tracker_factory: TrackerFactory
+    refresh: frozenset[str] = frozenset()
+    on_result: Callable[[Stage, StageResult], None] = lambda *_: None
+    on_progress: Callable[[str, float, str], None] = lambda *_: None
+    refreshed: set[str] = field(default_factory=set)
+
+
+def key_components(stage: Stage) -> dict[str, Any]:
+    """The parts of a stage's key: config, inputs, code, version."""
+    inputs = {name: ref.digest for name, ref in stage.inputs.items()}
+    return {
+        "config": plain_value(stage.config),
+        "inputs": inputs | dict(stage.external_inputs),
+        "code": code_components(stage.code),
+        "version": stage.version,
+    }
+
+
+def stage_key(stage: Stage) -> str:
+    """Fingerprint of a stage: equal keys give equal artifacts."""
+    return digest_json({"stage": stage.name, **key_components(stage)})
+
+
+def run_stage(stage: Stage, session: Session) -> StageResult:
+    """The artifact of a stage, found or made.
+
+    Raises:
+        StorageError: if the store is damaged, newer or the disk is full.
+        UserError: from the body.
+    """
+    started = time.monotonic()
+    store, key = session.store, stage_key(stage)
+    to_refresh = stage.name in session.refresh and stage.name not in session.refreshed
+    session.refreshed.add(stage.name)
+    ref = None if to_refresh else store.find(stage.name, key)
+    cached, tracking_run = True, None
+    if ref is None:
+        with store.lock(stage.name, key) as descriptor:
+            # A refresh that was killed goes on where it was.
+            if to_refresh and not store.refresh_pending(stage.name, key):
+                store.discard(stage.name, key)
+            ref = store.find(stage.name, key)  # another process may have made it meanwhile
+            if ref is None:
+                cached = False
+                ref, tracking_run = _make(stage, key, session, descriptor)
+    result = StageResult(ref, cached, time.monotonic() - started, tracking_run)
+    session.on_result(stage, result)
+    return result
+
+
+def _make(
+    stage: Stage, key: str, session: Session, descriptor: int
+) -> tuple[ArtifactRef, str | None]:
+    store = session.store
+    with _device(session) if stage.needs_device else nullcontext(None) as device_descriptor:
+        work = store.work(stage.name, key)
+        fds = tuple(fd for fd in (descriptor, device_descriptor) if fd is not None)
+        with session.tracker_factory(stage, key, work.state) as tracker:
+            context = StageContext(
+                config=stage.config,
+                inputs=stage.inputs,
+                output=work.output,
+                state=work.state,
+                runtime=session.runtime,
+                tracker=tracker,
+                lock_fds=fds,
+                report_progress=lambda share, words: session.on_progress(stage.name, share, words),
+            )
+            with translate_disk_errors(work.output):
+                meta = stage.body(context)
+            tracker.log_summary(meta)
+        ref = store.commit(stage.name, key, meta=meta, **key_components(stage))
+        return ref, tracker.run_id
+
+
+def _device(session: Session) -> AbstractContextManager[int]:
+    name = f"device-{session.runtime.device_index}.lock"
+    return hold_lock(session.store.root / "locks" / name, "trains on this device")

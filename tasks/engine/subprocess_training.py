@@ -1,0 +1,195 @@
+"""Training in a process of its own: followed, tracked, resumed.
+
+A child gives back all memory, can be killed alone, and needs no orchestrator. It writes
+`metrics.jsonl`; the parent forwards its lines to the tracker, which leaves out what a resumed run
+has already.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from phrase_models.errors import UserError
+from storage.writing import write_json
+
+if TYPE_CHECKING:
+    from tasks.engine.stage import StageContext
+
+TRAINER = "phrase_models.train"
+POLL_SECONDS = 0.5
+STOP_SECONDS = 10.0
+LOG_LINES = 15
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class TrainingFailedError(RuntimeError):
+    """The training process ended with an error that is a fault of the program."""
+
+
+def run_training(context: StageContext, spec: Mapping[str, Any]) -> dict[str, Any]:
+    """Train by specification (see `phrase_models.train`) into the stage's output folder.
+
+    Returns:
+        The content of the child's `result.json`, and "training_seconds".
+
+    Raises:
+        UserError: if the child ends with exit code 2, with its sentence.
+        TrainingFailedError: for any other failure, with the end of its log.
+    """
+    runtime = context.runtime
+    spec_path = context.state / "spec.json"
+    whole = {**spec, "device": runtime.device, "num_threads": runtime.num_threads}
+    spec_path.write_text(json.dumps(whole, indent=1))
+    log_path = context.state / "log.txt"
+    command = [
+        *(sys.executable, "-m", TRAINER),
+        *("--spec", str(spec_path.resolve())),
+        *("--state", str(context.state.resolve())),
+        *("--output", str(context.output.resolve())),
+        *("--parent", str(os.getpid())),
+    ]
+    follower = MetricsFollower(context)
+    clock = TrainingClock(context.state / "seconds.json")
+    with log_path.open("a") as log, _stoppable():
+        child = subprocess.Popen(
+            command,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            pass_fds=context.lock_fds,
+            env=_environment(runtime.num_threads),
+        )
+        try:
+            while _runs(child):
+                follower.forward()
+                clock.save()
+        finally:
+            _stop(child)
+    follower.forward()
+    if child.returncode == 2:
+        raise UserError(_last_lines(log_path, 1))
+    if child.returncode != 0:
+        message = f"training {_ending(child.returncode)}:\n{_last_lines(log_path, LOG_LINES)}"
+        raise TrainingFailedError(message)
+    (context.output / "log").mkdir(exist_ok=True)
+    shutil.copyfile(log_path, context.output / "log" / "training.txt")
+    result: dict[str, Any] = json.loads((context.output / "result.json").read_text())
+    return {**result, "training_seconds": round(clock.save(), 1)}
+
+
+class TrainingClock:
+    """Seconds of training, those before a kill included."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.before = float(json.loads(path.read_text())) if path.exists() else 0.0
+        self.started = time.monotonic()
+
+    def save(self) -> float:
+        """Write the seconds so far, and return them."""
+        seconds = self.before + time.monotonic() - self.started
+        write_json(self.path, round(seconds, 1))
+        return seconds
+
+
+@contextmanager
+def _stoppable() -> Iterator[None]:
+    """Let SIGTERM unwind the stack, so that the child is stopped and the tracked run closed.
+
+    Whoever handles the signal already, as Prefect does under a worker, is left to it.
+    """
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    if not in_main_thread or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
+        yield
+        return
+
+    def leave(number: int, _frame: object) -> None:
+        sys.exit(128 + number)
+
+    signal.signal(signal.SIGTERM, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def _runs(child: subprocess.Popen[bytes]) -> bool:
+    try:
+        child.wait(POLL_SECONDS)
+    except subprocess.TimeoutExpired:
+        return True
+    return False
+
+
+def _stop(child: subprocess.Popen[bytes]) -> None:
+    """End a child that still runs; its last checkpoint is kept."""
+    if child.poll() is not None:
+        return
+    child.terminate()
+    try:
+        child.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        child.kill()
+        child.wait()
+
+
+def _ending(code: int) -> str:
+    if code < 0:
+        return f"was ended by signal {-code} ({signal.Signals(-code).name})"
+    return f"ended with code {code}"
+
+
+def _environment(num_threads: int) -> dict[str, str]:
+    path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+    return {
+        "OMP_WAIT_POLICY": "PASSIVE",
+        **os.environ,
+        "PYTHONPATH": path,
+        "OMP_NUM_THREADS": str(num_threads),
+    }
+
+
+def _last_lines(path: Path, count: int) -> str:
+    return "\n".join(path.read_text(errors="replace").strip().splitlines()[-count:])
+
+
+class MetricsFollower:
+    """Forwards what a training process writes to the tracker and to the progress display.
+
+    A resumed process cuts its metrics back to the checkpoint and writes the same lines again, so
+    the number of lines sent tells what is new.
+    """
+
+    def __init__(self, context: StageContext) -> None:
+        self.context = context
+        self.metrics = context.state / "metrics.jsonl"
+        self.num_sent = 0
+
+    def forward(self) -> None:
+        """Send what is new."""
+        lines = self.metrics.read_text().splitlines(keepends=True) if self.metrics.exists() else []
+        whole = [line for line in lines if line.endswith("\n")]
+        for line in whole[self.num_sent :]:
+            record = json.loads(line)
+            self.context.tracker.log_metrics(record["step"], record["values"])
+        self.num_sent = max(self.num_sent, len(whole))
+        self._report()
+
+    def _report(self) -> None:
+        path = self.context.state / "progress.json"
+        if not path.exists():
+            return
+        progress = json.loads(path.read_text())
+        done, total = progress["step"], progress["num_steps"]
+        left = (total - done) * progress["seconds_per_step"] / 60
+        self.context.report_progress(done / total, f"step {done} of {total}, {left:.0f} min left")

@@ -1,0 +1,1 @@
+"""What a store has measured, in tables, sweeps and releases."""

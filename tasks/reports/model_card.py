@@ -1,0 +1,170 @@
+"""The README of a released PhraseVAE: what it was made of, how well it does, how to remake it."""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from storage.manifest import Manifest
+from tasks.reports.provenance import Provenance, granularity_of, reproducing_command
+
+TRAININGS = ("train_infilling", "train_autoencoder", "train_vae")
+UNITS = {
+    "phrase": "A phrase, all that one program plays in one bar",
+    "bar": "All phrases of one bar",
+    "position": "All that begins at one position of a bar",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """The weights of a release: how many numbers, and in which precision ("bf16" or "fp32")."""
+
+    count: int
+    precision: str
+
+
+def model_card(provenance: Provenance, weights: Weights) -> str:
+    """The card as Markdown; what the store no longer knows is left out or said to be unknown."""
+    parts = [_head(provenance, weights)]
+    sections = {
+        "Use": _use(provenance.vae),
+        "Data": _data(provenance),
+        "Configuration": _architecture(provenance.vae),
+        "Training": _training(provenance),
+        "Reconstruction of held-out songs": _scores(provenance.scores, weights),
+        "Making it again": _reproduction(provenance),
+        "Licence": _licence(provenance),
+    }
+    parts += [f"## {title}\n\n{text}" for title, text in sections.items()]
+    return "\n\n".join(parts) + "\n"
+
+
+def _head(provenance: Provenance, weights: Weights) -> str:
+    latent_dim = provenance.vae.config["architecture"]["latent_dim"]
+    return (
+        "---\nlicense: apache-2.0\nlibrary_name: phraseldm\ntags: [symbolic-music, vae]\n---\n\n"
+        f"# PhraseVAE\n\n{UNITS[granularity_of(provenance.vae)]} of 4/4 on a grid of 48 steps, as "
+        f"one latent of {latent_dim} numbers, and back to REMI-z tokens (PhraseVAE of Ou & Wang "
+        f"2025, arXiv 2512.11348). {weights.count:,} weights in {weights.precision}, which load as "
+        "fp32."
+    )
+
+
+def _use(vae: Manifest) -> str:
+    if granularity_of(vae) == "phrase":
+        imports = (
+            "from phrase_models.codec import PhraseCodec\n"
+            "from phrase_models.score.midi import read_midi"
+        )
+        lines = (
+            'codec = PhraseCodec.load(Path("this folder"), "role")\n'
+            'latents = codec.encode_song(read_midi(Path("song.mid")))  # (bars, slots, D)\n'
+            'song = codec.decode_song(latents, song_id="song").song'
+        )
+    else:
+        imports = "from phrase_models.vae.pretrained import load_vae"
+        lines = 'vae = load_vae(Path("this folder"))'
+    return f"```python\nfrom pathlib import Path\n\n{imports}\n\n{lines}\n```"
+
+
+def _data(provenance: Provenance) -> str:
+    known = {
+        "pop909": "POP909 (Wang et al. 2020), with the section labels of Dai et al. 2020",
+        "synthetic": "composed by `phrase_models.sources.synthetic`, no real music",
+        None: "not known: the artifact that tells is gone from the store",
+    }
+    ingested = provenance.before.get("ingest_songs")
+    tokenised = provenance.before.get("tokenise_songs")
+    lines = [f"Songs: {known[provenance.source]}."]
+    if ingested is not None:
+        lines.append(
+            f"{ingested.meta['num_songs']} songs read, {ingested.meta['num_accepted']} accepted; "
+            f"a share of {ingested.config['validation_fraction']:g}, by a hash of the song's id, "
+            "was held out from all training."
+        )
+    if tokenised is not None:
+        counts = tokenised.meta
+        lines.append(
+            f"{counts['num_bars']} bars, {counts['num_phrases']} phrases and {counts['num_notes']} "
+            f"notes in all; songs held out: {counts['num_validation_songs']}."
+        )
+    lines.append("Every song was moved to C major or A minor.")
+    return "\n".join(lines)
+
+
+def _architecture(vae: Manifest) -> str:
+    return _table(("setting", "value"), vae.config["architecture"].items())
+
+
+def _training(provenance: Provenance) -> str:
+    manifests = {**provenance.before, "train_vae": provenance.vae}
+    rows = [_training_row(manifests[name]) for name in TRAININGS if name in manifests]
+    names = ("training", "steps", "weights of step", "tokens a batch", "learning rate", "seed")
+    return _table(names, rows)
+
+
+def _training_row(manifest: Manifest) -> tuple[Any, ...]:
+    training = manifest.config["training"]
+    steps = manifest.meta["steps"]
+    return (
+        manifest.config["stage"],
+        steps,
+        manifest.meta["best_step"] if training["keep"] == "best" else steps,
+        training["batch_size"],
+        training["learning_rate"],
+        training["seed"],
+    )
+
+
+def _scores(scores: Manifest | None, weights: Weights) -> str:
+    if scores is None:
+        return "Not measured: the store holds no `score_reconstruction` of these weights."
+    figures = scores.meta
+    rows = [
+        (name, _number(value), _interval(figures.get(f"{name}_interval")))
+        for name, value in figures.items()
+        if not name.endswith("_interval")
+    ]
+    rounded = "" if weights.precision == "fp32" else ", before they were rounded"
+    return (
+        f"Measured with the fp32 weights{rounded}; intervals are 95 % over songs, by bootstrap.\n\n"
+        + _table(("figure", "value", "interval"), rows)
+    )
+
+
+def _number(value: Any) -> str:
+    if value is None or (isinstance(value, float) and not math.isfinite(value)):
+        return "undefined"
+    return f"{value:.4f}" if isinstance(value, float) else str(value)
+
+
+def _interval(ends: Sequence[float | None] | None) -> str:
+    if ends is None or None in ends:
+        return ""
+    return f"[{_number(ends[0])}, {_number(ends[1])}]"
+
+
+def _reproduction(provenance: Provenance) -> str:
+    vae = provenance.vae
+    return (
+        f"```\n{reproducing_command(provenance)}\n```\n\n"
+        "trains it on the way to a whole pipeline, which may be stopped after `train_vae`. The "
+        "same version of the program gives the same weights bit for bit on the CPU they were "
+        f"trained on. This release is artifact `train_vae/{vae.key[:20]}`, digest `{vae.digest}`."
+    )
+
+
+def _licence(provenance: Provenance) -> str:
+    text = "Code and weights: Apache-2.0."
+    if provenance.source == "pop909":
+        text += (
+            " POP909 and its section labels are MIT; the songs they transcribe are copyrighted "
+            "compositions."
+        )
+    return text
+
+
+def _table(names: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    lines = [names, ["---"] * len(names), *rows]
+    return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)

@@ -1,0 +1,169 @@
+"""Where a model in a store comes from: the artifacts before it, and the command that remakes it."""
+
+import json
+import shlex
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from phrase_models.codec import PhraseCodec
+from phrase_models.errors import ConfigurationError
+from storage.artifacts import ArtifactRef, ArtifactStore
+from storage.errors import MissingArtifact
+from storage.manifest import Manifest
+from tasks.settings.presets import PRESETS, load_preset
+from tasks.stages.registry import STAGE_NAMES
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """An artifact of `train_vae` with everything that led to it.
+
+    Attributes:
+        vae: its manifest.
+        before: the manifests of the artifacts it was made of, at any depth, by stage; without
+            those that are gone from the store.
+        scores: manifest of its `score_reconstruction`, None where it has not been scored.
+    """
+
+    vae: Manifest
+    before: Mapping[str, Manifest]
+    scores: Manifest | None
+
+    @property
+    def source(self) -> str | None:
+        """The source of the songs, None where the artifact that tells is gone."""
+        ingested = self.before.get("ingest_songs")
+        if ingested is None:
+            return None
+        return "synthetic" if "corpus" in ingested.inputs else "pop909"
+
+
+def newest_vae(store: ArtifactStore) -> ArtifactRef:
+    """The PhraseVAE of the newest run; while a store's first run is under way, the last finished.
+
+    Those that sweeps left beside the runs are experiments; of them only what has phrases for units
+    is taken, and only where no run is recorded.
+
+    Raises:
+        MissingArtifact: if there is none.
+        DamagedArtifact: if it is damaged.
+    """
+    try:
+        return store.latest("train_vae")
+    except MissingArtifact as error:
+        for manifest in store.manifests("train_vae"):
+            ref = store.find("train_vae", manifest.key)
+            if ref is not None and granularity_of(manifest) == "phrase":
+                return ref
+        message = f"There is no finished PhraseVAE in {store.root}: run the pipeline first."
+        raise MissingArtifact(message) from error
+
+
+def phrase_codec(store: Path, vae: Path | None = None) -> PhraseCodec:
+    """Songs to latents and back by a PhraseVAE.
+
+    Args:
+        store: its newest PhraseVAE is used where `vae` names no other.
+        vae: folder of a PhraseVAE, such as a release.
+
+    Raises:
+        ConfigurationError: if there is no PhraseVAE in the folder, or its latents are not of
+            phrases.
+        StorageError: if the store holds no PhraseVAE, or a damaged one.
+    """
+    folder = vae or newest_vae(ArtifactStore(store)).folder
+    codec = PhraseCodec.load(folder, "role")
+    granularity = codec.vae.config.granularity
+    if granularity != "phrase":
+        message = (
+            f"The VAE in {folder} has latents of a {granularity}; this needs latents of phrases."
+        )
+        raise ConfigurationError(message)
+    return codec
+
+
+def granularity_of(vae: Manifest) -> str:
+    """What one latent of a VAE stands for; artifacts from before there was a choice do not say."""
+    name: str = vae.config["architecture"].get("granularity", "phrase")
+    return name
+
+
+def provenance_of(store: ArtifactStore, vae: ArtifactRef) -> Provenance:
+    """Follow the digests of a VAE's inputs through a store."""
+    by_digest = store.manifests_by_digest(STAGE_NAMES)
+    before: dict[str, Manifest] = {}
+    manifest = store.manifest(vae)
+    waiting = [*manifest.inputs.values()]
+    while waiting:
+        found = by_digest.get(waiting.pop())
+        if found is not None and found.stage not in before:
+            before[found.stage] = found
+            waiting.extend(found.inputs.values())
+    scores = (
+        item
+        for item in store.manifests("score_reconstruction")
+        if item.inputs.get("vae") == vae.digest
+    )
+    return Provenance(manifest, before, next(scores, None))
+
+
+def reproducing_command(provenance: Provenance) -> str:
+    """The command that makes such a VAE: the nearest preset, and the settings that differ."""
+    recorded = recorded_settings(provenance)
+    candidates = {
+        name: dict(differences(load_preset(name).model_dump(mode="json"), recorded))
+        for name in PRESETS
+    }
+    preset, changes = min(candidates.items(), key=lambda item: len(item[1]))
+    words = ["phraseldm", "run", "--preset", preset]
+    source = provenance.source
+    if source is not None:
+        words += ["--source", source]
+    if source == "pop909":
+        words += ["--data", "data"]
+    for name, value in changes.items():
+        text = value if isinstance(value, str) else json.dumps(value)
+        words += ["--set", f"{name}={text}"]
+    return shlex.join([*words, "--store", "store"])
+
+
+def recorded_settings(provenance: Provenance) -> dict[str, Any]:
+    """The part of a pipeline's configuration that decided a VAE, as far as it is known."""
+    before = provenance.before
+    settings: dict[str, Any] = {
+        "vae": provenance.vae.config["architecture"],
+        "bottleneck": _training(provenance.vae),
+        "infilling": _training(before.get("train_infilling")),
+        "autoencoder": _training(before.get("train_autoencoder")),
+    }
+    ingested, composed = before.get("ingest_songs"), before.get("compose_corpus")
+    if ingested is not None:
+        settings["ingest"] = ingested.config["ingest"]
+        settings["split"] = {"validation_fraction": ingested.config["validation_fraction"]}
+        settings["source"] = {"max_songs": ingested.config["max_songs"]}
+        if composed is not None:
+            settings["source"]["synthetic"] = composed.config
+    return settings
+
+
+def _training(manifest: Manifest | None) -> dict[str, Any] | None:
+    """Settings of one training, None where it was left out."""
+    if manifest is None:
+        return None
+    return {name: manifest.config[name] for name in ("objective", "training")}
+
+
+def differences(known: Any, recorded: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+    """Dotted names and recorded values of the settings that differ from what is known.
+
+    Settings that only one side has are left out: they came or went between two versions.
+    """
+    if not (isinstance(known, dict) and isinstance(recorded, dict)):
+        if known != recorded:
+            yield name, recorded
+        return
+    for key, value in recorded.items():
+        if key in known:
+            yield from differences(known[key], value, f"{name}.{key}" if name else key)

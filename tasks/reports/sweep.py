@@ -1,0 +1,159 @@
+"""Trainings that differ in chosen settings, and what came of each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import Any, Literal
+
+from phrase_models.errors import ConfigurationError
+from phrase_models.metrics.paired import paired_difference
+from phrase_models.plots import figure_png, scores_by_setting
+from storage.artifacts import ArtifactStore
+from storage.fingerprint import digest_json
+from storage.writing import replacing
+from tasks.engine.tracking import log_sweep
+from tasks.launch import Launch, Request, launch
+from tasks.reports.measurements import difference_text, score_text
+from tasks.reports.song_counts import read_song_counts
+
+Until = Literal["vae", "autoencoder"]
+SCORE_STAGES: Mapping[Until, str] = {
+    "vae": "score_reconstruction",
+    "autoencoder": "score_autoencoder",
+}
+LONGEST_DESCRIPTION = 80
+"""Characters of what the points of a sweep have in common; the rest is told by a digest."""
+
+
+@dataclass(frozen=True)
+class SweepPoint:
+    """One point of a sweep.
+
+    Attributes:
+        settings: what sets it apart, {"vae.latent_dim": "32"}.
+        launched: its checked request.
+    """
+
+    settings: Mapping[str, str]
+    launched: Launch
+
+    @property
+    def name(self) -> str:
+        """Its settings in a few words."""
+        return ", ".join(
+            f"{field.split('.')[-1]} {value}" for field, value in self.settings.items()
+        )
+
+
+def parse_axes(axes: Sequence[str]) -> dict[str, list[str]]:
+    """["vae.latent_dim=16,32"] -> {"vae.latent_dim": ["16", "32"]}.
+
+    Raises:
+        ConfigurationError: for an item without values.
+    """
+    parsed: dict[str, list[str]] = {}
+    for axis in axes:
+        field, equals, values = axis.partition("=")
+        chosen = [value.strip() for value in values.split(",") if value.strip()]
+        if not equals or not field.strip() or not chosen:
+            message = f"--over {axis!r} is not of the form section.key=value,value,..."
+            raise ConfigurationError(message)
+        parsed[field.strip()] = chosen
+    return parsed
+
+
+def sweep_points(
+    request: Request, axes: Mapping[str, Sequence[str]], *, orchestrated: bool
+) -> list[SweepPoint]:
+    """Every combination of the axes' values, checked before the first one trains.
+
+    Raises:
+        ConfigurationError: naming a setting that does not exist or a value that does not fit.
+    """
+    if not axes:
+        message = "A sweep needs at least one --over section.key=value,value,..."
+        raise ConfigurationError(message)
+    points = []
+    for values in product(*axes.values()):
+        settings = dict(zip(axes, values, strict=True))
+        changed = request.model_copy(update={"overrides": {**request.overrides, **settings}})
+        launched = launch(changed, orchestrated=orchestrated)
+        launched.recorded = False
+        points.append(SweepPoint(settings, launched))
+    return points
+
+
+def check_until(until: str) -> Until:
+    """How far a sweep trains.
+
+    Raises:
+        ConfigurationError: if it is neither "vae" nor "autoencoder".
+    """
+    if until not in SCORE_STAGES:
+        message = f"--until {until!r} is not one of {', '.join(SCORE_STAGES)}."
+        raise ConfigurationError(message)
+    return until  # type: ignore[return-value]  # narrowed by the look-up
+
+
+def sweep_title(point: SweepPoint, until: Until) -> str:
+    """What varies, and what all points have in common: sweeps of one title may be compared.
+
+    For example "vae.latent_dim (vae, ablation, vae.granularity=bar)".
+    """
+    request = point.launched.request
+    common = {
+        name: value for name, value in request.overrides.items() if name not in point.settings
+    }
+    words = [until, request.preset, *(f"{name}={value}" for name, value in sorted(common.items()))]
+    described = ", ".join(words)
+    if len(described) > LONGEST_DESCRIPTION:
+        kept = described[:LONGEST_DESCRIPTION].rpartition(",")[0]
+        described = f"{kept}, ... {digest_json(common)[:8]}"
+    return f"{', '.join(point.settings)} ({described})"
+
+
+def finish_sweep(points: Sequence[SweepPoint], until: Until) -> list[dict[str, Any]]:
+    """Draw a finished sweep, and put it into MLflow as an experiment of its own.
+
+    Returns:
+        For each point its "name", the "key" of its scores, these scores, and the "difference" of
+        F1_op to the first point in words.
+    """
+    first = points[0].launched
+    store = ArtifactStore(first.store)
+    refs = [point.launched.results[SCORE_STAGES[until]].ref for point in points]
+    songs = [read_song_counts(ref.folder) for ref in refs]
+    rows = [
+        {
+            "name": point.name,
+            "key": ref.key,
+            "difference": difference_text(paired_difference("f1_op", songs[0], counts)),
+            **store.manifest(ref).meta,
+        }
+        for point, ref, counts in zip(points, refs, songs, strict=True)
+    ]
+    title = sweep_title(points[0], until)
+    chart = first.store / "sweeps" / f"{title.replace('/', '-')}.png"
+    chart.parent.mkdir(parents=True, exist_ok=True)
+    picture = scores_by_setting([row["name"] for row in rows], rows)
+    with replacing(chart) as aside:
+        aside.write_bytes(figure_png(picture))
+    if first.runtime.tracking:
+        configs = [point.launched.config for point in points]
+        log_sweep(first.store, f"phrase-ldm/sweep of {title}", configs, rows, chart)
+    return rows
+
+
+def sweep_table(rows: Sequence[Mapping[str, Any]]) -> str:
+    """The figures of a sweep, a line each; all but the first are compared with it."""
+    lines = []
+    for row in rows:
+        difference = row["difference"] or "not comparable, other songs were held out"
+        compared = f"; F1_op against the first: {difference}" if row is not rows[0] else ""
+        lines.append(
+            f"{row['name']}: F1_op {score_text(row, 'f1_op')}, F1_opd {score_text(row, 'f1_opd')}, "
+            f"{row['num_phrases']} units of {row['num_songs']} songs{compared}"
+        )
+    return "\n".join(lines)

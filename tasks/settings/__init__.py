@@ -1,0 +1,1 @@
+"""The configuration of a whole pipeline, and its named presets."""

@@ -1,0 +1,176 @@
+"""The configuration of a whole pipeline: one frozen section a concern, and dotted overrides."""
+
+import json
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from phrase_models.diffusion.config import DenoiserConfig, NoiseScheduleConfig
+from phrase_models.errors import ConfigurationError
+from phrase_models.sources.acceptance_rules import IngestConfig
+from phrase_models.sources.synthetic.composer import SyntheticConfig
+from phrase_models.tokens.song_layout import SlotLayout
+from phrase_models.training.config import TrainingConfig
+from phrase_models.vae.config import VAEConfig, VAEStageConfig
+from tasks.settings.stages import EvaluationConfig, GenerationConfig, PianoTreeTrainingConfig
+
+SourceName = Literal["synthetic", "pop909"]
+
+
+class Frozen(BaseModel):
+    """Base of all sections: immutable, unknown fields refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class SourceConfig(Frozen):
+    """Where songs come from; what is in a data folder counts, not where it lies."""
+
+    name: SourceName = "synthetic"
+    synthetic: SyntheticConfig = SyntheticConfig()
+    max_songs: int | None = Field(default=None, ge=1, description="take only the first so many")
+
+
+class SplitConfig(Frozen):
+    """The one split of a corpus, by song id."""
+
+    validation_fraction: float = Field(default=0.05, gt=0, lt=1)
+
+
+class VAETrainingConfig(Frozen):
+    """One of the three VAE trainings."""
+
+    objective: VAEStageConfig
+    training: TrainingConfig
+
+
+class LatentsConfig(Frozen):
+    """How phrases are laid out as slots of a song."""
+
+    layout: SlotLayout = "role"
+
+
+class PipelineConfig(Frozen):
+    """Everything that decides the result of a pipeline.
+
+    The first two trainings of PhraseVAE may be null, which leaves them out. `pianotree` is the
+    baseline that `phraseldm baseline` trains.
+    """
+
+    preset: str
+    source: SourceConfig
+    ingest: IngestConfig = IngestConfig()
+    split: SplitConfig = SplitConfig()
+    vae: VAEConfig
+    infilling: VAETrainingConfig | None
+    autoencoder: VAETrainingConfig | None
+    bottleneck: VAETrainingConfig
+    pianotree: PianoTreeTrainingConfig | None = None
+    latents: LatentsConfig = LatentsConfig()
+    denoiser: DenoiserConfig
+    noise_schedule: NoiseScheduleConfig
+    diffusion: TrainingConfig
+    generation: GenerationConfig
+    evaluation: EvaluationConfig = EvaluationConfig()
+
+    def require_autoencoder(self) -> VAETrainingConfig:
+        """The settings of the autoencoder's training.
+
+        Raises:
+            ConfigurationError: if that training is left out.
+        """
+        if self.autoencoder is None:
+            message = "There is no autoencoder to train: the setting autoencoder is null."
+            raise ConfigurationError(message)
+        return self.autoencoder
+
+    def require_pianotree(self) -> PianoTreeTrainingConfig:
+        """The settings of the baseline.
+
+        Raises:
+            ConfigurationError: if the preset has none.
+        """
+        if self.pianotree is None:
+            message = f"Preset {self.preset} has no PianoTree VAE; smoke and ablation do."
+            raise ConfigurationError(message)
+        return self.pianotree
+
+    def require_phrases(self) -> None:
+        """Songs are written from latents of phrases only.
+
+        Raises:
+            ConfigurationError: if a latent stands for something else.
+        """
+        if self.vae.granularity != "phrase":
+            message = (
+                f"PhraseLDM writes latents of phrases, and vae.granularity is "
+                f"{self.vae.granularity!r}; train that one by `phraseldm sweep`."
+            )
+            raise ConfigurationError(message)
+
+    def with_overrides(self, overrides: Mapping[str, str]) -> "PipelineConfig":
+        """A copy with dotted fields replaced, such as {"vae.latent_dim": "32"}.
+
+        The name "seed" stands for the seeds of every training and of generation; one that is named
+        beside it keeps its own.
+
+        Raises:
+            ConfigurationError: naming the field, if there is none of that name or the value does
+                not fit it.
+        """
+        data = self.model_dump(mode="json")
+        settings = dict(overrides)
+        if "seed" in settings:
+            settings = dict.fromkeys(self._seeds(), settings.pop("seed")) | settings
+        for dotted, text in settings.items():
+            _assign(data, dotted, _parse(text))
+        try:
+            return PipelineConfig.model_validate(data)
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(str(part) for part in first["loc"])
+            message = f"Setting {where} = {first['input']!r} does not do: {first['msg'].lower()}."
+            raise ConfigurationError(message) from error
+
+    def _seeds(self) -> list[str]:
+        """Names of all seeds that a repetition of an experiment changes."""
+        trainings = ("infilling", "autoencoder", "bottleneck", "pianotree")
+        present = [name for name in trainings if getattr(self, name) is not None]
+        return [*(f"{name}.training.seed" for name in present), "diffusion.seed", "generation.seed"]
+
+
+def _assign(data: dict[str, Any], dotted: str, value: Any) -> None:
+    *parents, field = dotted.split(".")
+    section: Any = data
+    for parent in parents:
+        section = section.get(parent) if isinstance(section, dict) else None
+    if not isinstance(section, dict) or field not in section:
+        known = ", ".join(sorted(section)) if isinstance(section, dict) else ", ".join(sorted(data))
+        message = f"There is no setting {dotted!r}; there are: {known}."
+        raise ConfigurationError(message)
+    section[field] = value
+
+
+def _parse(text: str) -> Any:
+    """A number, true, false, null or JSON where it reads as such, else the text itself."""
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return text
+
+
+def parse_assignments(assignments: list[str]) -> dict[str, str]:
+    """["a.b=1"] -> {"a.b": "1"}.
+
+    Raises:
+        ConfigurationError: for an item without "=".
+    """
+    pairs: dict[str, str] = {}
+    for assignment in assignments:
+        name, equals, value = assignment.partition("=")
+        if not equals or not name:
+            message = f"--set {assignment!r} is not of the form section.key=value."
+            raise ConfigurationError(message)
+        pairs[name.strip()] = value.strip()
+    return pairs

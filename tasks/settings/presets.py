@@ -1,0 +1,384 @@
+"""Named configurations: `smoke`, `demo`, `cpu`, `ablation`, `base`, `paper`.
+
+Sizes and budgets are stated here and nowhere else. What each has reached is in the README.
+"""
+
+from collections.abc import Callable
+
+from phrase_models.baselines.pianotree.model import PianoTreeConfig, PianoTreeObjective
+from phrase_models.diffusion.config import DenoiserConfig, NoiseScheduleConfig, SamplerConfig
+from phrase_models.errors import ConfigurationError
+from phrase_models.sources.synthetic.composer import SyntheticConfig
+from phrase_models.training.config import TrainingConfig
+from phrase_models.vae.config import VAEConfig, VAEStageConfig
+from tasks.settings.pipeline import (
+    LatentsConfig,
+    PipelineConfig,
+    SourceConfig,
+    SplitConfig,
+    VAETrainingConfig,
+)
+from tasks.settings.stages import EvaluationConfig, GenerationConfig, PianoTreeTrainingConfig
+
+
+def _stage(objective: VAEStageConfig, training: TrainingConfig) -> VAETrainingConfig:
+    return VAETrainingConfig(objective=objective, training=training)
+
+
+def smoke() -> PipelineConfig:
+    """Six synthetic songs of a few bars, in under 90 s on two cores: the pipeline works."""
+
+    def training(num_steps: int) -> TrainingConfig:
+        return TrainingConfig(
+            num_steps=num_steps,
+            batch_size=512,
+            learning_rate=2e-3,
+            warmup_steps=5,
+            validate_every=num_steps,
+            checkpoint_every=10,
+            log_every=5,
+        )
+
+    return PipelineConfig(
+        preset="smoke",
+        source=SourceConfig(
+            synthetic=SyntheticConfig(num_songs=6, seed=0, min_bars=20, max_bars=24)
+        ),
+        split=SplitConfig(validation_fraction=0.34),
+        vae=VAEConfig(
+            model_dim=64,
+            feedforward_dim=128,
+            num_heads=2,
+            head_dim=32,
+            num_encoder_layers=1,
+            num_decoder_layers=1,
+            num_queries=4,
+            latent_dim=16,
+            dropout=0.0,
+            max_tokens=48,
+        ),
+        infilling=_stage(VAEStageConfig(bar_share=0.5), training(20)),
+        autoencoder=_stage(VAEStageConfig(), training(20)),
+        bottleneck=_stage(VAEStageConfig(), training(40)),
+        pianotree=PianoTreeTrainingConfig(
+            architecture=_small_pianotree(latent_dim=32),
+            objective=PianoTreeObjective(),
+            training=training(10),
+        ),
+        denoiser=DenoiserConfig(num_layers=2, model_dim=64, num_heads=2, feedforward_dim=128),
+        noise_schedule=NoiseScheduleConfig(),
+        diffusion=training(40).model_copy(
+            update={"batch_size": 4, "ema_decay": 0.9, "keep": "last"}
+        ),
+        generation=GenerationConfig(
+            num_songs=2,
+            num_bars=None,
+            sampler=SamplerConfig(num_sampling_steps=8),
+            audio_seconds=10,
+        ),
+        evaluation=EvaluationConfig(num_reference_songs=4, num_floor_songs=2),
+    )
+
+
+def demo() -> PipelineConfig:
+    """Synthetic songs, some minutes on two cores: songs with form, measured honestly."""
+
+    def training(num_steps: int) -> TrainingConfig:
+        return TrainingConfig(
+            num_steps=num_steps,
+            batch_size=1024,
+            learning_rate=1.5e-3,
+            warmup_steps=40,
+            validate_every=max(1, num_steps // 2),
+            checkpoint_every=50,
+            precision="bf16",
+        )
+
+    return PipelineConfig(
+        preset="demo",
+        source=SourceConfig(
+            synthetic=SyntheticConfig(num_songs=96, seed=0, min_bars=20, max_bars=64)
+        ),
+        vae=VAEConfig(
+            model_dim=128,
+            feedforward_dim=512,
+            num_heads=4,
+            head_dim=32,
+            num_encoder_layers=1,
+            num_decoder_layers=1,
+            num_queries=4,
+            latent_dim=32,
+            dropout=0.0,
+            state_embeddings=True,
+            bottleneck_hidden_dim=256,
+            max_tokens=160,
+        ),
+        infilling=_stage(VAEStageConfig(bar_share=0.2), training(100)),
+        autoencoder=_stage(VAEStageConfig(), training(200)),
+        bottleneck=_stage(VAEStageConfig(kl_warmup_steps=100), training(2000)),
+        denoiser=DenoiserConfig(num_layers=4, model_dim=192, num_heads=3, feedforward_dim=512),
+        noise_schedule=NoiseScheduleConfig(),
+        diffusion=TrainingConfig(
+            num_steps=400,
+            batch_size=16,
+            learning_rate=1e-3,
+            warmup_steps=40,
+            ema_decay=0.99,
+            validate_every=200,
+            checkpoint_every=50,
+            precision="bf16",
+            keep="last",
+        ),
+        generation=GenerationConfig(
+            num_songs=4, sampler=SamplerConfig(num_sampling_steps=20), audio_seconds=45
+        ),
+        evaluation=EvaluationConfig(num_reference_songs=60, num_floor_songs=20),
+    )
+
+
+def cpu() -> PipelineConfig:
+    """POP909 on two cores in two to three hours, resumable (what it reached: README)."""
+
+    def training(num_steps: int) -> TrainingConfig:
+        return TrainingConfig(
+            num_steps=num_steps,
+            batch_size=1536,
+            learning_rate=5e-4,
+            warmup_steps=100,
+            second_moment_decay=0.98,
+            validate_every=3000,
+            checkpoint_every=250,
+            precision="bf16",
+        )
+
+    objective = VAEStageConfig(transposed_share=0.75)
+    return PipelineConfig(
+        preset="cpu",
+        source=SourceConfig(name="pop909"),
+        vae=VAEConfig(
+            model_dim=256,
+            feedforward_dim=1024,
+            num_heads=8,
+            head_dim=32,
+            num_encoder_layers=1,
+            num_decoder_layers=1,
+            num_queries=8,
+            latent_dim=64,
+            dropout=0.0,
+            state_embeddings=True,
+            bottleneck_hidden_dim=512,
+            max_tokens=224,
+        ),
+        infilling=_stage(objective.model_copy(update={"bar_share": 0.2}), training(300)),
+        autoencoder=_stage(objective, training(1500)),
+        bottleneck=_stage(objective.model_copy(update={"kl_warmup_steps": 500}), training(48000)),
+        denoiser=DenoiserConfig(num_layers=8, model_dim=384, num_heads=6, feedforward_dim=1024),
+        noise_schedule=NoiseScheduleConfig(),
+        diffusion=TrainingConfig(
+            num_steps=4000,
+            batch_size=8,
+            learning_rate=1e-3,
+            warmup_steps=100,
+            ema_decay=0.999,
+            validate_every=500,
+            checkpoint_every=100,
+            precision="bf16",
+            keep="last",
+        ),
+        generation=GenerationConfig(
+            num_songs=20,
+            sampler=SamplerConfig(num_sampling_steps=30, guidance_scale=1.5, repeat_distance=0.6),
+            audio_seconds=60,
+        ),
+    )
+
+
+def ablation() -> PipelineConfig:
+    """POP909, some minutes a training on one core: comparisons at one small budget, by `sweep`."""
+
+    def training(num_steps: int) -> TrainingConfig:
+        return TrainingConfig(
+            num_steps=num_steps,
+            batch_size=1024,
+            learning_rate=5e-4,
+            warmup_steps=100,
+            validate_every=num_steps,
+            checkpoint_every=200,
+            precision="bf16",
+        )
+
+    whole = cpu()
+    objective = VAEStageConfig()
+    return whole.model_copy(
+        update={
+            "preset": "ablation",
+            "vae": whole.vae.model_copy(update={"num_queries": 4, "max_tokens": 256}),
+            "infilling": _stage(objective.model_copy(update={"bar_share": 0.2}), training(200)),
+            "autoencoder": _stage(objective, training(1200)),
+            "bottleneck": _stage(objective, training(1200)),
+            "pianotree": PianoTreeTrainingConfig(
+                architecture=_small_pianotree(latent_dim=512),
+                objective=PianoTreeObjective(),
+                training=training(1200).model_copy(update={"learning_rate": 1e-3}),
+            ),
+        }
+    )
+
+
+def base() -> PipelineConfig:
+    """POP909 on one GPU in about half an hour."""
+
+    def training(num_steps: int) -> TrainingConfig:
+        return TrainingConfig(
+            num_steps=num_steps,
+            batch_size=16384,
+            learning_rate=1e-3,
+            warmup_steps=500,
+            validate_every=1000,
+            checkpoint_every=500,
+            precision="bf16",
+            patience=10,
+        )
+
+    return PipelineConfig(
+        preset="base",
+        source=SourceConfig(name="pop909"),
+        vae=_paper_vae(dropout=0.0),
+        infilling=_stage(VAEStageConfig(bar_share=0.3), training(2000)),
+        autoencoder=_stage(VAEStageConfig(), training(3000)),
+        bottleneck=_stage(VAEStageConfig(kl_warmup_steps=1000), training(20000)),
+        denoiser=DenoiserConfig(num_layers=8, model_dim=512, num_heads=8, feedforward_dim=1365),
+        noise_schedule=NoiseScheduleConfig(),
+        diffusion=TrainingConfig(
+            num_steps=40000,
+            batch_size=64,
+            learning_rate=5e-4,
+            warmup_steps=500,
+            ema_decay=0.9995,
+            validate_every=2000,
+            checkpoint_every=1000,
+            precision="bf16",
+            keep="last",
+        ),
+        generation=GenerationConfig(
+            num_songs=200, sampler=SamplerConfig(num_sampling_steps=30, guidance_scale=1.5)
+        ),
+        evaluation=EvaluationConfig(num_floor_songs=100),
+    )
+
+
+def paper() -> PipelineConfig:
+    """The recipe of the paper as written (sections 4.2.1 and 4.3.1), for one GPU and hours.
+
+    Batches of phrases are counted in tokens here: 128 phrases of some 24 tokens are 3072.
+    """
+
+    def training(num_steps: int) -> TrainingConfig:
+        return TrainingConfig(
+            num_steps=num_steps,
+            batch_size=3072,
+            learning_rate=1e-4,
+            schedule="constant",
+            warmup_steps=0,
+            validate_every=1000,
+            checkpoint_every=1000,
+            patience=20,
+        )
+
+    objective = VAEStageConfig(count_exponent=1.0, special_share=0.46)
+    return PipelineConfig(
+        preset="paper",
+        source=SourceConfig(name="pop909"),
+        vae=_paper_vae(dropout=0.1),
+        infilling=_stage(objective.model_copy(update={"bar_share": 0.5}), training(100_000)),
+        autoencoder=_stage(objective, training(200_000)),
+        bottleneck=_stage(objective, training(200_000)),
+        latents=LatentsConfig(layout="pitch_order"),
+        denoiser=DenoiserConfig(
+            num_layers=6,
+            model_dim=512,
+            num_heads=16,
+            feedforward_dim=2048,
+            patch_bars=False,
+            conditioning="length",
+            section_style="prompt",
+            global_conditioning="added",
+            rotary_axes="token",
+            repeat_bias=False,
+            self_conditioning=False,
+            condition_dropout=0.0,
+            permute_letters=False,
+            pad_with_end=True,
+        ),
+        noise_schedule=NoiseScheduleConfig(
+            prediction="noise",
+            min_snr_gamma=None,
+            zero_terminal_snr=False,
+            timestep_sampling="uniform",
+        ),
+        diffusion=TrainingConfig(
+            num_steps=200_000,
+            batch_size=128,
+            learning_rate=5e-4,
+            schedule="constant",
+            warmup_steps=0,
+            validate_every=5000,
+            checkpoint_every=2000,
+            keep="last",
+        ),
+        generation=GenerationConfig(
+            num_songs=20,
+            num_bars=64,
+            sampler=SamplerConfig(solver="ddpm", num_sampling_steps=1000, clip_value=4.037),
+        ),
+    )
+
+
+def _small_pianotree(latent_dim: int) -> PianoTreeConfig:
+    """About as many parameters as the VAE of `cpu`."""
+    return PianoTreeConfig(
+        latent_dim=latent_dim,
+        note_dim=64,
+        position_dim=128,
+        encoder_dim=256,
+        decoder_dim=256,
+        written_dim=64,
+        decoder_note_dim=256,
+    )
+
+
+def _paper_vae(dropout: float) -> VAEConfig:
+    return VAEConfig(
+        model_dim=512,
+        feedforward_dim=1024,
+        num_heads=6,
+        head_dim=64,
+        num_encoder_layers=3,
+        num_decoder_layers=3,
+        num_queries=4,
+        latent_dim=64,
+        dropout=dropout,
+        max_tokens=224,
+    )
+
+
+PRESETS: dict[str, Callable[[], PipelineConfig]] = {
+    "smoke": smoke,
+    "demo": demo,
+    "cpu": cpu,
+    "ablation": ablation,
+    "base": base,
+    "paper": paper,
+}
+
+
+def load_preset(name: str) -> PipelineConfig:
+    """A preset by name.
+
+    Raises:
+        ConfigurationError: for an unknown name.
+    """
+    if name not in PRESETS:
+        message = f"There is no preset {name!r}; there are {', '.join(PRESETS)}."
+        raise ConfigurationError(message)
+    return PRESETS[name]()

@@ -1,0 +1,99 @@
+"""Settings of single stages: only what can change what a stage makes."""
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from phrase_models.baselines.pianotree.model import PianoTreeConfig, PianoTreeObjective
+from phrase_models.diffusion.config import DenoiserConfig, NoiseScheduleConfig, SamplerConfig
+from phrase_models.sources.acceptance_rules import IngestConfig
+from phrase_models.tokens.song_layout import SlotLayout
+from phrase_models.training.config import TrainingConfig
+from phrase_models.vae.config import VAEConfig, VAEStage, VAEStageConfig
+
+
+class EmptyConfig(BaseModel):
+    """Of a stage that has nothing to choose."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class IngestSongsConfig(BaseModel):
+    """What decides which songs come out, and how."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    ingest: IngestConfig
+    validation_fraction: float
+    max_songs: int | None
+
+
+class VAEStageTrainingConfig(BaseModel):
+    """What decides the weights of one stage."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    stage: VAEStage
+    architecture: VAEConfig
+    objective: VAEStageConfig
+    training: TrainingConfig
+
+
+class PianoTreeTrainingConfig(BaseModel):
+    """What decides the weights."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    architecture: PianoTreeConfig
+    objective: PianoTreeObjective
+    training: TrainingConfig
+
+
+class ReconstructionConfig(BaseModel):
+    """What decides the figures of a trained VAE."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    noise_levels: tuple[float, ...] = (0.1, 0.2, 0.3)
+    seed: int = 0
+
+
+class EncodeLatentsConfig(BaseModel):
+    """What decides the latents of a corpus."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    layout: SlotLayout
+
+
+class DiffusionTrainingConfig(BaseModel):
+    """What decides the weights of PhraseLDM."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    denoiser: DenoiserConfig
+    noise_schedule: NoiseScheduleConfig
+    training: TrainingConfig
+
+
+class GenerationConfig(BaseModel):
+    """A batch of songs."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    num_songs: int = Field(ge=1)
+    seed: int = 0
+    num_bars: int | None = Field(default=None, ge=1, description="null leaves it to the model")
+    sections: str | None = Field(default=None, description="layout such as 'i4 A8 B8 o2'")
+    sampler: SamplerConfig
+    tempo_bpm: float = Field(default=90.0, gt=10, lt=400)
+    transpose: int = Field(default=0, ge=-11, le=11, description="semitones up from C or A minor")
+    audio_seconds: float = Field(default=60.0, ge=0, description="of each song in the gallery")
+
+
+class EvaluationConfig(BaseModel):
+    """How many real songs stand on either side of a comparison (paper section 4.3.5)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    num_reference_songs: int = Field(default=100, ge=2)
+    num_floor_songs: int = Field(default=20, ge=2)
+    seed: int = 0

@@ -1,0 +1,1 @@
+"""Every stage of the pipeline, one file each, named as the stage."""

@@ -1,0 +1,168 @@
+"""Stage `ingest_songs`: annotated MIDI folders -> songs, sections and notes on the grid.
+
+Every song found gets a row, accepted or not, with its reason; a bad file is one quarantined song.
+"""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+from collections import Counter
+from collections.abc import Mapping
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from phrase_models.errors import ConfigurationError
+from phrase_models.score.song import Song
+from phrase_models.sources.acceptance_rules import IngestConfig
+from phrase_models.sources.duplicates import assign_splits, find_duplicate_groups
+from phrase_models.sources.pop909.songs import IngestedSong, SongEntry, ingest_song, list_songs
+from storage import tables
+from storage.artifacts import ArtifactRef
+from storage.fingerprint import digest_folder
+from tasks.engine.stage import Stage
+from tasks.settings.pipeline import PipelineConfig
+from tasks.settings.stages import IngestSongsConfig
+
+if TYPE_CHECKING:
+    from tasks.engine.stage import StageContext
+
+logger = logging.getLogger(__name__)
+CHUNK = 8
+"""Songs handed to a worker process at once."""
+
+
+def ingest_songs(context: StageContext, data: Path) -> Mapping[str, Any]:
+    """Read all songs of a data folder and write songs, sections and notes.
+
+    Args:
+        context: of the stage.
+        data: folder that holds both checkouts.
+    """
+    config = context.config_as(IngestSongsConfig)
+    entries = list_songs(data)[: config.max_songs]
+    if not any(entry.present for entry in entries):
+        message = (
+            f"There are no songs in {data}: it should hold POP909-Dataset and "
+            "hierarchical-structure-analysis, as cloned."
+        )
+        raise ConfigurationError(message)
+    ingested = read_songs(data, entries, config.ingest, context)
+    groups = find_duplicate_groups({item.song_id: item.melody for item in ingested})
+    splits = assign_splits([item.song_id for item in ingested], groups, config.validation_fraction)
+    rows = [song_row(item, splits[item.song_id], groups.get(item.song_id)) for item in ingested]
+    accepted = [item.song for item in ingested if item.accepted and item.song]
+    tables.write_songs(context.output / "songs.parquet", rows)
+    tables.write_sections(
+        context.output / "sections.parquet",
+        [row for song in accepted for row in section_rows(song, splits[song.song_id])],
+    )
+    tables.write_notes(
+        context.output / "notes.parquet", [row for song in accepted for row in note_rows(song)]
+    )
+    reasons = Counter(item.reason for item in ingested)
+    return {
+        "num_songs": sum(entry.present for entry in entries),
+        "num_accepted": len(accepted),
+        "reasons": dict(sorted(reasons.items(), key=lambda pair: (-pair[1], pair[0]))),
+    }
+
+
+def read_songs(
+    data: Path, entries: list[SongEntry], config: IngestConfig, context: StageContext
+) -> list[IngestedSong]:
+    """Align every song, in parallel over processes; the order is that of the entries."""
+    work = partial(ingest_song, data, config=config)
+    num_workers = context.runtime.num_workers
+    results: list[IngestedSong] = []
+    if num_workers <= 1:
+        for entry in entries:
+            results.append(work(entry))
+            _report(context, len(results), len(entries))
+        return results
+    # Forked workers would inherit torch's threads, and the store's locks.
+    context_of_workers = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(num_workers, mp_context=context_of_workers) as pool:
+        for result in pool.map(work, entries, chunksize=CHUNK):
+            results.append(result)
+            _report(context, len(results), len(entries))
+    return results
+
+
+def _report(context: StageContext, done: int, total: int) -> None:
+    if done % 50 == 0 or done == total:
+        context.report_progress(done / total, f"{done} of {total} songs")
+
+
+def song_row(item: IngestedSong, split: str, duplicate_group: str | None) -> dict[str, Any]:
+    """One row of `songs.parquet`."""
+    return {
+        **item.statistics,
+        "song_id": item.song_id,
+        "accepted": item.accepted,
+        "reason": item.reason,
+        "detail": item.detail,
+        "split": split,
+        "duplicate_group": duplicate_group,
+    }
+
+
+def section_rows(song: Song, split: str) -> list[dict[str, Any]]:
+    """Rows of `sections.parquet`."""
+    return [
+        {
+            "song_id": song.song_id,
+            "split": split,
+            "section_index": index,
+            "label": section.label,
+            "start_bar": section.start_bar,
+            "num_bars": section.num_bars,
+        }
+        for index, section in enumerate(song.sections)
+    ]
+
+
+def note_rows(song: Song) -> list[dict[str, Any]]:
+    """Rows of `notes.parquet`."""
+    return [
+        {
+            "song_id": song.song_id,
+            "program": track.program,
+            "onset": note.onset,
+            "pitch": note.pitch,
+            "duration": note.duration,
+            "velocity": note.velocity,
+        }
+        for track in song.tracks
+        for note in track.notes
+    ]
+
+
+def ingest_stage(
+    config: PipelineConfig, *, corpus: ArtifactRef | None = None, data: Path | None = None
+) -> Stage:
+    """Songs on the grid, from a composed corpus or from a data folder outside the store."""
+    folder = corpus.folder if corpus else data
+    if folder is None:
+        message = "ingest_stage needs a corpus or a data folder"
+        raise ValueError(message)
+    return Stage(
+        name="ingest_songs",
+        config=IngestSongsConfig(
+            ingest=config.ingest,
+            validation_fraction=config.split.validation_fraction,
+            max_songs=config.source.max_songs,
+        ),
+        inputs={"corpus": corpus} if corpus else {},
+        external_inputs={} if corpus else data_digests(folder),
+        body=partial(ingest_songs, data=folder),
+        code=("tasks.stages.ingest_songs",),
+    )
+
+
+def data_digests(folder: Path) -> dict[str, str]:
+    """Digests of the two checkouts' songs, without what git keeps beside them."""
+    names = ("POP909-Dataset", "hierarchical-structure-analysis")
+    return {name: digest_folder(folder / name / "POP909") for name in names}

@@ -1,0 +1,42 @@
+"""Stage `score_pianotree`: figures of the baseline on held-out songs (paper table 4)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from phrase_models.baselines.pianotree.grid import flatten_bar
+from phrase_models.baselines.pianotree.training import load_pianotree, reconstruct_bars
+from phrase_models.metrics.reconstruction import count_phrase
+from storage.artifacts import ArtifactRef
+from tasks.engine.stage import Stage
+from tasks.settings.pipeline import PipelineConfig
+from tasks.settings.stages import ReconstructionConfig
+from tasks.stages.score_reconstruction import held_out_units, write_scores
+
+if TYPE_CHECKING:
+    from tasks.engine.stage import StageContext
+
+
+def score_pianotree(context: StageContext) -> Mapping[str, Any]:
+    """F1 of all held-out bars, flattened to one instrument, through the model and back."""
+    units = held_out_units(context.inputs["tables"].folder, "bar")
+    vae = load_pianotree(context.inputs["vae"].folder)
+    outputs = reconstruct_bars(vae, units.tokens)
+    counts = [
+        count_phrase(flatten_bar(bar), output)
+        for bar, output in zip(units.tokens, outputs, strict=True)
+    ]
+    return write_scores(context, units, counts, {})
+
+
+def pianotree_score_stage(config: PipelineConfig, tables: ArtifactRef, vae: ArtifactRef) -> Stage:
+    """Figures of the baseline on held-out songs."""
+    return Stage(
+        name="score_pianotree",
+        config=ReconstructionConfig(seed=config.evaluation.seed),
+        inputs={"tables": tables, "vae": vae},
+        body=score_pianotree,
+        code=("tasks.stages.score_pianotree",),
+        tracked=True,
+    )

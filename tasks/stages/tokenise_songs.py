@@ -1,0 +1,114 @@
+"""Stage `tokenise_songs`: songs -> bars and phrases as REMI-z tokens in Parquet."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from phrase_models.score.song import Phrase, Section, Song
+from phrase_models.tokens.remiz import encode, to_text
+from phrase_models.tokens.song_layout import song_to_bars
+from storage import tables
+from storage.artifacts import ArtifactRef
+from tasks.engine.stage import Stage
+from tasks.settings.stages import EmptyConfig
+from tasks.stages.rows import read_accepted_songs, splits_of
+
+if TYPE_CHECKING:
+    from tasks.engine.stage import StageContext
+
+
+def tokenise_songs(context: StageContext) -> Mapping[str, Any]:
+    """Write songs, sections, bars and phrases: the tables of a corpus in one folder."""
+    source = context.inputs["songs"].folder
+    splits = splits_of(source)
+    songs = read_accepted_songs(source)
+    bars: list[dict[str, Any]] = []
+    phrases: list[dict[str, Any]] = []
+    counts: dict[str, dict[str, int]] = {}
+    for number, song in enumerate(songs):
+        song_bars = song_to_bars(song)
+        new_bars = bar_rows(song, song_bars, splits[song.song_id])
+        new_phrases = phrase_rows(song, song_bars, splits[song.song_id])
+        num_tokens = sum(len(row["token_ids"]) for row in new_phrases) + song.num_bars
+        counts[song.song_id] = {"num_phrases": len(new_phrases), "num_tokens": num_tokens}
+        bars += new_bars
+        phrases += new_phrases
+        if number % 100 == 0:
+            context.report_progress(number / len(songs), f"{number} of {len(songs)} songs")
+    tables.write_bars(context.output / "bars.parquet", bars)
+    tables.write_phrases(context.output / "phrases.parquet", phrases)
+    sections = tables.read_sections(source / "sections.parquet")
+    tables.write_sections(context.output / "sections.parquet", sections.to_dicts())
+    table = tables.read_songs(source / "songs.parquet")
+    rows = [{**row, **counts.get(row["song_id"], {})} for row in table.iter_rows(named=True)]
+    tables.write_songs(context.output / "songs.parquet", rows)
+    accepted = table.filter(pl.col("accepted"))
+    return {
+        "num_songs": len(songs),
+        "num_bars": len(bars),
+        "num_phrases": len(phrases),
+        "num_tokens": sum(count["num_tokens"] for count in counts.values()),
+        "num_notes": sum(row["num_notes"] for row in phrases),
+        "num_validation_songs": accepted.filter(pl.col("split") == "validation").height,
+    }
+
+
+def bar_rows(song: Song, bars: list[list[Phrase]], split: str) -> list[dict[str, Any]]:
+    """Rows of `bars.parquet`."""
+    places = _section_places(song.sections)
+    return [
+        {
+            "song_id": song.song_id,
+            "split": split,
+            "bar_index": index,
+            "section_index": places[index][0] if index < len(places) else None,
+            "bar_in_section": places[index][1] if index < len(places) else None,
+            "num_phrases": len(phrases),
+            "num_notes": sum(len(phrase.notes) for phrase in phrases),
+            "programs": [phrase.program for phrase in phrases],
+        }
+        for index, phrases in enumerate(bars)
+    ]
+
+
+def _section_places(sections: tuple[Section, ...]) -> list[tuple[int, int]]:
+    """(section index, bar within it) of every labelled bar."""
+    return [
+        (index, bar) for index, section in enumerate(sections) for bar in range(section.num_bars)
+    ]
+
+
+def phrase_rows(song: Song, bars: list[list[Phrase]], split: str) -> list[dict[str, Any]]:
+    """Rows of `phrases.parquet`; the slot index is the place in REMI-z order."""
+    rows = []
+    for bar_index, phrases in enumerate(bars):
+        for slot_index, phrase in enumerate(phrases):
+            ids = encode(phrase)
+            rows.append(
+                {
+                    "song_id": song.song_id,
+                    "split": split,
+                    "bar_index": bar_index,
+                    "slot_index": slot_index,
+                    "program": phrase.program,
+                    "tokens": to_text(ids),
+                    "token_ids": ids,
+                    "num_notes": len(phrase.notes),
+                    "mean_pitch": phrase.mean_pitch,
+                }
+            )
+    return rows
+
+
+def tokenise_stage(songs: ArtifactRef) -> Stage:
+    """The tables of the corpus; grid and keys were decided at ingestion."""
+    return Stage(
+        name="tokenise_songs",
+        config=EmptyConfig(),
+        inputs={"songs": songs},
+        body=tokenise_songs,
+        code=("tasks.stages.tokenise_songs",),
+    )

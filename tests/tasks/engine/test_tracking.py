@@ -1,0 +1,207 @@
+"""MLflow runs: buffered, continued after a kill, linked from the pipeline's run."""
+
+from pathlib import Path
+
+import pytest
+from pydantic import BaseModel, ConfigDict
+
+from storage.artifacts import ArtifactRef, ArtifactStore
+from tasks.engine import tracking
+from tasks.engine.stage import Stage
+from tasks.engine.tracking import (
+    MlflowTracker,
+    find_stage_runs,
+    flatten,
+    open_client,
+    tracker_factory,
+)
+
+pytestmark = pytest.mark.slow
+
+
+class Architecture(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+    latent_dim: int = 16
+
+
+class Settings(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+    architecture: Architecture = Architecture()
+    rate: float = 0.5
+
+
+class Rate(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+    rate: float = 0.5
+
+
+def commit(store: ArtifactStore, stage: str, config: BaseModel, meta: dict) -> ArtifactRef:
+    (store.work(stage, "key").output / "file").write_text("x")
+    return store.commit(stage, "key", config=config, inputs={}, code={}, version=1, meta=meta)
+
+
+def training(**changes) -> Stage:
+    fields = {
+        "name": "train_vae",
+        "config": Settings(),
+        "inputs": {"tables": ArtifactRef("tables", "k" * 64, "d" * 64, Path("x"))},
+        "body": lambda context: {},
+        "code": (),
+        "tracked": True,
+    }
+    return Stage(**(fields | changes))
+
+
+@pytest.fixture
+def open_tracker(tracked_store, tmp_path):
+    state = tmp_path / "state"
+    state.mkdir()
+    origin = {"prefect.flow_run_id": "a flow run"}
+    make = tracker_factory(tracked_store.root, enabled=True, origin=origin)
+
+    def open_for(stage=None, key="key1"):
+        return make(stage or training(), key, state)
+
+    return open_for
+
+
+def test_flatten_joins_names_with_dots():
+    assert flatten({"a": {"b": {"c": 1}}, "d": [2]}) == {"a.b.c": 1, "d": [2]}
+
+
+def test_a_run_has_its_parameters_tags_points_and_files(
+    open_tracker, tracked_store, tmp_path, metric_steps
+):
+    picture = tmp_path / "curve.png"
+    picture.write_bytes(b"png")
+    with open_tracker() as tracker:
+        for step in range(1200):  # more than MLflow takes in one call
+            tracker.log_metrics(step, {"train/loss": 1.0 / (step + 1)})
+        tracker.log_file(picture)
+        tracker.log_summary({"f1_op": 0.5, "words": "no number", "undefined": None})
+    client = open_client(tracked_store.root)
+    run = client.get_run(tracker.run_id)
+    assert run.info.status == "FINISHED"
+    assert run.data.params == {"architecture.latent_dim": "16", "rate": "0.5", "latent_dim": "16"}
+    assert (run.data.tags["stage"], run.data.tags["stage_key"]) == ("train_vae", "key1")
+    assert run.data.tags["input.tables"] == "d" * 16
+    assert run.data.tags["prefect.flow_run_id"] == "a flow run"
+    assert client.get_experiment(run.info.experiment_id).name == "phrase-ldm/vae"
+    points = metric_steps(client, tracker.run_id, "train/loss")
+    assert points == [(step, 1.0 / (step + 1)) for step in range(1200)]
+    assert metric_steps(client, tracker.run_id, "final/f1_op") == [(0, 0.5)]
+    assert sorted(run.data.metrics) == ["final/f1_op", "train/loss"]
+    assert [item.path for item in client.list_artifacts(tracker.run_id)] == ["curve.png"]
+    assert (tracked_store.root / "mlflow" / "artifacts").is_dir()
+
+
+def test_numbers_wait_in_a_buffer(open_tracker, tracked_store, metric_steps, monkeypatch):
+    client = open_client(tracked_store.root)
+    with open_tracker() as tracker:
+        tracker.log_metrics(1, {"loss": 4.0})
+        assert metric_steps(client, tracker.run_id, "loss") == []
+        monkeypatch.setattr(tracking, "FLUSH_SECONDS", 0.0)
+        tracker.log_metrics(2, {"loss": 3.0})
+        assert metric_steps(client, tracker.run_id, "loss") == [(1, 4.0), (2, 3.0)]
+
+
+def test_after_a_kill_the_same_run_goes_on_without_gaps_or_repeats(
+    open_tracker, tracked_store, metric_steps
+):
+    killed = open_tracker()
+    first = killed.__enter__()
+    first.log_metrics(1, {"loss": 4.0})
+    first.flush()
+    first.log_metrics(2, {"loss": 3.0})  # buffered, and lost with the process
+    client = open_client(tracked_store.root)
+    assert client.get_run(first.run_id).info.status == "RUNNING"
+    changed = training(config=Settings(rate=0.25))  # MLflow itself would refuse
+    with open_tracker(changed) as second:
+        for step, loss in ((1, 4.0), (2, 3.0), (3, 2.0)):
+            second.log_metrics(step, {"loss": loss})
+    assert second.run_id == first.run_id
+    assert metric_steps(client, first.run_id, "loss") == [(1, 4.0), (2, 3.0), (3, 2.0)]
+    assert client.get_run(first.run_id).info.status == "FINISHED"
+    assert client.get_run(first.run_id).data.params["rate"] == "0.5"
+
+
+@pytest.mark.parametrize(
+    ("error", "status"), [(ValueError("no"), "FAILED"), (KeyboardInterrupt(), "KILLED")]
+)
+def test_a_run_says_how_it_ended(open_tracker, tracked_store, metric_steps, error, status):
+    def fail():
+        with open_tracker() as tracker:
+            tracker.log_metrics(1, {"loss": 4.0})
+            ids.append(tracker.run_id)
+            raise error
+
+    ids: list[str] = []
+    with pytest.raises(type(error)):
+        fail()
+    client = open_client(tracked_store.root)
+    assert client.get_run(ids[0]).info.status == status
+    assert metric_steps(client, ids[0], "loss") == [(1, 4.0)]
+
+
+def test_a_run_that_was_deleted_is_begun_anew(open_tracker, tracked_store):
+    with open_tracker() as first:
+        pass
+    open_client(tracked_store.root).delete_run(first.run_id)
+    with open_tracker() as second:
+        pass
+    assert second.run_id != first.run_id
+
+
+def test_numbers_are_kept_while_mlflow_cannot_be_reached(
+    open_tracker, tracked_store, metric_steps, monkeypatch
+):
+    def unreachable(*_, **__):
+        raise ConnectionError("no route to MLflow")
+
+    with open_tracker() as tracker:
+        monkeypatch.setattr(tracking, "FLUSH_SECONDS", 0.0)
+        with monkeypatch.context() as patch:
+            patch.setattr(tracker.client, "log_batch", unreachable)
+            tracker.log_metrics(1, {"loss": 4.0})
+        tracker.log_metrics(2, {"loss": 3.0})
+    client = open_client(tracked_store.root)
+    assert metric_steps(client, tracker.run_id, "loss") == [(1, 4.0), (2, 3.0)]
+
+
+def test_untracked_stages_leave_nothing(tracked_store, tmp_path):
+    for enabled, stage in ((False, training()), (True, training(tracked=False))):
+        with tracker_factory(tracked_store.root, enabled=enabled)(stage, "key", tmp_path) as none:
+            none.log_metrics(1, {"loss": 1.0})
+            none.log_summary({"f1": 1.0})
+        assert none.run_id is None
+    assert list(tmp_path.glob("mlflow_run_id")) == []
+
+
+def test_runs_of_stages_are_found_by_their_keys(open_tracker, tracked_store):
+    with open_tracker(key="key7") as tracker:
+        pass
+    client = open_client(tracked_store.root)
+    found = find_stage_runs(client, {"train_vae": "key7", "ingest_songs": "key8"})
+    assert found == {"train_vae": tracker.run_id}
+
+
+def test_a_run_has_the_latent_size_of_the_models_it_is_about(open_tracker, tracked_store):
+    vae = commit(tracked_store, "train_vae", Settings(), {})
+    latents = commit(tracked_store, "encode_latents", Rate(), {"latent_dim": 16})
+    client = open_client(tracked_store.root)
+    for name, ref in (("vae", vae), ("latents", latents)):
+        stage = training(name="evaluate_songs", config=Rate(), inputs={name: ref})
+        with open_tracker(stage) as tracker:
+            assert client.get_run(tracker.run_id).data.params == {"rate": "0.5", "latent_dim": "16"}
+        (tracked_store.root.parent / "state" / "mlflow_run_id").unlink()
+
+
+def test_a_tracker_knows_where_its_curves_end(open_tracker, tracked_store):
+    with open_tracker() as tracker:
+        tracker.log_metrics(5, {"loss": 4.0})
+        tracker.log_metrics(8, {"loss": 4.0, "score": 1.0})
+    again = MlflowTracker(open_client(tracked_store.root), tracker.run_id)
+    assert again.last_steps == {"loss": 8, "score": 8}
