@@ -17,11 +17,12 @@ from tasks.engine.tracking import log_sweep
 from tasks.launch import Launch, Request, launch
 from tasks.reports.measurements import difference_text, score_text
 from tasks.reports.song_counts import read_song_counts
+from tasks.stages import score_autoencoder, score_reconstruction
 
 Until = Literal["vae", "autoencoder"]
 SCORE_STAGES: Mapping[Until, str] = {
-    "vae": "score_reconstruction",
-    "autoencoder": "score_autoencoder",
+    "vae": score_reconstruction.STAGE.name,
+    "autoencoder": score_autoencoder.STAGE.name,
 }
 LONGEST_DESCRIPTION = 80
 """Characters of what the points of a sweep have in common; the rest is told by a digest."""
