@@ -5,8 +5,7 @@ from typing import Any
 
 from prefect import flow
 
-from flows.prepare_data import prepare
-from flows.train_vae import train_autoencoder, train_phrase_vae
+from flows.road import prepare, train_autoencoder, train_phrase_vae
 from tasks.launch import Request
 from tasks.reports.sweep import SweepPoint, Until, finish_sweep, sweep_points
 

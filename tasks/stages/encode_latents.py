@@ -57,9 +57,7 @@ def encode_latents(context: StageContext) -> Mapping[str, Any]:
     }
 
 
-STAGE = StageKind(
-    name="encode_latents", body=encode_latents, reads=("ingest_songs", "train_vae")
-)
+STAGE = StageKind(name="encode_latents", body=encode_latents, reads=("ingest_songs", "train_vae"))
 
 
 def latents_stage(config: PipelineConfig, songs: ArtifactRef, vae: ArtifactRef) -> Stage:

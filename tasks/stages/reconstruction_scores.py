@@ -8,27 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from phrase_models.codec import PhraseCodec
-from phrase_models.latent_report import describe_latents, describe_paths
 from phrase_models.metrics.reconstruction import (
     PhraseCounts,
     count_bar,
-    pool,
 )
-from phrase_models.tokens import vocabulary
 from phrase_models.tokens.units import Granularity, decode_unit, transpose_unit
-from phrase_models.vae.autoencoder import through_autoencoder
-from phrase_models.vae.config import VAEStage
-from phrase_models.vae.phrase_table import SPECIAL_PHRASES
-from phrase_models.vae.pretrained import stage_of
 from storage import tables
-from storage.artifacts import ArtifactRef
-from tasks.engine.stage import Stage
 from tasks.reports.song_counts import add_up_songs, scores_with_intervals, write_song_counts
-from tasks.settings.pipeline import PipelineConfig
 from tasks.settings.stages import ReconstructionConfig
 from tasks.stages.collect_phrases import units_of_bars
 
