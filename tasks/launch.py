@@ -127,12 +127,8 @@ class Launch:
         )
         if self.runtime.tracking and self.tracked:
             meta = {name: store.manifest(ref).meta for name, ref in refs.items()}
-            shown = [
-                refs[kind.name].folder / path
-                for kind in STAGES
-                if kind.name in refs
-                for path in kind.shown
-            ]
+            made = [kind for kind in STAGES if kind.name in refs]
+            shown = [refs[kind.name].folder / path for kind in made for path in kind.shown]
             pipeline_tracker(self.store, self.config, self.results, meta, shown, origin)
 
     def explain(self, name: str, compose: Callable[[StageRunner, Launch], None]) -> list[str]:

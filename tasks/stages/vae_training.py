@@ -1,6 +1,4 @@
-"""What the three trainings of PhraseVAE have in common: `train_infilling`, `train_autoencoder`
-and `train_vae`.
-"""
+"""What `train_infilling`, `train_autoencoder` and `train_vae` have in common."""
 
 from __future__ import annotations
 
