@@ -30,7 +30,7 @@ class VAETrainingSpecification(TrainingSpecification):
     """One of the three trainings.
 
     Attributes:
-        phrases: folder of tables of distinct units (see `unit_tables`).
+        phrases: folder of tables of distinct units (see `phrase_table.unit_table_path`).
         start_from: folder of the training before it, None to start with random weights.
     """
 

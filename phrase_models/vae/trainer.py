@@ -7,11 +7,10 @@ from phrase_models.training.hardware import prepare_torch
 from phrase_models.training.loop import fit
 from phrase_models.training.randomness import seed_everything
 from phrase_models.vae.model import PhraseVAE
-from phrase_models.vae.phrase_table import PhraseTable
+from phrase_models.vae.phrase_table import PhraseTable, unit_table_path
 from phrase_models.vae.pretrained import save_vae, start_from
 from phrase_models.vae.specification import VAETrainingSpecification
 from phrase_models.vae.training import VAETraining
-from phrase_models.vae.unit_tables import unit_table_path
 
 
 def train(spec: VAETrainingSpecification, state: Path, output: Path) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -49,6 +49,7 @@ class StageKind:
         config: BaseModel,
         inputs: Mapping[str, ArtifactRef],
         *,
+        more_code: Sequence[str] = (),
         external_inputs: Mapping[str, str] | None = None,
         **arguments: Any,
     ) -> Stage:
@@ -57,6 +58,8 @@ class StageKind:
         Args:
             config: only what can change the result.
             inputs: artifacts it reads, by name.
+            more_code: modules that decide the result with this configuration alone, such as that
+                of a source or a generator.
             external_inputs: digests of what is read outside the store.
             arguments: further ones of the body, such as the folder of what is read outside.
 
@@ -72,7 +75,7 @@ class StageKind:
             config=config,
             inputs=inputs,
             body=partial(self.body, **arguments) if arguments else self.body,
-            code=self.code or (self.body.__module__,),
+            code=(*(self.code or (self.body.__module__,)), *more_code),
             version=self.version,
             experiment=self.experiment,
             needs_device=self.trains,

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any, get_args
 import polars as pl
 
 from phrase_models.tokens.units import Granularity, split_bar
-from phrase_models.vae.phrase_table import SPECIAL_PHRASES, PhraseTable
-from phrase_models.vae.unit_tables import unit_table_path
+from phrase_models.vae.phrase_table import SPECIAL_PHRASES, PhraseTable, unit_table_path
 from storage import tables
 from storage.artifacts import ArtifactRef
 from tasks.engine.stage import Stage

@@ -22,9 +22,8 @@ from phrase_models.errors import ConfigurationError
 from phrase_models.score.song import MELODY, PIANO, Phrase, PhraseNote
 from phrase_models.tokens.remiz import encode
 from phrase_models.training.specification import HardwareConfig
-from phrase_models.vae.phrase_table import PhraseTable
+from phrase_models.vae.phrase_table import PhraseTable, unit_table_path
 from phrase_models.vae.specification import VAERecipeConfig, VAETrainingSpecification
-from phrase_models.vae.unit_tables import unit_table_path
 from tasks.settings.presets import load_preset
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -24,7 +24,7 @@ class PianoTreeTrainingSpecification(TrainingSpecification):
     """The training of the baseline on whole bars.
 
     Attributes:
-        phrases: folder of tables of distinct units (see `phrase_models.vae.unit_tables`).
+        phrases: folder of tables of distinct units (see `phrase_table.unit_table_path`).
     """
 
     kind: Literal["pianotree"] = "pianotree"

@@ -9,8 +9,7 @@ from phrase_models.baselines.pianotree.training import PianoTreeTraining, save_p
 from phrase_models.training.hardware import prepare_torch
 from phrase_models.training.loop import fit
 from phrase_models.training.randomness import seed_everything
-from phrase_models.vae.phrase_table import PhraseTable
-from phrase_models.vae.unit_tables import unit_table_path
+from phrase_models.vae.phrase_table import PhraseTable, unit_table_path
 
 
 def train(spec: PianoTreeTrainingSpecification, state: Path, output: Path) -> dict[str, Any]:

@@ -136,6 +136,6 @@ def test_further_arguments_are_those_of_the_body():
         return {"context": context, "folder": folder}
 
     kind = StageKind("b", with_folder, code=("tasks.stages.rows",))
-    stage = kind.configured(EmptyConfig(), {}, folder="here")
+    stage = kind.configured(EmptyConfig(), {}, more_code=("tasks.errors",), folder="here")
     assert stage.body("the context") == {"context": "the context", "folder": "here"}
-    assert stage.code == ("tasks.stages.rows",)
+    assert stage.code == ("tasks.stages.rows", "tasks.errors")
