@@ -216,7 +216,7 @@ def baseline(
 ) -> None:
     """Train PianoTree VAE on whole bars, for the last of the paper's tables of PhraseVAE."""
     from flows.road import prepare as prepare_corpus
-    from flows.road import train_pianotree
+    from flows.road import train_baseline
     from tasks import commands
 
     launched = commands.launch_run(
@@ -225,7 +225,7 @@ def baseline(
     launched.config.require_pianotree()
     launched.recorded = False
     with launched.running() as runner:
-        train_pianotree(runner, launched, prepare_corpus(runner, launched))
+        train_baseline(runner, launched, prepare_corpus(runner, launched))
 
 
 @app.command()

@@ -79,7 +79,7 @@ def train_phrase_vae(runner: StageRunner, launched: Launch, corpus: Corpus) -> A
     """Span infilling, autoencoder, VAE, each from the one before it; then figures of the VAE."""
     config = launched.config
     phrases = runner.run(phrases_stage(corpus.tables))
-    trained = train_infilling(runner, launched, phrases)
+    trained = pretrain_on_spans(runner, launched, phrases)
     if config.autoencoder is not None:
         trained = runner.run(autoencoder_stage(config, config.autoencoder, phrases, trained))
     vae = runner.run(vae_stage(config, phrases, trained))
@@ -87,7 +87,7 @@ def train_phrase_vae(runner: StageRunner, launched: Launch, corpus: Corpus) -> A
     return vae
 
 
-def train_infilling(
+def pretrain_on_spans(
     runner: StageRunner, launched: Launch, phrases: ArtifactRef
 ) -> ArtifactRef | None:
     """Span infilling, unless it is left out."""
@@ -98,18 +98,18 @@ def train_infilling(
 
 
 # ------------------------------------------------------------------ beside the road
-def train_autoencoder(runner: StageRunner, launched: Launch, corpus: Corpus) -> ArtifactRef:
+def train_up_to_autoencoder(runner: StageRunner, launched: Launch, corpus: Corpus) -> ArtifactRef:
     """Only the trainings before the VAE's, and figures of the last (paper table 1)."""
     config = launched.config
     settings = config.require_autoencoder()
     phrases = runner.run(phrases_stage(corpus.tables))
-    infilled = train_infilling(runner, launched, phrases)
+    infilled = pretrain_on_spans(runner, launched, phrases)
     autoencoder = runner.run(autoencoder_stage(config, settings, phrases, infilled))
     runner.run(autoencoder_score_stage(config, corpus.tables, autoencoder))
     return autoencoder
 
 
-def train_pianotree(runner: StageRunner, launched: Launch, corpus: Corpus) -> ArtifactRef:
+def train_baseline(runner: StageRunner, launched: Launch, corpus: Corpus) -> ArtifactRef:
     """PianoTree VAE on whole bars, the baseline, and its figures (paper table 4)."""
     config = launched.config
     phrases = runner.run(phrases_stage(corpus.tables))

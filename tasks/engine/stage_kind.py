@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -41,7 +41,7 @@ class StageKind:
     trains: bool = False
     scores: bool = False
     side: bool = False
-    shown: tuple[str, ...] = field(default=())
+    shown: tuple[str, ...] = ()
     version: int = 1
 
     def configured(
