@@ -1,1 +1,1 @@
-"""Flows say when: the order and the gates of the stages. They import prefect and tasks only."""
+"""Flows say when: which stages run, and in which order. They import prefect and tasks only."""

@@ -46,27 +46,30 @@ def run(
     refresh: Annotated[
         list[str] | None, typer.Option(help="Stage to do again; may be repeated, or 'all'.")
     ] = None,
+    until: Annotated[
+        str, typer.Option(help="Last part: data, vae, latents, diffusion, songs or metrics.")
+    ] = "metrics",
     workers: WorkersOption = None,
     plain: Annotated[bool, typer.Option(help="Without Prefect, for debugging.")] = False,
 ) -> None:
-    """Run the whole pipeline; what is done already is taken from the store."""
+    """Run the pipeline, whole or up to a part; what is done already is taken from the store."""
+    from flows.road import PARTS, run_until
     from tasks import commands
 
+    last = commands.check_until(until, PARTS)
     launched = commands.launch_run(
         preset, source, data, store, setting or [], refresh or [], workers, orchestrated=not plain
     )
     if plain:
-        from flows.pipeline import run_pipeline
-
         with launched.running() as runner:
-            run_pipeline(runner, launched)
+            run_until(runner, launched, last)
     else:
         commands.configure_prefect(store)
         from flows.pipeline import pipeline
         from tasks.engine.prefect_runner import light_server
 
         with light_server():
-            pipeline(**launched.flow_parameters())
+            pipeline(**launched.flow_parameters(), until=last)
     commands.print_summary(store)
 
 
@@ -80,7 +83,7 @@ def prepare(
     workers: WorkersOption = None,
 ) -> None:
     """Ingest and tokenise songs only; prints where the tables are and why songs were refused."""
-    from flows.prepare_data import prepare as prepare_corpus
+    from flows.road import prepare as prepare_corpus
     from tasks import commands
 
     launched = commands.launch_run(
@@ -184,22 +187,22 @@ def sweep(
 ) -> None:
     """Train PhraseVAE once for each value of a setting, sharing what does not differ."""
     from tasks import commands
-    from tasks.reports.sweep import check_until, parse_axes, sweep_points, sweep_table
+    from tasks.reports.sweep import SCORING, parse_axes, sweep_points, sweep_table
 
     request = commands.run_request(preset, source, data, store, setting or [], [])
-    axes, chosen = parse_axes(over), check_until(until)
+    axes, last = parse_axes(over), commands.check_until(until, tuple(SCORING))
     points = sweep_points(request, axes, orchestrated=not plain)
     if plain:
         from flows.sweep import run_sweep
 
-        rows = run_sweep(points, chosen)
+        rows = run_sweep(points, last)
     else:
         commands.configure_prefect(store)
         from flows.sweep import sweep as sweep_flow
         from tasks.engine.prefect_runner import light_server
 
         with light_server():
-            rows = sweep_flow(request, axes, chosen)
+            rows = sweep_flow(request, axes, last)
     typer.echo(sweep_table(rows))
 
 
@@ -212,8 +215,8 @@ def baseline(
     setting: SetOption = None,
 ) -> None:
     """Train PianoTree VAE on whole bars, for the last of the paper's tables of PhraseVAE."""
-    from flows.baseline import train_pianotree
-    from flows.prepare_data import prepare as prepare_corpus
+    from flows.road import prepare as prepare_corpus
+    from flows.road import train_baseline
     from tasks import commands
 
     launched = commands.launch_run(
@@ -222,7 +225,7 @@ def baseline(
     launched.config.require_pianotree()
     launched.recorded = False
     with launched.running() as runner:
-        train_pianotree(runner, launched, prepare_corpus(runner, launched))
+        train_baseline(runner, launched, prepare_corpus(runner, launched))
 
 
 @app.command()
@@ -281,13 +284,13 @@ def explain(
     setting: SetOption = None,
 ) -> None:
     """Say why a stage is, or is not, up to date."""
-    from flows.pipeline import run_pipeline
+    from flows.road import run_until
     from tasks import commands
 
     launched = commands.launch_run(
         preset, source, data, store, setting or [], [], None, orchestrated=False
     )
-    for line in commands.explain_stage(launched, stage, run_pipeline):
+    for line in commands.explain_stage(launched, stage, run_until):
         typer.echo(line)
 
 

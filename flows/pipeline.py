@@ -1,26 +1,9 @@
-"""The whole road: annotated songs -> tables -> PhraseVAE -> latents -> PhraseLDM -> metrics.
-
-Start reading here. Each step is a flow of its own beside this file; each stage behind it is cached
-by what it is made of, so running this again does only what has changed.
-"""
+"""The pipeline as a flow of Prefect, whole or up to a part."""
 
 from prefect import flow
 
-from flows.evaluate_songs import evaluate
-from flows.generate_songs import generate
-from flows.prepare_data import prepare
-from flows.train_diffusion import train_models
-from tasks.engine.stage import StageRunner
-from tasks.launch import Launch, Request, launch
-
-
-def run_pipeline(runner: StageRunner, launched: Launch) -> None:
-    """Every stage in order; the runner remembers what each one left."""
-    launched.config.require_phrases()
-    corpus = prepare(runner, launched)
-    models = train_models(runner, launched, corpus)
-    songs = generate(runner, launched, models)
-    evaluate(runner, launched, corpus, models, songs)
+from flows.road import Part, run_until
+from tasks.launch import Request, launch
 
 
 @flow(name="phrase-ldm")
@@ -33,8 +16,9 @@ def pipeline(
     refresh: list[str] | None = None,
     latent_dim: int | None = None,
     seed: int | None = None,
+    until: Part = "metrics",
 ) -> dict[str, str]:
-    """Run the whole pipeline.
+    """Run the pipeline.
 
     Args:
         preset: smoke, demo, cpu, ablation, base or paper.
@@ -45,6 +29,7 @@ def pipeline(
         refresh: stages to do again though nothing has changed.
         latent_dim: size of a phrase's latent, for experiments.
         seed: of every training and of generation, for experiments.
+        until: the last part to run; metrics is the end.
 
     Returns:
         Folder of every stage's artifact.
@@ -61,5 +46,5 @@ def pipeline(
     )
     launched = launch(request, orchestrated=True)
     with launched.running() as runner:
-        run_pipeline(runner, launched)
+        run_until(runner, launched, until)
     return launched.folders()

@@ -5,15 +5,14 @@ from typing import Any
 
 from prefect import flow
 
-from flows.prepare_data import prepare
-from flows.train_vae import train_autoencoder, train_phrase_vae
+from flows.road import prepare, train_phrase_vae, train_up_to_autoencoder
 from tasks.launch import Request
 from tasks.reports.sweep import SweepPoint, Until, finish_sweep, sweep_points
 
 
 def run_sweep(points: Sequence[SweepPoint], until: Until) -> list[dict[str, Any]]:
     """Train every point, one after the other; returns their figures."""
-    train = train_phrase_vae if until == "vae" else train_autoencoder
+    train = train_phrase_vae if until == "vae" else train_up_to_autoencoder
     for point in points:
         with point.launched.running() as runner:
             train(runner, point.launched, prepare(runner, point.launched))

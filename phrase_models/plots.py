@@ -24,7 +24,6 @@ from phrase_models.score.song import (
     STEPS_PER_BAR,
     Phrase,
     Section,
-    Song,
 )
 
 DOTS_PER_INCH = 120
@@ -89,28 +88,6 @@ def bar_ssm(matrix: np.ndarray, sections: Sequence[Section] = ()) -> Figure:
             for line in (axes.axhline, axes.axvline):
                 line(section.start_bar - 0.5, color="white", linewidth=0.6, alpha=0.55)
     _label_sections(axes, sections, offset=-0.5)
-    return figure
-
-
-def piano_roll(song: Song) -> Figure:
-    """All tracks of a song in their colours, sections marked above; bars across, pitch up."""
-    figure = _figure(float(np.clip(song.num_bars * 0.16, 7.0, 20.0)), 3.8)
-    axes = figure.add_subplot()
-    # The melody is painted last, so that the piano never hides it.
-    for track in sorted(song.tracks, key=lambda track: (track.program == MELODY, -track.program)):
-        notes = [(note.onset, note.pitch, note.duration) for note in track.notes]
-        _add_notes(axes, np.array(notes).reshape(-1, 3) / (STEPS_PER_BAR, 1, STEPS_PER_BAR), track)
-    axes.set_xlim(0, max(1, song.num_bars))
-    _fit_pitches(axes, [note.pitch for track in song.tracks for note in track.notes])
-    _tidy(axes, "", "bar")
-    axes.set_ylabel("pitch")
-    for section in song.sections:
-        axes.axvline(section.start_bar, color=_GREY, linewidth=0.7, alpha=0.6, zorder=0)
-    _label_sections(axes, song.sections, offset=0.0)
-    if song.tracks:
-        axes.legend(
-            frameon=False, fontsize=8, ncols=3, loc="upper right", bbox_to_anchor=(1.0, -0.09)
-        )
     return figure
 
 

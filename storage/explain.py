@@ -1,27 +1,14 @@
-"""Why a stage must be built again, and what in a store is damaged."""
+"""Why a stage must be built again."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from storage.artifacts import ArtifactStore
-from storage.errors import StorageError
 from storage.fingerprint import canonical_json, plain_value
-from storage.manifest import MANIFEST_NAME, read_manifest, verify_files
 
 UP_TO_DATE = "up to date"
 _ABSENT = object()
 _SHORT_DIGEST = 12  # letters shown
-
-
-@dataclass(frozen=True, slots=True)
-class StoreProblem:
-    """One damaged or unfinished artifact: its stage, folder, and a sentence about it."""
-
-    stage: str
-    folder: Path
-    message: str
 
 
 def explain(
@@ -106,23 +93,3 @@ def _code_lines(old: Mapping[str, str], new: Mapping[str, str]) -> Iterator[str]
             yield f"code module {name} is no longer used"
         elif old[name] != new[name]:
             yield f"code module {name} changed"
-
-
-def verify_store(store: ArtifactStore) -> list[StoreProblem]:
-    """Read every file of every artifact and list what is wrong, sorted by folder.
-
-    Folders without a manifest count as unfinished and are listed too, although they do no harm.
-    """
-    problems: list[StoreProblem] = []
-    for folder in sorted((store.root / "artifacts").glob("*/*")):
-        stage = folder.parent.name
-        try:
-            manifest = read_manifest(folder, stage)
-            if manifest is None:
-                message = f"{folder} has no {MANIFEST_NAME}: it is unfinished and may be removed."
-                problems.append(StoreProblem(stage, folder, message))
-                continue
-            verify_files(folder, manifest)
-        except StorageError as error:
-            problems.append(StoreProblem(stage, folder, str(error)))
-    return problems

@@ -3,7 +3,6 @@
 Unit and meaning are written into the files as metadata of the Arrow fields.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import polars as pl
@@ -165,25 +164,3 @@ LATENT_SONGS = TableSchema(
         Column("num_bars", _COUNT, "length", "bars"),
     ),
 )
-
-TABLES: Mapping[str, TableSchema] = {
-    table.name: table for table in (SONGS, SECTIONS, BARS, PHRASES, NOTES, LATENT_SONGS)
-}
-
-
-def describe_tables() -> str:
-    """All tables as Markdown, for the documentation."""
-    lines: list[str] = []
-    for table in TABLES.values():
-        lines += [
-            f"### {table.name}",
-            "",
-            "| column | type | unit | meaning |",
-            "|---|---|---|---|",
-        ]
-        lines += [
-            f"| {column.name} | {column.dtype} | {column.unit} | {column.meaning} |"
-            for column in table.columns
-        ]
-        lines.append("")
-    return "\n".join(lines)

@@ -1,9 +1,9 @@
 """What the command line does, behind its lazy imports."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from rich.console import Console
 from rich.table import Table
@@ -25,6 +25,8 @@ from tasks.settings.stages import GenerationConfig
 from tasks.stages.generate_songs import SongMaker, write_songs
 from tasks.stages.registry import STAGE_NAMES
 
+PartT = TypeVar("PartT", bound=str)
+
 console = Console()
 
 
@@ -43,6 +45,19 @@ def launch_run(
     """Check a request before anything heavy starts."""
     request = run_request(preset, source, data, store, settings, refresh)
     return launch(request, num_workers=workers, orchestrated=orchestrated)
+
+
+def check_until(until: str, parts: Sequence[PartT]) -> PartT:
+    """The last part to run.
+
+    Raises:
+        ConfigurationError: if there is no such part.
+    """
+    for part in parts:
+        if part == until:
+            return part
+    message = f"--until {until!r} is not one of {', '.join(parts)}."
+    raise ConfigurationError(message)
 
 
 def run_request(

@@ -21,7 +21,7 @@ from tasks.engine.stage import Session, Stage, StageResult, StageRunner, key_com
 from tasks.engine.tracking import pipeline_tracker, tracker_factory
 from tasks.settings.pipeline import PipelineConfig
 from tasks.settings.presets import load_preset
-from tasks.stages.registry import STAGE_NAMES
+from tasks.stages.registry import STAGE_NAMES, STAGES
 
 
 class Request(BaseModel):
@@ -127,7 +127,9 @@ class Launch:
         )
         if self.runtime.tracking and self.tracked:
             meta = {name: store.manifest(ref).meta for name, ref in refs.items()}
-            pipeline_tracker(self.store, self.config, self.results, meta, origin)
+            made = [kind for kind in STAGES if kind.name in refs]
+            shown = [refs[kind.name].folder / path for kind in made for path in kind.shown]
+            pipeline_tracker(self.store, self.config, self.results, meta, shown, origin)
 
     def explain(self, name: str, compose: Callable[[StageRunner, Launch], None]) -> list[str]:
         """Why a stage is or is not up to date, walking the stages before it without running any."""

@@ -32,11 +32,6 @@ def _shifted(note: Note, semitones: int) -> Note:
     return replace(note, pitch=pitch)
 
 
-def original_key(song: Song) -> Song:
-    """The song in the key it came in: undoes `transpose`."""
-    return transpose(song, -song.key_shift)
-
-
 def in_scale_share(tracks: Iterable[Track], major: int) -> float:
     """Share of sounding time within a major scale, over all tracks; 0 without notes."""
     histogram = np.zeros(12)

@@ -167,8 +167,3 @@ class PhraseGrammar:
             lowest_onset=np.where(onset == KEEP, state.lowest_onset, onset),
             pitch_limit=np.where(limit == KEEP, state.pitch_limit, limit),
         )
-
-
-def allowed_tokens(state: GrammarState) -> list[list[int]]:
-    """Ids that may come next in each row, for people and tests."""
-    return [np.flatnonzero(row).tolist() for row in PhraseGrammar.mask(state)]

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from phrase_models.tokens import vocabulary
+from phrase_models.tokens.units import Granularity
 from phrase_models.training.randomness import numpy_generator
 
 Lengths = TypeVar("Lengths", int, NDArray[np.int64])
@@ -104,6 +105,11 @@ class PhraseTable:
         """Read what `save` wrote."""
         with np.load(path, allow_pickle=False) as file:
             return cls(file["token_ids"], file["offsets"], file["counts"])
+
+
+def unit_table_path(folder: Path, granularity: Granularity, split: str) -> Path:
+    """File of one table among those of a corpus."""
+    return folder / f"{granularity}-{split}.npz"
 
 
 def rounded_up(lengths: Lengths) -> Lengths:

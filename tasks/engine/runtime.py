@@ -7,6 +7,8 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from phrase_models.training.specification import HardwareConfig
+
 
 class RuntimeConfig(BaseModel):
     """How to run, never what to make; no part of any fingerprint."""
@@ -17,6 +19,11 @@ class RuntimeConfig(BaseModel):
     num_threads: int = Field(default=1, ge=1)
     num_workers: int = Field(default=1, ge=1)
     tracking: bool = True
+
+    @property
+    def hardware(self) -> HardwareConfig:
+        """What a training process is told of it."""
+        return HardwareConfig(device=self.device, num_threads=self.num_threads)
 
     @property
     def device_index(self) -> str:

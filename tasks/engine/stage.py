@@ -38,7 +38,7 @@ class Stage:
         body: writes into `context.output` and returns a few numbers for people.
         code: modules whose code, with all they import, decides the result.
         version: raised by hand when the meaning changes though the code does not.
-        tracked: whether it has an MLflow run of its own.
+        experiment: of MLflow, in which each execution is a run; None leaves it untracked.
         needs_device: whether it trains, so that one does at a time on this machine.
         external_inputs: digests of what is read outside the store.
     """
@@ -49,9 +49,14 @@ class Stage:
     body: Callable[[StageContext], Mapping[str, Any]]
     code: tuple[str, ...]
     version: int = 1
-    tracked: bool = False
+    experiment: str | None = None
     needs_device: bool = False
     external_inputs: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def tracked(self) -> bool:
+        """Whether it has an MLflow run of its own."""
+        return self.experiment is not None
 
 
 @dataclass

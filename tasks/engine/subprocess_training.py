@@ -15,7 +15,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +24,7 @@ from phrase_models.errors import UserError
 from storage.writing import write_json
 
 if TYPE_CHECKING:
+    from phrase_models.training.specification import TrainingSpecification
     from tasks.engine.stage import StageContext
 
 TRAINER = "phrase_models.train"
@@ -37,8 +38,12 @@ class TrainingFailedError(RuntimeError):
     """The training process ended with an error that is a fault of the program."""
 
 
-def run_training(context: StageContext, spec: Mapping[str, Any]) -> dict[str, Any]:
-    """Train by specification (see `phrase_models.train`) into the stage's output folder.
+def run_training(context: StageContext, spec: TrainingSpecification) -> dict[str, Any]:
+    """Train by specification into the stage's output folder.
+
+    Args:
+        context: of the stage.
+        spec: of a kind that `phrase_models.train` reads; its paths are absolute.
 
     Returns:
         The content of the child's `result.json`, and "training_seconds".
@@ -47,10 +52,8 @@ def run_training(context: StageContext, spec: Mapping[str, Any]) -> dict[str, An
         UserError: if the child ends with exit code 2, with its sentence.
         TrainingFailedError: for any other failure, with the end of its log.
     """
-    runtime = context.runtime
     spec_path = context.state / "spec.json"
-    whole = {**spec, "device": runtime.device, "num_threads": runtime.num_threads}
-    spec_path.write_text(json.dumps(whole, indent=1))
+    spec_path.write_text(spec.model_dump_json(indent=1))
     log_path = context.state / "log.txt"
     command = [
         *(sys.executable, "-m", TRAINER),
@@ -67,7 +70,7 @@ def run_training(context: StageContext, spec: Mapping[str, Any]) -> dict[str, An
             stdout=log,
             stderr=subprocess.STDOUT,
             pass_fds=context.lock_fds,
-            env=_environment(runtime.num_threads),
+            env=_environment(spec.hardware.num_threads),
         )
         try:
             while _runs(child):

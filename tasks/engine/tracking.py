@@ -28,19 +28,10 @@ FLUSH_SECONDS = 5.0
 MAX_BATCH = 900
 """Metrics in one call; MLflow takes 1000."""
 MAX_PARAM_LETTERS = 500
-EXPERIMENTS = {
-    "train_infilling": "phrase-ldm/vae",
-    "train_autoencoder": "phrase-ldm/vae",
-    "train_vae": "phrase-ldm/vae",
-    "score_autoencoder": "phrase-ldm/vae",
-    "score_reconstruction": "phrase-ldm/vae",
-    "train_pianotree": "phrase-ldm/vae",
-    "score_pianotree": "phrase-ldm/vae",
-    "train_diffusion": "phrase-ldm/diffusion",
-}
-DEFAULT_EXPERIMENT = "phrase-ldm/songs"
-REPORT_EXPERIMENT = "phrase-ldm/reports"
-PIPELINE_EXPERIMENT = "phrase-ldm/pipeline"
+EXPERIMENTS = "phrase-ldm"
+"""What the names of all experiments begin with; each stage says its own."""
+REPORT_EXPERIMENT = f"{EXPERIMENTS}/reports"
+PIPELINE_EXPERIMENT = f"{EXPERIMENTS}/pipeline"
 LEFT_OUT_OF_SWEEPS = ("exact_phrase_rate", "f1_iopd")
 """MLflow's compare page opens on the metric whose name comes first, which is f1_op without these;
 the runs of the scoring stage have them."""
@@ -250,7 +241,7 @@ def tracker_factory(
         remembered = state / "mlflow_run_id"
         run_id = remembered.read_text().strip() if remembered.exists() else ""
         if not _exists(client, run_id):
-            experiment = _experiment(client, store, EXPERIMENTS.get(stage.name, DEFAULT_EXPERIMENT))
+            experiment = _experiment(client, store, f"{EXPERIMENTS}/{stage.experiment}")
             run_id = client.create_run(experiment, run_name=f"{stage.name}-{key[:8]}").info.run_id
             remembered.write_text(run_id)
         params = flatten(stage.config.model_dump(mode="json"))
@@ -300,12 +291,12 @@ def _exists(client: MlflowClient, run_id: str) -> bool:
 
 def find_stage_runs(client: MlflowClient, keys: Mapping[str, str]) -> dict[str, str]:
     """Ids of the runs of tracked stages, whichever execution made them; {stage: key} in."""
-    names = sorted({*EXPERIMENTS.values(), DEFAULT_EXPERIMENT})
-    experiments = [client.get_experiment_by_name(name) for name in names]
-    ids = [experiment.experiment_id for experiment in experiments if experiment is not None]
+    experiments = client.search_experiments(filter_string=f"name LIKE '{EXPERIMENTS}/%'")
+    ids = [experiment.experiment_id for experiment in experiments]
     runs: dict[str, str] = {}
     for stage, key in keys.items():
-        condition = f"tags.stage_key = '{key}'"
+        # The runs of a sweep have the key of a stage too, but are not the stage's.
+        condition = f"tags.stage = '{stage}' and tags.stage_key = '{key}'"
         found = client.search_runs(ids, condition, max_results=1) if ids else []  # newest first
         if found:
             runs[stage] = found[0].info.run_id
@@ -378,6 +369,7 @@ def pipeline_tracker(
     config: PipelineConfig,
     results: Mapping[str, StageResult],
     meta: Mapping[str, Mapping[str, Any]],
+    shown: Sequence[Path],
     origin: Mapping[str, str],
 ) -> str:
     """One run for the whole execution, with the numbers that a person compares.
@@ -387,6 +379,7 @@ def pipeline_tracker(
         config: of the pipeline.
         results: of every stage.
         meta: figures of every stage.
+        shown: files and folders of the artifacts to keep with the run.
         origin: tags that say what started it.
 
     Returns:
@@ -410,11 +403,9 @@ def pipeline_tracker(
                 if isinstance(value, int | float)
             }
             tracker.log_metrics(0, section)
-        songs = results.get("generate_songs")
-        if songs:
-            tracker.log_file(songs.ref.folder / "gallery.html")
-            tracker.log_folder(songs.ref.folder / "midi", "midi")
-        metrics = results.get("evaluate_songs")
-        if metrics:
-            tracker.log_file(metrics.ref.folder / "metrics.md")
+        for path in shown:
+            if path.is_dir():
+                tracker.log_folder(path, path.name)
+            else:
+                tracker.log_file(path)
     return run_id

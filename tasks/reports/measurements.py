@@ -14,14 +14,8 @@ from phrase_models.metrics.result import MetricResult
 from storage.artifacts import ArtifactStore
 from storage.manifest import Manifest
 from tasks.reports.song_counts import read_song_counts
+from tasks.stages.registry import STAGES
 
-SCORING_STAGES = ("score_autoencoder", "score_reconstruction", "score_pianotree")
-TRAINING_STAGES = (
-    "train_infilling",
-    "train_autoencoder",
-    "train_vae",
-    "train_pianotree",
-)
 COMPARED = ("granularity", "bottleneck", "num_queries", "latent_dim")
 """Fields of an architecture in which rows of one table differ."""
 
@@ -157,10 +151,10 @@ def find_measurements(store: ArtifactStore) -> list[Measurement]:
     Scores of an older version, which kept no counts of songs, are left out; running again makes
     only them anew.
     """
-    trained = store.manifests_by_digest(TRAINING_STAGES)
+    trained = store.manifests_by_digest([kind.name for kind in STAGES if kind.trains])
     found = []
-    for stage in SCORING_STAGES:
-        for manifest in store.manifests(stage):
+    for scoring in (kind.name for kind in STAGES if kind.scores):
+        for manifest in store.manifests(scoring):
             chain = _trainings(manifest.inputs.get("vae"), trained)
             measured = _measurement(store, manifest, chain) if chain else None
             if measured and measured.song_counts:

@@ -7,8 +7,8 @@ from typing import Any
 
 from storage.manifest import Manifest
 from tasks.reports.provenance import Provenance, granularity_of, reproducing_command
+from tasks.stages.registry import STAGES
 
-TRAININGS = ("train_infilling", "train_autoencoder", "train_vae")
 UNITS = {
     "phrase": "A phrase, all that one program plays in one bar",
     "bar": "All phrases of one bar",
@@ -99,9 +99,10 @@ def _architecture(vae: Manifest) -> str:
 
 def _training(provenance: Provenance) -> str:
     manifests = {**provenance.before, "train_vae": provenance.vae}
-    rows = [_training_row(manifests[name]) for name in TRAININGS if name in manifests]
-    names = ("training", "steps", "weights of step", "tokens a batch", "learning rate", "seed")
-    return _table(names, rows)
+    names = [kind.name for kind in STAGES if kind.trains]
+    rows = [_training_row(manifests[name]) for name in names if name in manifests]
+    columns = ("training", "steps", "weights of step", "tokens a batch", "learning rate", "seed")
+    return _table(columns, rows)
 
 
 def _training_row(manifest: Manifest) -> tuple[Any, ...]:

@@ -13,16 +13,19 @@ from phrase_models.plots import figure_png, scores_by_setting
 from storage.artifacts import ArtifactStore
 from storage.fingerprint import digest_json
 from storage.writing import replacing
-from tasks.engine.tracking import log_sweep
+from tasks.engine.stage_kind import StageKind
+from tasks.engine.tracking import EXPERIMENTS, log_sweep
 from tasks.launch import Launch, Request, launch
 from tasks.reports.measurements import difference_text, score_text
 from tasks.reports.song_counts import read_song_counts
+from tasks.stages import score_autoencoder, score_reconstruction
 
 Until = Literal["vae", "autoencoder"]
-SCORE_STAGES: Mapping[Until, str] = {
-    "vae": "score_reconstruction",
-    "autoencoder": "score_autoencoder",
+SCORING: Mapping[Until, StageKind] = {
+    "vae": score_reconstruction.STAGE,
+    "autoencoder": score_autoencoder.STAGE,
 }
+"""The stage that measures what was trained up to there."""
 LONGEST_DESCRIPTION = 80
 """Characters of what the points of a sweep have in common; the rest is told by a digest."""
 
@@ -85,18 +88,6 @@ def sweep_points(
     return points
 
 
-def check_until(until: str) -> Until:
-    """How far a sweep trains.
-
-    Raises:
-        ConfigurationError: if it is neither "vae" nor "autoencoder".
-    """
-    if until not in SCORE_STAGES:
-        message = f"--until {until!r} is not one of {', '.join(SCORE_STAGES)}."
-        raise ConfigurationError(message)
-    return until  # type: ignore[return-value]  # narrowed by the look-up
-
-
 def sweep_title(point: SweepPoint, until: Until) -> str:
     """What varies, and what all points have in common: sweeps of one title may be compared.
 
@@ -123,7 +114,7 @@ def finish_sweep(points: Sequence[SweepPoint], until: Until) -> list[dict[str, A
     """
     first = points[0].launched
     store = ArtifactStore(first.store)
-    refs = [point.launched.results[SCORE_STAGES[until]].ref for point in points]
+    refs = [point.launched.results[SCORING[until].name].ref for point in points]
     songs = [read_song_counts(ref.folder) for ref in refs]
     rows = [
         {
@@ -142,7 +133,7 @@ def finish_sweep(points: Sequence[SweepPoint], until: Until) -> list[dict[str, A
         aside.write_bytes(figure_png(picture))
     if first.runtime.tracking:
         configs = [point.launched.config for point in points]
-        log_sweep(first.store, f"phrase-ldm/sweep of {title}", configs, rows, chart)
+        log_sweep(first.store, f"{EXPERIMENTS}/sweep of {title}", configs, rows, chart)
     return rows
 
 

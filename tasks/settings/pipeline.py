@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from phrase_models.baselines.pianotree.specification import PianoTreeRecipeConfig
 from phrase_models.diffusion.config import DenoiserConfig, NoiseScheduleConfig
 from phrase_models.errors import ConfigurationError
 from phrase_models.sources.acceptance_rules import IngestConfig
@@ -13,7 +14,7 @@ from phrase_models.sources.synthetic.composer import SyntheticConfig
 from phrase_models.tokens.song_layout import SlotLayout
 from phrase_models.training.config import TrainingConfig
 from phrase_models.vae.config import VAEConfig, VAEStageConfig
-from tasks.settings.stages import EvaluationConfig, GenerationConfig, PianoTreeTrainingConfig
+from tasks.settings.stages import EvaluationConfig, GenerationConfig
 
 SourceName = Literal["synthetic", "pop909"]
 
@@ -66,7 +67,7 @@ class PipelineConfig(Frozen):
     infilling: VAETrainingConfig | None
     autoencoder: VAETrainingConfig | None
     bottleneck: VAETrainingConfig
-    pianotree: PianoTreeTrainingConfig | None = None
+    pianotree: PianoTreeRecipeConfig | None = None
     latents: LatentsConfig = LatentsConfig()
     denoiser: DenoiserConfig
     noise_schedule: NoiseScheduleConfig
@@ -85,7 +86,7 @@ class PipelineConfig(Frozen):
             raise ConfigurationError(message)
         return self.autoencoder
 
-    def require_pianotree(self) -> PianoTreeTrainingConfig:
+    def require_pianotree(self) -> PianoTreeRecipeConfig:
         """The settings of the baseline.
 
         Raises:

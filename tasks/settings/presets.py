@@ -5,7 +5,8 @@ Sizes and budgets are stated here and nowhere else. What each has reached is in 
 
 from collections.abc import Callable
 
-from phrase_models.baselines.pianotree.model import PianoTreeConfig, PianoTreeObjective
+from phrase_models.baselines.pianotree.config import PianoTreeConfig, PianoTreeObjectiveConfig
+from phrase_models.baselines.pianotree.specification import PianoTreeRecipeConfig
 from phrase_models.diffusion.config import DenoiserConfig, NoiseScheduleConfig, SamplerConfig
 from phrase_models.errors import ConfigurationError
 from phrase_models.sources.synthetic.composer import SyntheticConfig
@@ -18,7 +19,7 @@ from tasks.settings.pipeline import (
     SplitConfig,
     VAETrainingConfig,
 )
-from tasks.settings.stages import EvaluationConfig, GenerationConfig, PianoTreeTrainingConfig
+from tasks.settings.stages import EvaluationConfig, GenerationConfig
 
 
 def _stage(objective: VAEStageConfig, training: TrainingConfig) -> VAETrainingConfig:
@@ -60,9 +61,9 @@ def smoke() -> PipelineConfig:
         infilling=_stage(VAEStageConfig(bar_share=0.5), training(20)),
         autoencoder=_stage(VAEStageConfig(), training(20)),
         bottleneck=_stage(VAEStageConfig(), training(40)),
-        pianotree=PianoTreeTrainingConfig(
+        pianotree=PianoTreeRecipeConfig(
             architecture=_small_pianotree(latent_dim=32),
-            objective=PianoTreeObjective(),
+            objective=PianoTreeObjectiveConfig(),
             training=training(10),
         ),
         denoiser=DenoiserConfig(num_layers=2, model_dim=64, num_heads=2, feedforward_dim=128),
@@ -216,9 +217,9 @@ def ablation() -> PipelineConfig:
             "infilling": _stage(objective.model_copy(update={"bar_share": 0.2}), training(200)),
             "autoencoder": _stage(objective, training(1200)),
             "bottleneck": _stage(objective, training(1200)),
-            "pianotree": PianoTreeTrainingConfig(
+            "pianotree": PianoTreeRecipeConfig(
                 architecture=_small_pianotree(latent_dim=512),
-                objective=PianoTreeObjective(),
+                objective=PianoTreeObjectiveConfig(),
                 training=training(1200).model_copy(update={"learning_rate": 1e-3}),
             ),
         }

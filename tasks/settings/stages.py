@@ -1,13 +1,13 @@
-"""Settings of single stages: only what can change what a stage makes."""
+"""Settings of single stages: only what can change what a stage makes.
+
+Those of the trainings are the recipes beside the trainers in `phrase_models`.
+"""
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from phrase_models.baselines.pianotree.model import PianoTreeConfig, PianoTreeObjective
-from phrase_models.diffusion.config import DenoiserConfig, NoiseScheduleConfig, SamplerConfig
+from phrase_models.diffusion.config import SamplerConfig
 from phrase_models.sources.acceptance_rules import IngestConfig
 from phrase_models.tokens.song_layout import SlotLayout
-from phrase_models.training.config import TrainingConfig
-from phrase_models.vae.config import VAEConfig, VAEStage, VAEStageConfig
 
 
 class EmptyConfig(BaseModel):
@@ -26,27 +26,6 @@ class IngestSongsConfig(BaseModel):
     max_songs: int | None
 
 
-class VAEStageTrainingConfig(BaseModel):
-    """What decides the weights of one stage."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    stage: VAEStage
-    architecture: VAEConfig
-    objective: VAEStageConfig
-    training: TrainingConfig
-
-
-class PianoTreeTrainingConfig(BaseModel):
-    """What decides the weights."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    architecture: PianoTreeConfig
-    objective: PianoTreeObjective
-    training: TrainingConfig
-
-
 class ReconstructionConfig(BaseModel):
     """What decides the figures of a trained VAE."""
 
@@ -62,16 +41,6 @@ class EncodeLatentsConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     layout: SlotLayout
-
-
-class DiffusionTrainingConfig(BaseModel):
-    """What decides the weights of PhraseLDM."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    denoiser: DenoiserConfig
-    noise_schedule: NoiseScheduleConfig
-    training: TrainingConfig
 
 
 class GenerationConfig(BaseModel):

@@ -12,21 +12,17 @@ from typing import TYPE_CHECKING, Any, get_args
 import polars as pl
 
 from phrase_models.tokens.units import Granularity, split_bar
-from phrase_models.vae.phrase_table import SPECIAL_PHRASES, PhraseTable
+from phrase_models.vae.phrase_table import SPECIAL_PHRASES, PhraseTable, unit_table_path
 from storage import tables
 from storage.artifacts import ArtifactRef
 from tasks.engine.stage import Stage
+from tasks.engine.stage_kind import StageKind
 from tasks.settings.stages import EmptyConfig
 
 if TYPE_CHECKING:
     from tasks.engine.stage import StageContext
 
 SPLITS = ("train", "validation")
-
-
-def unit_table_path(folder: Path, granularity: Granularity, split: str) -> Path:
-    """File of one table in an artifact of `collect_phrases`."""
-    return folder / f"{granularity}-{split}.npz"
 
 
 def collect_phrases(context: StageContext) -> Mapping[str, Any]:
@@ -67,12 +63,9 @@ def units_of_bars(
         yield song_id, split_bar(phrases, granularity)
 
 
+STAGE = StageKind(name="collect_phrases", body=collect_phrases, reads=("tokenise_songs",))
+
+
 def phrases_stage(tables: ArtifactRef) -> Stage:
     """What the VAE is trained on; unchanged phrases leave the trainings as they are."""
-    return Stage(
-        name="collect_phrases",
-        config=EmptyConfig(),
-        inputs={"tables": tables},
-        body=collect_phrases,
-        code=("tasks.stages.collect_phrases",),
-    )
+    return STAGE.configured(EmptyConfig(), {"tables": tables})

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from phrase_models.sources.synthetic.composer import SyntheticConfig
 from phrase_models.sources.synthetic.files import write_corpus
 from tasks.engine.stage import Stage
+from tasks.engine.stage_kind import StageKind
 from tasks.settings.pipeline import PipelineConfig
 
 if TYPE_CHECKING:
@@ -21,12 +22,9 @@ def compose_corpus(context: StageContext) -> Mapping[str, Any]:
     return {"num_songs": config.num_songs}
 
 
+STAGE = StageKind(name="compose_corpus", body=compose_corpus)
+
+
 def corpus_stage(config: PipelineConfig) -> Stage:
     """The synthetic corpus."""
-    return Stage(
-        name="compose_corpus",
-        config=config.source.synthetic,
-        inputs={},
-        body=compose_corpus,
-        code=("tasks.stages.compose_corpus",),
-    )
+    return STAGE.configured(config.source.synthetic, {})

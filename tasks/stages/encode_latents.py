@@ -12,6 +12,7 @@ from phrase_models.tokens.song_layout import bars_to_slots, song_to_bars
 from storage.artifacts import ArtifactRef
 from storage.latents import write_latents
 from tasks.engine.stage import Stage
+from tasks.engine.stage_kind import StageKind
 from tasks.settings.pipeline import PipelineConfig
 from tasks.settings.stages import EncodeLatentsConfig
 from tasks.stages.rows import read_accepted_songs, splits_of
@@ -56,12 +57,10 @@ def encode_latents(context: StageContext) -> Mapping[str, Any]:
     }
 
 
+STAGE = StageKind(name="encode_latents", body=encode_latents, reads=("ingest_songs", "train_vae"))
+
+
 def latents_stage(config: PipelineConfig, songs: ArtifactRef, vae: ArtifactRef) -> Stage:
     """Latents of the corpus."""
-    return Stage(
-        name="encode_latents",
-        config=EncodeLatentsConfig(layout=config.latents.layout),
-        inputs={"songs": songs, "vae": vae},
-        body=encode_latents,
-        code=("tasks.stages.encode_latents",),
-    )
+    settings = EncodeLatentsConfig(layout=config.latents.layout)
+    return STAGE.configured(settings, {"songs": songs, "vae": vae})

@@ -35,6 +35,7 @@ from storage import tables
 from storage.artifacts import ArtifactRef
 from storage.latents import read_latents
 from tasks.engine.stage import Stage
+from tasks.engine.stage_kind import StageKind
 from tasks.settings.pipeline import PipelineConfig
 from tasks.settings.stages import EvaluationConfig
 from tasks.stages.rows import layout_sections, read_accepted_songs, splits_of
@@ -176,15 +177,19 @@ def headline(columns: Mapping[str, Sequence[MetricResult]]) -> dict[str, float]:
     return figures
 
 
+STAGE = StageKind(
+    name="evaluate_songs",
+    body=score_songs,
+    reads=("ingest_songs", "encode_latents", "generate_songs"),
+    experiment="songs",
+    shown=("metrics.md",),
+)
+
+
 def evaluation_stage(
     config: PipelineConfig, songs: ArtifactRef, latents: ArtifactRef, generated: ArtifactRef
 ) -> Stage:
     """Generated songs beside real ones."""
-    return Stage(
-        name="evaluate_songs",
-        config=config.evaluation,
-        inputs={"songs": songs, "latents": latents, "generated": generated},
-        body=score_songs,
-        code=("tasks.stages.evaluate_songs",),
-        tracked=True,
+    return STAGE.configured(
+        config.evaluation, {"songs": songs, "latents": latents, "generated": generated}
     )

@@ -25,6 +25,7 @@ from phrase_models.score.transforms import transpose
 from phrase_models.tokens.song_layout import check_layout
 from storage.artifacts import ArtifactRef
 from tasks.engine.stage import Stage
+from tasks.engine.stage_kind import StageKind
 from tasks.settings.pipeline import PipelineConfig
 from tasks.settings.stages import GenerationConfig
 
@@ -177,13 +178,15 @@ def gallery_song(song: GeneratedSong, output: Path) -> GallerySong:
     )
 
 
+STAGE = StageKind(
+    name="generate_songs",
+    body=generate_songs,
+    reads=("train_vae", "train_diffusion"),
+    experiment="songs",
+    shown=("gallery.html", "midi"),
+)
+
+
 def generation_stage(config: PipelineConfig, vae: ArtifactRef, diffusion: ArtifactRef) -> Stage:
     """A batch of songs."""
-    return Stage(
-        name="generate_songs",
-        config=config.generation,
-        inputs={"vae": vae, "diffusion": diffusion},
-        body=generate_songs,
-        code=("tasks.stages.generate_songs",),
-        tracked=True,
-    )
+    return STAGE.configured(config.generation, {"vae": vae, "diffusion": diffusion})

@@ -23,6 +23,7 @@ from storage import tables
 from storage.artifacts import ArtifactRef
 from storage.fingerprint import digest_folder
 from tasks.engine.stage import Stage
+from tasks.engine.stage_kind import StageKind
 from tasks.settings.pipeline import PipelineConfig
 from tasks.settings.stages import IngestSongsConfig
 
@@ -140,6 +141,9 @@ def note_rows(song: Song) -> list[dict[str, Any]]:
     ]
 
 
+STAGE = StageKind(name="ingest_songs", body=ingest_songs, reads=("compose_corpus",))
+
+
 def ingest_stage(
     config: PipelineConfig, *, corpus: ArtifactRef | None = None, data: Path | None = None
 ) -> Stage:
@@ -148,17 +152,16 @@ def ingest_stage(
     if folder is None:
         message = "ingest_stage needs a corpus or a data folder"
         raise ValueError(message)
-    return Stage(
-        name="ingest_songs",
-        config=IngestSongsConfig(
-            ingest=config.ingest,
-            validation_fraction=config.split.validation_fraction,
-            max_songs=config.source.max_songs,
-        ),
-        inputs={"corpus": corpus} if corpus else {},
+    settings = IngestSongsConfig(
+        ingest=config.ingest,
+        validation_fraction=config.split.validation_fraction,
+        max_songs=config.source.max_songs,
+    )
+    return STAGE.configured(
+        settings,
+        {"corpus": corpus} if corpus else {},
         external_inputs={} if corpus else data_digests(folder),
-        body=partial(ingest_songs, data=folder),
-        code=("tasks.stages.ingest_songs",),
+        data=folder,
     )
 
 

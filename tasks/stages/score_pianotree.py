@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 from phrase_models.baselines.pianotree.grid import flatten_bar
 from phrase_models.baselines.pianotree.training import load_pianotree, reconstruct_bars
 from phrase_models.metrics.reconstruction import count_phrase
-from storage.artifacts import ArtifactRef
-from tasks.engine.stage import Stage
-from tasks.settings.pipeline import PipelineConfig
+from tasks.engine.stage_kind import StageKind
 from tasks.settings.stages import ReconstructionConfig
-from tasks.stages.score_reconstruction import held_out_units, write_scores
+from tasks.stages.reconstruction_scores import held_out_units, write_scores
 
 if TYPE_CHECKING:
-    from tasks.engine.stage import StageContext
+    from storage.artifacts import ArtifactRef
+    from tasks.engine.stage import Stage, StageContext
+    from tasks.settings.pipeline import PipelineConfig
 
 
 def score_pianotree(context: StageContext) -> Mapping[str, Any]:
@@ -30,13 +30,17 @@ def score_pianotree(context: StageContext) -> Mapping[str, Any]:
     return write_scores(context, units, counts, {})
 
 
+STAGE = StageKind(
+    name="score_pianotree",
+    body=score_pianotree,
+    reads=("tokenise_songs", "train_pianotree"),
+    experiment="vae",
+    scores=True,
+    side=True,
+)
+
+
 def pianotree_score_stage(config: PipelineConfig, tables: ArtifactRef, vae: ArtifactRef) -> Stage:
     """Figures of the baseline on held-out songs."""
-    return Stage(
-        name="score_pianotree",
-        config=ReconstructionConfig(seed=config.evaluation.seed),
-        inputs={"tables": tables, "vae": vae},
-        body=score_pianotree,
-        code=("tasks.stages.score_pianotree",),
-        tracked=True,
-    )
+    scoring = ReconstructionConfig(seed=config.evaluation.seed)
+    return STAGE.configured(scoring, {"tables": tables, "vae": vae})

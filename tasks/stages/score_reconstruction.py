@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,85 +10,31 @@ from numpy.typing import NDArray
 
 from phrase_models.codec import PhraseCodec
 from phrase_models.latent_report import describe_latents, describe_paths
-from phrase_models.metrics.reconstruction import (
-    PhraseCounts,
-    count_bar,
-    pool,
-)
+from phrase_models.metrics.reconstruction import pool
 from phrase_models.tokens import vocabulary
-from phrase_models.tokens.units import Granularity, decode_unit, transpose_unit
-from phrase_models.vae.autoencoder import through_autoencoder
-from phrase_models.vae.config import VAEStage
 from phrase_models.vae.phrase_table import SPECIAL_PHRASES
-from phrase_models.vae.pretrained import stage_of
-from storage import tables
-from storage.artifacts import ArtifactRef
-from tasks.engine.stage import Stage
-from tasks.reports.song_counts import add_up_songs, scores_with_intervals, write_song_counts
-from tasks.settings.pipeline import PipelineConfig
+from tasks.engine.stage_kind import StageKind
 from tasks.settings.stages import ReconstructionConfig
-from tasks.stages.collect_phrases import units_of_bars
+from tasks.stages.reconstruction_scores import (
+    HeldOutUnits,
+    count_units,
+    held_out_units,
+    write_scores,
+)
 
 if TYPE_CHECKING:
-    from tasks.engine.stage import StageContext
+    from storage.artifacts import ArtifactRef
+    from tasks.engine.stage import Stage, StageContext
+    from tasks.settings.pipeline import PipelineConfig
 
 
 def score_reconstruction(context: StageContext) -> Mapping[str, Any]:
     """F1 of all held-out units through the model and back, and how normal the latents are."""
-    folder = context.inputs["vae"].folder
-    codec = PhraseCodec.load(folder, "role")
+    codec = PhraseCodec.load(context.inputs["vae"].folder, "role")
     units = held_out_units(context.inputs["tables"].folder, codec.vae.config.granularity)
-    if stage_of(folder) == "autoencoder":
-        outputs = through_autoencoder(codec.vae, units.tokens)
-        return write_scores(context, units, count_units(units.tokens, outputs), {})
     latents = codec.encode_phrases(units.tokens)
     counts = count_units(units.tokens, codec.decode_phrases(latents))
     return write_scores(context, units, counts, latent_scores(context, codec, units, latents))
-
-
-@dataclass(frozen=True)
-class HeldOutUnits:
-    """Units of the validation songs.
-
-    Attributes:
-        tokens: token ids of each unit.
-        song_ids: the song of each.
-        num_bars: bars with notes that they are of.
-        key_shifts: semitones by which each song was moved to C major or A minor.
-    """
-
-    tokens: list[list[int]]
-    song_ids: list[str]
-    num_bars: int
-    key_shifts: Mapping[str, int]
-
-    @property
-    def in_own_keys(self) -> list[list[int]]:
-        """The units in the keys of their songs, as a user's own file would have them."""
-        return [
-            transpose_unit(unit, -self.key_shifts[song_id])
-            for unit, song_id in zip(self.tokens, self.song_ids, strict=True)
-        ]
-
-    def sizes(self) -> dict[str, Any]:
-        """How many units, bars and songs there are."""
-        return {
-            "num_phrases": len(self.tokens),
-            "num_bars": self.num_bars,
-            "num_songs": len(set(self.song_ids)),
-        }
-
-
-def held_out_units(tables_folder: Path, granularity: Granularity) -> HeldOutUnits:
-    """Every unit of the validation songs, in order."""
-    bars = list(units_of_bars(tables_folder, "validation", granularity))
-    songs = tables.read_songs(tables_folder / "songs.parquet")
-    return HeldOutUnits(
-        tokens=[unit for _, units in bars for unit in units],
-        song_ids=[song_id for song_id, units in bars for _ in units],
-        num_bars=len(bars),
-        key_shifts=dict(songs.select("song_id", "key_shift").iter_rows()),
-    )
 
 
 def latent_scores(
@@ -123,39 +66,6 @@ def latent_scores(
     return figures
 
 
-def write_scores(
-    context: StageContext,
-    units: HeldOutUnits,
-    counts: Sequence[PhraseCounts],
-    more: Mapping[str, Any],
-) -> dict[str, Any]:
-    """Write `reconstruction.json`, and the counts of each song, by which models are compared.
-
-    Args:
-        context: of the scoring stage.
-        units: what was measured.
-        counts: of each unit.
-        more: further figures.
-
-    Returns:
-        All figures.
-    """
-    song_counts = add_up_songs(zip(units.song_ids, counts, strict=True))
-    seed = context.config_as(ReconstructionConfig).seed
-    figures = {**units.sizes(), **scores_with_intervals(song_counts, seed), **more}
-    (context.output / "reconstruction.json").write_text(json.dumps(figures, indent=1))
-    write_song_counts(context.output, song_counts)
-    return figures
-
-
-def count_units(units: list[list[int]], outputs: list[list[int]]) -> list[PhraseCounts]:
-    """Matched notes of every unit."""
-    return [
-        count_bar(decode_unit(unit), decode_unit(output))
-        for unit, output in zip(units, outputs, strict=True)
-    ]
-
-
 def special_accuracy(codec: PhraseCodec) -> dict[str, float]:
     """Share of the special phrases that come back as themselves."""
     specials = [list(special) for special in SPECIAL_PHRASES]
@@ -166,15 +76,16 @@ def special_accuracy(codec: PhraseCodec) -> dict[str, float]:
     return {"special_accuracy": sum(correct) / len(correct), "num_specials_missed": len(missed)}
 
 
-def reconstruction_stage(
-    config: PipelineConfig, tables: ArtifactRef, vae: ArtifactRef, *, stage: VAEStage = "vae"
-) -> Stage:
-    """Figures of the trained VAE, or of the autoencoder before it, on held-out songs."""
-    return Stage(
-        name="score_autoencoder" if stage == "autoencoder" else "score_reconstruction",
-        config=ReconstructionConfig(seed=config.evaluation.seed),
-        inputs={"tables": tables, "vae": vae},
-        body=score_reconstruction,
-        code=("tasks.stages.score_reconstruction",),
-        tracked=True,
-    )
+STAGE = StageKind(
+    name="score_reconstruction",
+    body=score_reconstruction,
+    reads=("tokenise_songs", "train_vae"),
+    experiment="vae",
+    scores=True,
+)
+
+
+def reconstruction_stage(config: PipelineConfig, tables: ArtifactRef, vae: ArtifactRef) -> Stage:
+    """Figures of the trained VAE on held-out songs."""
+    scoring = ReconstructionConfig(seed=config.evaluation.seed)
+    return STAGE.configured(scoring, {"tables": tables, "vae": vae})

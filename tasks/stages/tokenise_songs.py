@@ -13,6 +13,7 @@ from phrase_models.tokens.song_layout import song_to_bars
 from storage import tables
 from storage.artifacts import ArtifactRef
 from tasks.engine.stage import Stage
+from tasks.engine.stage_kind import StageKind
 from tasks.settings.stages import EmptyConfig
 from tasks.stages.rows import read_accepted_songs, splits_of
 
@@ -103,12 +104,9 @@ def phrase_rows(song: Song, bars: list[list[Phrase]], split: str) -> list[dict[s
     return rows
 
 
+STAGE = StageKind(name="tokenise_songs", body=tokenise_songs, reads=("ingest_songs",))
+
+
 def tokenise_stage(songs: ArtifactRef) -> Stage:
     """The tables of the corpus; grid and keys were decided at ingestion."""
-    return Stage(
-        name="tokenise_songs",
-        config=EmptyConfig(),
-        inputs={"songs": songs},
-        body=tokenise_songs,
-        code=("tasks.stages.tokenise_songs",),
-    )
+    return STAGE.configured(EmptyConfig(), {"songs": songs})

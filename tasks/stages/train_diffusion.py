@@ -5,55 +5,51 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from storage.artifacts import ArtifactRef
+from phrase_models.diffusion.specification import (
+    DiffusionRecipeConfig,
+    DiffusionTrainingSpecification,
+)
 from tasks.engine.learning_curves import save_curves
-from tasks.engine.stage import Stage
+from tasks.engine.stage_kind import StageKind
 from tasks.engine.subprocess_training import run_training
-from tasks.settings.pipeline import PipelineConfig
-from tasks.settings.stages import DiffusionTrainingConfig
 from tasks.stages.diffusion_dataset import write_dataset
 
 if TYPE_CHECKING:
-    from tasks.engine.stage import StageContext
+    from storage.artifacts import ArtifactRef
+    from tasks.engine.stage import Stage, StageContext
+    from tasks.settings.pipeline import PipelineConfig
 
 
 def train_diffusion(context: StageContext) -> Mapping[str, Any]:
     """Train in a process of its own, on a plain copy of the latents."""
-    config = context.config_as(DiffusionTrainingConfig)
     dataset = context.state / "dataset"
     if not (dataset / "dataset.json").exists():
         write_dataset(dataset, context.inputs)
-    result = run_training(
-        context,
-        {
-            "kind": "diffusion",
-            "denoiser": config.denoiser.model_dump(),
-            "noise_schedule": config.noise_schedule.model_dump(),
-            "training": config.training.model_dump(),
-            "dataset": str(dataset),
-        },
+    spec = DiffusionTrainingSpecification(
+        recipe=context.config_as(DiffusionRecipeConfig),
+        dataset=dataset.resolve(),
+        hardware=context.runtime.hardware,
     )
-    return {**result, **save_curves(context)}
+    return {**run_training(context, spec), **save_curves(context)}
+
+
+STAGE = StageKind(
+    name="train_diffusion",
+    body=train_diffusion,
+    reads=("tokenise_songs", "train_vae", "encode_latents"),
+    code=("tasks.stages.diffusion_dataset", "phrase_models.diffusion.trainer"),
+    experiment="diffusion",
+    trains=True,
+)
 
 
 def diffusion_stage(
     config: PipelineConfig, tables: ArtifactRef, vae: ArtifactRef, latents: ArtifactRef
 ) -> Stage:
     """PhraseLDM."""
-    return Stage(
-        name="train_diffusion",
-        config=DiffusionTrainingConfig(
-            denoiser=config.denoiser,
-            noise_schedule=config.noise_schedule,
-            training=config.diffusion,
-        ),
-        inputs={"tables": tables, "vae": vae, "latents": latents},
-        body=train_diffusion,
-        code=(
-            "tasks.stages.diffusion_dataset",
-            "phrase_models.diffusion.training",
-            "phrase_models.training.loop",
-        ),
-        tracked=True,
-        needs_device=True,
+    recipe = DiffusionRecipeConfig(
+        denoiser=config.denoiser,
+        noise_schedule=config.noise_schedule,
+        training=config.diffusion,
     )
+    return STAGE.configured(recipe, {"tables": tables, "vae": vae, "latents": latents})

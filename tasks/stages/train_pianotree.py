@@ -5,44 +5,41 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from storage.artifacts import ArtifactRef
+from phrase_models.baselines.pianotree.specification import (
+    PianoTreeRecipeConfig,
+    PianoTreeTrainingSpecification,
+)
 from tasks.engine.learning_curves import save_curves
-from tasks.engine.stage import Stage
+from tasks.engine.stage_kind import StageKind
 from tasks.engine.subprocess_training import run_training
-from tasks.settings.pipeline import PipelineConfig
-from tasks.settings.stages import PianoTreeTrainingConfig
-from tasks.stages.collect_phrases import unit_table_path
 
 if TYPE_CHECKING:
-    from tasks.engine.stage import StageContext
+    from storage.artifacts import ArtifactRef
+    from tasks.engine.stage import Stage, StageContext
+    from tasks.settings.pipeline import PipelineConfig
 
 
 def train_pianotree(context: StageContext) -> Mapping[str, Any]:
     """Train PianoTree VAE on the bars of the corpus, in a process of its own."""
-    config = context.config_as(PianoTreeTrainingConfig)
-    folder = context.inputs["phrases"].folder
-    result = run_training(
-        context,
-        {
-            "kind": "pianotree",
-            "architecture": config.architecture.model_dump(),
-            "objective": config.objective.model_dump(),
-            "training": config.training.model_dump(),
-            "train": str(unit_table_path(folder, "bar", "train")),
-            "validation": str(unit_table_path(folder, "bar", "validation")),
-        },
+    spec = PianoTreeTrainingSpecification(
+        recipe=context.config_as(PianoTreeRecipeConfig),
+        phrases=context.inputs["phrases"].folder.resolve(),
+        hardware=context.runtime.hardware,
     )
-    return {**result, **save_curves(context)}
+    return {**run_training(context, spec), **save_curves(context)}
+
+
+STAGE = StageKind(
+    name="train_pianotree",
+    body=train_pianotree,
+    reads=("collect_phrases",),
+    code=("phrase_models.baselines.pianotree.trainer",),
+    experiment="vae",
+    trains=True,
+    side=True,
+)
 
 
 def pianotree_stage(config: PipelineConfig, phrases: ArtifactRef) -> Stage:
     """The baseline on whole bars."""
-    return Stage(
-        name="train_pianotree",
-        config=config.require_pianotree(),
-        inputs={"phrases": phrases},
-        body=train_pianotree,
-        code=("phrase_models.baselines.pianotree.training", "phrase_models.training.loop"),
-        tracked=True,
-        needs_device=True,
-    )
+    return STAGE.configured(config.require_pianotree(), {"phrases": phrases})

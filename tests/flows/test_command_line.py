@@ -99,6 +99,7 @@ def test_tokens_that_are_none_are_named(monkeypatch, capsys, tmp_path):
         (["--source", "pop909"], "Source pop909 needs --data"),
         (["--source", "radio"], "source.name = 'radio' does not do"),
         (["--refresh", "everything"], "There is no stage 'everything'"),
+        (["--until", "lunch"], "--until 'lunch' is not one of data, vae, latents, diffusion,"),
     ],
 )
 def test_an_impossible_run_is_refused_before_anything_starts(

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from storage.explain import StoreProblem, explain, verify_store
+from storage.explain import explain
 
 PARTS = {
     "config": {"vae": {"latent_dim": 64, "heads": 6}, "layout": "role", "old": None},
@@ -65,18 +65,3 @@ def test_same_parts_under_another_key_and_pending_refresh(store, key, build):
     ]
     store.discard("train", key)
     assert explain(store, "train", key, **PARTS) == ["a refresh was asked for and is not finished"]
-
-
-def test_verify_store_lists_every_problem(store, build):
-    good = build("train", "a" * 64, {"a": "x"})
-    assert verify_store(store) == []
-    bad = build("train", "b" * 64, {"a": "x"})
-    (bad.folder / "a").write_text("y")
-    unfinished = store.artifact_folder("ingest", "c" * 64)
-    unfinished.mkdir(parents=True)
-    problems = verify_store(store)
-    assert [problem.folder for problem in problems] == [unfinished, bad.folder]
-    assert isinstance(problems[0], StoreProblem)
-    assert "has no manifest.json" in problems[0].message
-    assert "`--refresh train`" in problems[1].message
-    assert store.find("train", good.key) == good

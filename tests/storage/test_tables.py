@@ -14,7 +14,7 @@ import pytest
 
 from storage import tables
 from storage.errors import DamagedArtifact, DiskFull, MissingArtifact, NewerSchema, SchemaMismatch
-from storage.schemas import BARS, NOTES, PHRASES, SECTIONS, SONGS, TABLES, describe_tables
+from storage.schemas import BARS, NOTES, PHRASES, SECTIONS, SONGS
 
 SONG = {
     "song_id": "001",
@@ -210,12 +210,3 @@ def test_full_disk_keeps_the_old_table(tmp_path, monkeypatch):
         tables.write_songs(path, [SONG, REJECTED])
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
-
-
-def test_every_column_is_described():
-    text = describe_tables()
-    for table in TABLES.values():
-        assert f"### {table.name}\n" in text
-        for column in table.columns:
-            assert column.meaning
-            assert f"| {column.name} | " in text

@@ -9,12 +9,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from phrase_models.baselines.pianotree.config import PianoTreeConfig, PianoTreeObjectiveConfig
 from phrase_models.baselines.pianotree.grid import bars_to_grid, flatten_bar, grid_to_bars
-from phrase_models.baselines.pianotree.model import (
-    PianoTreeConfig,
-    PianoTreeObjective,
-    PianoTreeVAE,
-)
+from phrase_models.baselines.pianotree.model import PianoTreeVAE
 from phrase_models.metrics.reconstruction import count_phrase, pool
 from phrase_models.score.song import Phrase
 from phrase_models.training.checkpoint import load_weights, module_weights, save_weights
@@ -34,7 +31,7 @@ class PianoTreeTraining:
     def __init__(
         self,
         vae: PianoTreeVAE,
-        objective: PianoTreeObjective,
+        objective: PianoTreeObjectiveConfig,
         training: TrainingConfig,
         train: PhraseTable,
         validation: PhraseTable,

@@ -5,6 +5,7 @@ import pytest
 import torch
 from pydantic import ValidationError
 
+from phrase_models.baselines.pianotree.config import PianoTreeConfig, PianoTreeObjectiveConfig
 from phrase_models.baselines.pianotree.grid import (
     END,
     GridReport,
@@ -13,11 +14,7 @@ from phrase_models.baselines.pianotree.grid import (
     flatten_bar,
     grid_to_bars,
 )
-from phrase_models.baselines.pianotree.model import (
-    PianoTreeConfig,
-    PianoTreeObjective,
-    PianoTreeVAE,
-)
+from phrase_models.baselines.pianotree.model import PianoTreeVAE
 from phrase_models.baselines.pianotree.training import PianoTreeTraining, reconstruct_bars
 from phrase_models.metrics.reconstruction import count_phrase, pool
 from phrase_models.score.song import PIANO, Phrase, PhraseNote
@@ -82,14 +79,14 @@ def training_config(num_steps: int = 4, batch_size: int = 400) -> TrainingConfig
 
 def make_training(
     bars: list[list[int]],
-    objective: PianoTreeObjective | None = None,
+    objective: PianoTreeObjectiveConfig | None = None,
     training: TrainingConfig | None = None,
     vae: PianoTreeVAE | None = None,
 ) -> PianoTreeTraining:
     table = PhraseTable.build(bars)
     return PianoTreeTraining(
         vae or make_vae(),
-        objective or PianoTreeObjective(),
+        objective or PianoTreeObjectiveConfig(),
         training or training_config(),
         table,
         table,
@@ -261,7 +258,7 @@ def test_scheduled_sampling_changes_notes_and_leaves_their_number():
 # ---------------------------------------------------------------------- training
 @pytest.mark.parametrize("sampled_share", [0.0, 0.5])
 def test_a_step_is_a_function_of_weights_seed_and_step(sampled_share):
-    training = make_training(some_bars(8), PianoTreeObjective(sampled_share=sampled_share))
+    training = make_training(some_bars(8), PianoTreeObjectiveConfig(sampled_share=sampled_share))
 
     def loss(step: int) -> float:
         torch.manual_seed(step)
@@ -289,7 +286,7 @@ def test_every_parameter_moves():
 
 
 def test_the_kl_term_counts_by_its_weight_and_warms_up():
-    objective = PianoTreeObjective(kl_weight=2.0, kl_warmup_steps=10)
+    objective = PianoTreeObjectiveConfig(kl_weight=2.0, kl_warmup_steps=10)
     training = make_training(some_bars(8), objective)
     for step, weight in ((0, 0.0), (5, 1.0), (20, 2.0)):
         values = {name: float(value.detach()) for name, value in training.loss(step).items()}
@@ -317,7 +314,7 @@ def test_twenty_bars_are_learnt_by_heart(tmp_path):
     wider |= {"decoder_dim": 192, "decoder_note_dim": 192, "duration_dim": 32}
     training = make_training(
         some_bars(20),
-        PianoTreeObjective(kl_weight=0.001),
+        PianoTreeObjectiveConfig(kl_weight=0.001),
         training_config(num_steps=400, batch_size=600),
         make_vae(CONFIG.model_copy(update=wider)),
     )

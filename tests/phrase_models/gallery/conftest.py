@@ -58,9 +58,3 @@ def compose(layout: str, tempo_bpm: float = 92.0) -> Song:
 @pytest.fixture(scope="session")
 def song() -> Song:
     return compose("i2 A4 B4 A4 o2")
-
-
-@pytest.fixture(scope="session")
-def long_song() -> Song:
-    """About 1700 notes in three minutes and a half."""
-    return compose("i4 A8 A8 B8 b4 A8 B8 B8 b2 A8 B8 o4")

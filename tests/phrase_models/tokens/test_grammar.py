@@ -10,8 +10,8 @@ from phrase_models.tokens.grammar import (
     NUM_CLASSES,
     START,
     TOKEN_CLASS,
+    GrammarState,
     PhraseGrammar,
-    allowed_tokens,
 )
 from phrase_models.tokens.remiz import SPECIAL_PHRASES, decode, encode, from_text
 from phrase_models.tokens.vocabulary import (
@@ -23,6 +23,11 @@ from phrase_models.tokens.vocabulary import (
     PAD,
     VOCABULARY_SIZE,
 )
+
+
+def allowed_tokens(state: GrammarState) -> list[list[int]]:
+    """Ids that may come next in each row."""
+    return [np.flatnonzero(row).tolist() for row in PhraseGrammar.mask(state)]
 
 
 def follow(text: str) -> list[int]:

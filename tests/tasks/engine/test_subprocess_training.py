@@ -1,18 +1,18 @@
 """Training processes: followed, stopped with their parent, and their failures told."""
 
-import json
 import os
 import signal
 import subprocess
 import sys
-import textwrap
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from phrase_models.errors import UserError
+from phrase_models.training.specification import HardwareConfig, TrainingSpecification
 from storage.errors import DiskFull
 from storage.writing import translate_disk_errors
 from tasks.engine import subprocess_training
@@ -46,15 +46,28 @@ for step in range(start + 1, spec["num_steps"] + 1):
     progress = {"step": step, "num_steps": spec["num_steps"], "seconds_per_step": 60.0}
     (state / "progress.tmp").write_text(json.dumps(progress))
     (state / "progress.tmp").replace(state / "progress.json")
-    if step == spec.get("fails_at") and start == 0:
+    if step == spec["fails_at"] and start == 0:
         print("words before the end")
         print(spec["words"], file=sys.stderr, flush=True)
         os._exit(spec["code"]) if spec["code"] >= 0 else os.kill(os.getpid(), -spec["code"])
-    time.sleep(spec.get("seconds", 0))
+    time.sleep(spec["seconds"])
 result = {"steps": spec["num_steps"], "threads": os.environ["OMP_NUM_THREADS"], "start": start}
+result["hardware"] = spec["hardware"]
 result["lock_is_open"] = all(os.fstat(fd) is not None for fd in spec["fds"])
 (Path(arguments.output) / "result.json").write_text(json.dumps(result))
 """
+
+
+class StubSpecification(TrainingSpecification):
+    """What the stub is asked for; it fails once, at a step, with a code or a signal."""
+
+    hardware: HardwareConfig = HardwareConfig(num_threads=3)
+    num_steps: int
+    seconds: float = 0.0
+    fails_at: int | None = None
+    code: int = 0
+    words: str = ""
+    fds: tuple[int, ...] = ()
 
 
 class Recorder:
@@ -104,19 +117,19 @@ def points(*steps: int) -> list[tuple[int, dict[str, float]]]:
 def test_a_training_is_followed_to_its_result(stub, context, tmp_path):
     descriptor = os.open(tmp_path / "lock", os.O_CREAT | os.O_RDWR)
     context.lock_fds = (descriptor,)
-    result = run_training(context, {"num_steps": 5, "fds": [descriptor]})
+    result = run_training(context, StubSpecification(num_steps=5, fds=(descriptor,)))
     os.close(descriptor)
     assert 0 < result.pop("training_seconds") < 60
+    hardware = {"device": "cpu", "num_threads": 3}
+    assert result.pop("hardware") == hardware
     assert result == {"steps": 5, "threads": "3", "start": 0, "lock_is_open": True}
     assert context.tracker.points == points(1, 2, 3, 4, 5)
     assert context.seen_progress[-1] == (1.0, "step 5 of 5, 0 min left")
-    spec = json.loads((context.state / "spec.json").read_text())
-    assert (spec["device"], spec["num_threads"]) == ("cpu", 3)
     assert (context.output / "log" / "training.txt").is_file()
 
 
 def test_exit_code_2_is_the_users_and_its_last_line_the_sentence(stub, context):
-    spec = {"num_steps": 3, "fails_at": 1, "code": 2, "words": "No phrases to train on.", "fds": []}
+    spec = StubSpecification(num_steps=3, fails_at=1, code=2, words="No phrases to train on.")
     with pytest.raises(UserError, match=r"^No phrases to train on\.$"):
         run_training(context, spec)
 
@@ -125,7 +138,7 @@ def test_exit_code_2_is_the_users_and_its_last_line_the_sentence(stub, context):
     ("code", "sentence"), [(1, "ended with code 1"), (-9, r"was ended by signal 9 \(SIGKILL\)")]
 )
 def test_other_failures_show_the_end_of_the_log(stub, context, code, sentence):
-    spec = {"num_steps": 3, "fails_at": 1, "code": code, "words": "Traceback", "fds": []}
+    spec = StubSpecification(num_steps=3, fails_at=1, code=code, words="Traceback")
     with pytest.raises(TrainingFailedError, match=sentence) as caught:
         run_training(context, spec)
     assert str(caught.value).endswith("Traceback")
@@ -133,13 +146,13 @@ def test_other_failures_show_the_end_of_the_log(stub, context, code, sentence):
 
 def test_a_full_disk_in_the_child_is_known_as_one(stub, context):
     words = "OSError: [Errno 28] No space left on device"
-    spec = {"num_steps": 3, "fails_at": 1, "code": 1, "words": words, "fds": []}
+    spec = StubSpecification(num_steps=3, fails_at=1, code=1, words=words)
     with pytest.raises(DiskFull), translate_disk_errors(context.output):
         run_training(context, spec)
 
 
 def test_a_killed_training_goes_on_and_its_lines_are_sent_from_the_start(stub, context):
-    spec = {"num_steps": 6, "fails_at": 3, "code": -9, "words": "", "fds": []}
+    spec = StubSpecification(num_steps=6, fails_at=3, code=-9)
     with pytest.raises(TrainingFailedError):
         run_training(context, spec)
     assert context.tracker.points == points(1, 2, 3)
@@ -150,45 +163,82 @@ def test_a_killed_training_goes_on_and_its_lines_are_sent_from_the_start(stub, c
     assert context.tracker.points == points(1, 2, 3, 4, 5, 6)
 
 
+def wait_for_pid(state: Path) -> int:
+    """The process of the stub, once it runs."""
+    path, deadline = state / "pid", time.monotonic() + 60
+    while not (path.exists() and path.read_text()) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return int(path.read_text())
+
+
+def is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """SIGINT raises, even where whoever started the tests had it ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_an_interrupted_parent_stops_its_child(stub, context):
-    spec = {"num_steps": 1000, "seconds": 0.05, "fds": []}
-    timer = threading.Timer(1.5, os.kill, (os.getpid(), signal.SIGINT))
-    timer.start()
+    def interrupt():
+        wait_for_pid(context.state)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
     with pytest.raises(KeyboardInterrupt):
-        run_training(context, spec)
-    with pytest.raises(ProcessLookupError):
-        os.kill(int((context.state / "pid").read_text()), 0)
+        run_training(context, StubSpecification(num_steps=100_000, seconds=0.05))
+    thread.join()
+    assert not is_running(wait_for_pid(context.state))
 
 
 PARENT = """
-import sys
+import signal, sys
 from pathlib import Path
+from phrase_models.training.specification import HardwareConfig, TrainingSpecification
 from tasks.engine import subprocess_training
 from tasks.engine.runtime import RuntimeConfig
 from tasks.engine.stage import StageContext
 from tasks.engine.tracking import NullTracker
 
+class Spec(TrainingSpecification):
+    num_steps: int = 100_000
+    seconds: float = 0.05
+    fails_at: int | None = None
+
 subprocess_training.TRAINER = "stub_trainer"
 output, state = Path(sys.argv[1]), Path(sys.argv[2])
+if sys.argv[3] == "background":  # as a shell starts what ends with & in a script
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 runtime = RuntimeConfig()
 context = StageContext(runtime, {}, output, state, runtime, NullTracker(), (), print)
 try:
-    subprocess_training.run_training(context, {"num_steps": 1000, "seconds": 0.05, "fds": []})
+    subprocess_training.run_training(context, Spec(hardware=HardwareConfig()))
 finally:
     (output / "unwound").touch()
 """
 
 
-def test_sigterm_stops_the_child_and_unwinds_the_parent(stub, context):
+@pytest.mark.parametrize("started", ["foreground", "background"])
+def test_sigterm_stops_the_child_and_unwinds_the_parent(stub, context, started):
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(stub)])}
-    command = [sys.executable, "-c", textwrap.dedent(PARENT), context.output, context.state]
+    command = [sys.executable, "-c", PARENT, context.output, context.state, started]
     parent = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
-    pid = context.state / "pid"
-    deadline = time.monotonic() + 60
-    while not (pid.exists() and pid.read_text()) and time.monotonic() < deadline:
-        time.sleep(0.05)
+    pid = wait_for_pid(context.state)
+    if started == "background":
+        parent.send_signal(signal.SIGINT)
+        with pytest.raises(subprocess.TimeoutExpired):
+            parent.wait(0.3)
     parent.send_signal(signal.SIGTERM)
     assert parent.wait(30) == 128 + signal.SIGTERM
     assert (context.output / "unwound").exists()
-    with pytest.raises(ProcessLookupError):
-        os.kill(int(pid.read_text()), 0)
+    assert not is_running(pid)

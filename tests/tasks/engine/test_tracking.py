@@ -50,7 +50,7 @@ def training(**changes) -> Stage:
         "inputs": {"tables": ArtifactRef("tables", "k" * 64, "d" * 64, Path("x"))},
         "body": lambda context: {},
         "code": (),
-        "tracked": True,
+        "experiment": "vae",
     }
     return Stage(**(fields | changes))
 
@@ -172,7 +172,7 @@ def test_numbers_are_kept_while_mlflow_cannot_be_reached(
 
 
 def test_untracked_stages_leave_nothing(tracked_store, tmp_path):
-    for enabled, stage in ((False, training()), (True, training(tracked=False))):
+    for enabled, stage in ((False, training()), (True, training(experiment=None))):
         with tracker_factory(tracked_store.root, enabled=enabled)(stage, "key", tmp_path) as none:
             none.log_metrics(1, {"loss": 1.0})
             none.log_summary({"f1": 1.0})
@@ -184,6 +184,8 @@ def test_runs_of_stages_are_found_by_their_keys(open_tracker, tracked_store):
     with open_tracker(key="key7") as tracker:
         pass
     client = open_client(tracked_store.root)
+    swept = client.create_experiment("phrase-ldm/sweep of something")
+    client.set_tag(client.create_run(swept).info.run_id, "stage_key", "key7")
     found = find_stage_runs(client, {"train_vae": "key7", "ingest_songs": "key8"})
     assert found == {"train_vae": tracker.run_id}
 

@@ -9,7 +9,7 @@ from tasks.engine.tracking import open_client
 from tasks.launch import Request
 from tasks.reports.measurements import find_measurements, score_text
 from tasks.reports.report import write_report
-from tasks.reports.sweep import check_until, parse_axes, sweep_points, sweep_table, sweep_title
+from tasks.reports.sweep import parse_axes, sweep_points, sweep_table, sweep_title
 
 SHORT = {
     f"{section}.training.{field}": "4"
@@ -79,8 +79,6 @@ def test_every_point_is_checked_before_the_first_one_trains(tmp_path):
     assert not list(tmp_path.iterdir())
     with pytest.raises(ConfigurationError, match="needs at least one --over"):
         sweep_points(Request(store=str(tmp_path)), {}, orchestrated=False)
-    with pytest.raises(ConfigurationError, match="is not one of vae, autoencoder"):
-        check_until("songs")
 
 
 @pytest.mark.slow

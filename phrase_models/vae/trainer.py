@@ -1,0 +1,46 @@
+"""From a specification to a trained PhraseVAE in a folder."""
+
+from pathlib import Path
+from typing import Any
+
+from phrase_models.training.hardware import prepare_torch
+from phrase_models.training.loop import fit
+from phrase_models.training.randomness import seed_everything
+from phrase_models.vae.model import PhraseVAE
+from phrase_models.vae.phrase_table import PhraseTable, unit_table_path
+from phrase_models.vae.pretrained import save_vae, start_from
+from phrase_models.vae.specification import VAETrainingSpecification
+from phrase_models.vae.training import VAETraining
+
+
+def train(spec: VAETrainingSpecification, state: Path, output: Path) -> dict[str, Any]:
+    """Train, or go on training.
+
+    Args:
+        spec: what is asked for.
+        state: folder that survives a kill (see `fit`).
+        output: folder that gets the weights.
+
+    Returns:
+        What `fit` says of the training.
+    """
+    prepare_torch(spec.hardware)
+    recipe = spec.recipe
+    granularity, training = recipe.architecture.granularity, recipe.training
+    seed_everything(training.seed, "initialise")
+    vae = PhraseVAE(recipe.architecture)
+    if spec.start_from is not None:
+        start_from(vae, spec.start_from)
+    bars = unit_table_path(spec.phrases, "bar", "train") if recipe.reads_bars else None
+    trainable = VAETraining(
+        vae.to(spec.hardware.device),
+        recipe.stage,
+        recipe.objective,
+        training,
+        PhraseTable.load(unit_table_path(spec.phrases, granularity, "train")),
+        PhraseTable.load(unit_table_path(spec.phrases, granularity, "validation")),
+        PhraseTable.load(bars) if bars else None,
+    )
+    result = fit(trainable, training, state)
+    save_vae(vae, recipe.stage, output)
+    return result
