@@ -9,6 +9,7 @@ from flows.prepare_data import Corpus, prepare
 from flows.train_vae import train_phrase_vae
 from tasks.engine.stage import ArtifactRef, StageRunner
 from tasks.launch import Launch, Request, launch
+from tasks.stages.collect_songs import songs_stage
 from tasks.stages.train_diffusion import diffusion_stage
 
 
@@ -25,7 +26,8 @@ def train_models(runner: StageRunner, launched: Launch, corpus: Corpus) -> Model
     """PhraseVAE, latents, PhraseLDM."""
     vae = train_phrase_vae(runner, launched, corpus)
     latents = encode(runner, launched, corpus, vae)
-    diffusion = runner.run(diffusion_stage(launched.config, corpus.tables, vae, latents))
+    dataset = runner.run(songs_stage(corpus.tables, vae, latents))
+    diffusion = runner.run(diffusion_stage(launched.config, dataset))
     return Models(vae, latents, diffusion)
 
 

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from phrase_models.errors import ConfigurationError, UserError
-from phrase_models.metrics.reconstruction import count_phrase, pool
+from phrase_models.metrics.matched_notes import count_phrase, pool
 from phrase_models.score.key_names import semitones_to
 from phrase_models.score.midi import read_midi, write_midi
 from phrase_models.score.song import Phrase

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from phrase_models.tokens import vocabulary
+from phrase_models.tokens.units import Granularity
 from phrase_models.training.randomness import numpy_generator
 
 Lengths = TypeVar("Lengths", int, NDArray[np.int64])
@@ -28,6 +29,9 @@ TRANSPOSITIONS = (-6, 5)
 """Semitones, both included: every key once."""
 LENGTH_MULTIPLE = 2
 """Padded lengths are multiples of it: little padding, and few enough distinct shapes."""
+VALIDATION_ROWS = 1024
+"""Rows of the validation table measured during training; the final figures take all of them."""
+VALIDATION_BATCH = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +108,11 @@ class PhraseTable:
         """Read what `save` wrote."""
         with np.load(path, allow_pickle=False) as file:
             return cls(file["token_ids"], file["offsets"], file["counts"])
+
+
+def unit_table_path(folder: Path, granularity: Granularity, split: str) -> Path:
+    """File of one table among those of a corpus."""
+    return folder / f"{granularity}-{split}.npz"
 
 
 def rounded_up(lengths: Lengths) -> Lengths:

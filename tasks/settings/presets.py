@@ -6,7 +6,8 @@ Sizes and budgets are stated here and nowhere else. What each has reached is in 
 from collections.abc import Callable
 
 from phrase_models.baselines.pianotree.model import PianoTreeConfig, PianoTreeObjective
-from phrase_models.diffusion.config import DenoiserConfig, NoiseScheduleConfig, SamplerConfig
+from phrase_models.diffusion.config import DenoiserConfig, NoiseScheduleConfig
+from phrase_models.diffusion.sampler_config import SamplerConfig
 from phrase_models.errors import ConfigurationError
 from phrase_models.sources.synthetic.composer import SyntheticConfig
 from phrase_models.training.config import TrainingConfig

@@ -3,7 +3,8 @@
 from pydantic import BaseModel, ConfigDict, Field
 
 from phrase_models.baselines.pianotree.model import PianoTreeConfig, PianoTreeObjective
-from phrase_models.diffusion.config import DenoiserConfig, NoiseScheduleConfig, SamplerConfig
+from phrase_models.diffusion.config import DenoiserConfig, NoiseScheduleConfig
+from phrase_models.diffusion.sampler_config import SamplerConfig
 from phrase_models.sources.acceptance_rules import IngestConfig
 from phrase_models.tokens.song_layout import SlotLayout
 from phrase_models.training.config import TrainingConfig

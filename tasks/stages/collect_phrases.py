@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, get_args
 import polars as pl
 
 from phrase_models.tokens.units import Granularity, split_bar
-from phrase_models.vae.phrase_table import SPECIAL_PHRASES, PhraseTable
+from phrase_models.vae.phrase_table import SPECIAL_PHRASES, PhraseTable, unit_table_path
 from storage import tables
 from storage.artifacts import ArtifactRef
 from tasks.engine.stage import Stage
@@ -22,11 +22,6 @@ if TYPE_CHECKING:
     from tasks.engine.stage import StageContext
 
 SPLITS = ("train", "validation")
-
-
-def unit_table_path(folder: Path, granularity: Granularity, split: str) -> Path:
-    """File of one table in an artifact of `collect_phrases`."""
-    return folder / f"{granularity}-{split}.npz"
 
 
 def collect_phrases(context: StageContext) -> Mapping[str, Any]:
@@ -74,5 +69,4 @@ def phrases_stage(tables: ArtifactRef) -> Stage:
         config=EmptyConfig(),
         inputs={"tables": tables},
         body=collect_phrases,
-        code=("tasks.stages.collect_phrases",),
     )

@@ -28,5 +28,4 @@ def corpus_stage(config: PipelineConfig) -> Stage:
         config=config.source.synthetic,
         inputs={},
         body=compose_corpus,
-        code=("tasks.stages.compose_corpus",),
     )

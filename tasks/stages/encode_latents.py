@@ -63,5 +63,4 @@ def latents_stage(config: PipelineConfig, songs: ArtifactRef, vae: ArtifactRef) 
         config=EncodeLatentsConfig(layout=config.latents.layout),
         inputs={"songs": songs, "vae": vae},
         body=encode_latents,
-        code=("tasks.stages.encode_latents",),
     )

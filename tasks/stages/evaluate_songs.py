@@ -185,6 +185,5 @@ def evaluation_stage(
         config=config.evaluation,
         inputs={"songs": songs, "latents": latents, "generated": generated},
         body=score_songs,
-        code=("tasks.stages.evaluate_songs",),
         tracked=True,
     )

@@ -184,6 +184,5 @@ def generation_stage(config: PipelineConfig, vae: ArtifactRef, diffusion: Artifa
         config=config.generation,
         inputs={"vae": vae, "diffusion": diffusion},
         body=generate_songs,
-        code=("tasks.stages.generate_songs",),
         tracked=True,
     )

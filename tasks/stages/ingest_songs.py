@@ -158,7 +158,6 @@ def ingest_stage(
         inputs={"corpus": corpus} if corpus else {},
         external_inputs={} if corpus else data_digests(folder),
         body=partial(ingest_songs, data=folder),
-        code=("tasks.stages.ingest_songs",),
     )
 
 

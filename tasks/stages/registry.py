@@ -13,6 +13,7 @@ STAGE_NAMES = (
     "train_pianotree",
     "score_pianotree",
     "encode_latents",
+    "collect_songs",
     "train_diffusion",
     "generate_songs",
     "evaluate_songs",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from phrase_models.baselines.pianotree.grid import flatten_bar
 from phrase_models.baselines.pianotree.training import load_pianotree, reconstruct_bars
-from phrase_models.metrics.reconstruction import count_phrase
+from phrase_models.metrics.matched_notes import count_phrase
 from storage.artifacts import ArtifactRef
 from tasks.engine.stage import Stage
 from tasks.settings.pipeline import PipelineConfig
@@ -37,6 +37,5 @@ def pianotree_score_stage(config: PipelineConfig, tables: ArtifactRef, vae: Arti
         config=ReconstructionConfig(seed=config.evaluation.seed),
         inputs={"tables": tables, "vae": vae},
         body=score_pianotree,
-        code=("tasks.stages.score_pianotree",),
         tracked=True,
     )

@@ -13,11 +13,7 @@ from numpy.typing import NDArray
 
 from phrase_models.codec import PhraseCodec
 from phrase_models.latent_report import describe_latents, describe_paths
-from phrase_models.metrics.reconstruction import (
-    PhraseCounts,
-    count_bar,
-    pool,
-)
+from phrase_models.metrics.matched_notes import PhraseCounts, count_bar, pool
 from phrase_models.tokens import vocabulary
 from phrase_models.tokens.units import Granularity, decode_unit, transpose_unit
 from phrase_models.vae.autoencoder import through_autoencoder
@@ -175,6 +171,5 @@ def reconstruction_stage(
         config=ReconstructionConfig(seed=config.evaluation.seed),
         inputs={"tables": tables, "vae": vae},
         body=score_reconstruction,
-        code=("tasks.stages.score_reconstruction",),
         tracked=True,
     )

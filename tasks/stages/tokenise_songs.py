@@ -110,5 +110,4 @@ def tokenise_stage(songs: ArtifactRef) -> Stage:
         config=EmptyConfig(),
         inputs={"songs": songs},
         body=tokenise_songs,
-        code=("tasks.stages.tokenise_songs",),
     )

@@ -1,4 +1,4 @@
-"""Stage `train_diffusion`: latents of songs -> PhraseLDM."""
+"""Stage `train_diffusion`: collected songs -> PhraseLDM."""
 
 from __future__ import annotations
 
@@ -11,18 +11,14 @@ from tasks.engine.stage import Stage
 from tasks.engine.subprocess_training import run_training
 from tasks.settings.pipeline import PipelineConfig
 from tasks.settings.stages import DiffusionTrainingConfig
-from tasks.stages.diffusion_dataset import write_dataset
 
 if TYPE_CHECKING:
     from tasks.engine.stage import StageContext
 
 
 def train_diffusion(context: StageContext) -> Mapping[str, Any]:
-    """Train in a process of its own, on a plain copy of the latents."""
+    """Train in a process of its own, on what `collect_songs` left."""
     config = context.config_as(DiffusionTrainingConfig)
-    dataset = context.state / "dataset"
-    if not (dataset / "dataset.json").exists():
-        write_dataset(dataset, context.inputs)
     result = run_training(
         context,
         {
@@ -30,15 +26,13 @@ def train_diffusion(context: StageContext) -> Mapping[str, Any]:
             "denoiser": config.denoiser.model_dump(),
             "noise_schedule": config.noise_schedule.model_dump(),
             "training": config.training.model_dump(),
-            "dataset": str(dataset),
+            "dataset": str(context.inputs["dataset"].folder),
         },
     )
     return {**result, **save_curves(context)}
 
 
-def diffusion_stage(
-    config: PipelineConfig, tables: ArtifactRef, vae: ArtifactRef, latents: ArtifactRef
-) -> Stage:
+def diffusion_stage(config: PipelineConfig, dataset: ArtifactRef) -> Stage:
     """PhraseLDM."""
     return Stage(
         name="train_diffusion",
@@ -47,13 +41,9 @@ def diffusion_stage(
             noise_schedule=config.noise_schedule,
             training=config.diffusion,
         ),
-        inputs={"tables": tables, "vae": vae, "latents": latents},
+        inputs={"dataset": dataset},
         body=train_diffusion,
-        code=(
-            "tasks.stages.diffusion_dataset",
-            "phrase_models.diffusion.training",
-            "phrase_models.training.loop",
-        ),
+        code=("phrase_models.train",),
         tracked=True,
         needs_device=True,
     )

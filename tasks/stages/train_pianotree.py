@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from phrase_models.vae.phrase_table import unit_table_path
 from storage.artifacts import ArtifactRef
 from tasks.engine.learning_curves import save_curves
 from tasks.engine.stage import Stage
 from tasks.engine.subprocess_training import run_training
 from tasks.settings.pipeline import PipelineConfig
 from tasks.settings.stages import PianoTreeTrainingConfig
-from tasks.stages.collect_phrases import unit_table_path
 
 if TYPE_CHECKING:
     from tasks.engine.stage import StageContext
@@ -42,7 +42,7 @@ def pianotree_stage(config: PipelineConfig, phrases: ArtifactRef) -> Stage:
         config=config.require_pianotree(),
         inputs={"phrases": phrases},
         body=train_pianotree,
-        code=("phrase_models.baselines.pianotree.training", "phrase_models.training.loop"),
+        code=("phrase_models.train",),
         tracked=True,
         needs_device=True,
     )

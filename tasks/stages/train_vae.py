@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from phrase_models.vae.config import VAEStage
+from phrase_models.vae.phrase_table import unit_table_path
 from storage.artifacts import ArtifactRef
 from tasks.engine.learning_curves import save_curves
 from tasks.engine.stage import Stage
 from tasks.engine.subprocess_training import run_training
 from tasks.settings.pipeline import PipelineConfig, VAETrainingConfig
 from tasks.settings.stages import VAEStageTrainingConfig
-from tasks.stages.collect_phrases import unit_table_path
 
 if TYPE_CHECKING:
     from tasks.engine.stage import StageContext
@@ -63,11 +63,7 @@ def vae_stage(
         ),
         inputs=inputs,
         body=train_vae_stage,
-        code=(
-            "phrase_models.vae.training",
-            "phrase_models.vae.pretrained",
-            "phrase_models.training.loop",
-        ),
+        code=("phrase_models.train",),
         tracked=True,
         needs_device=True,
     )

@@ -15,13 +15,18 @@ from phrase_models.baselines.pianotree.model import (
     PianoTreeObjective,
     PianoTreeVAE,
 )
-from phrase_models.metrics.reconstruction import count_phrase, pool
+from phrase_models.metrics.matched_notes import count_phrase, pool
 from phrase_models.score.song import Phrase
 from phrase_models.training.checkpoint import load_weights, module_weights, save_weights
 from phrase_models.training.config import TrainingConfig
 from phrase_models.training.randomness import numpy_generator
-from phrase_models.vae.phrase_table import PhraseBatches, PhraseTable
-from phrase_models.vae.training import VALIDATION_BATCH, VALIDATION_ROWS, warmup_share
+from phrase_models.training.warmup import warmup_share
+from phrase_models.vae.phrase_table import (
+    VALIDATION_BATCH,
+    VALIDATION_ROWS,
+    PhraseBatches,
+    PhraseTable,
+)
 
 
 class PianoTreeTraining:
