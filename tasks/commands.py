@@ -250,10 +250,19 @@ def explain_stage(
     Raises:
         ConfigurationError: for a name that is no stage.
     """
+    return launched.explain(check_stage(name), compose)
+
+
+def check_stage(name: str) -> str:
+    """The name of a stage.
+
+    Raises:
+        ConfigurationError: for a name that is no stage.
+    """
     if name not in STAGE_NAMES:
         message = f"There is no stage {name!r}; there are {', '.join(STAGE_NAMES)}."
         raise ConfigurationError(message)
-    return launched.explain(name, compose)
+    return name
 
 
 def how_to_open(store: Path) -> str:

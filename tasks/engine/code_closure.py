@@ -5,7 +5,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from storage.code_digest import CodeScope, code_components
+from storage.code_digest import FIRST_PARTY_ROOTS, CodeScope, code_components
+from storage.errors import UnresolvedCode
 
 LEAVES: Mapping[str, tuple[str, ...]] = {
     "run bodies and carry what they leave, the same for every stage": (
@@ -49,8 +50,25 @@ def closure(modules: Sequence[str], folder: Path | None = None) -> dict[str, str
     return code_components(modules, CodeScope(leaves=leaves, folder=folder))
 
 
-def body_module(body: Callable[..., Any]) -> str:
-    """Name of the module that a stage's body is written in, arguments bound to it or not."""
+def stage_modules(body: Callable[..., Any], listed: Sequence[str]) -> tuple[str, ...]:
+    """Where the closure of a stage starts.
+
+    Args:
+        body: of the stage, with arguments bound to it or not.
+        listed: modules that the stage names beside the one that its body is written in.
+
+    Raises:
+        UnresolvedCode: if the body is written outside the packages of this program, as in a
+            notebook, and no module is listed in its place.
+    """
     while isinstance(body, partial):
         body = body.func
-    return body.__module__
+    own = body.__module__
+    if own.partition(".")[0] in FIRST_PARTY_ROOTS:
+        return (own, *listed)
+    if not listed:
+        raise UnresolvedCode(
+            f"The body of a stage is written in {own}, outside {', '.join(FIRST_PARTY_ROOTS)}: "
+            "list the modules that decide its result as the stage's code."
+        )
+    return tuple(listed)

@@ -16,7 +16,7 @@ from storage.code_digest import content_digests
 from storage.fingerprint import digest_json, plain_value
 from storage.locks import hold_lock
 from storage.writing import translate_disk_errors
-from tasks.engine.code_closure import body_module, closure
+from tasks.engine.code_closure import closure, stage_modules
 
 if TYPE_CHECKING:
     from tasks.engine.runtime import RuntimeConfig
@@ -146,7 +146,7 @@ def key_components(stage: Stage) -> dict[str, Any]:
     return {
         "config": plain_value(stage.config),
         "inputs": inputs | dict(stage.external_inputs),
-        "code": closure((body_module(stage.body), *stage.code)),
+        "code": closure(stage_modules(stage.body, stage.code)),
         "version": stage.version,
     }
 
