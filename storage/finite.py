@@ -65,14 +65,24 @@ def non_finite_tensors(path: Path) -> Iterator[str]:
         StorageError: if the file is not safetensors.
     """
     try:
-        with path.open("rb") as file:
-            start = 8 + int.from_bytes(file.read(8), "little")
-            header: dict[str, Any] = json.loads(file.read(start - 8))
+        start, header = _read_header(path)
         for name, entry in header.items():
             if name != "__metadata__" and not _is_finite(path, start, entry):
                 yield name
     except (ValueError, KeyError, TypeError) as error:
         raise StorageError(f"{path} is not a safetensors file: run the stage again.") from error
+
+
+def _read_header(path: Path) -> tuple[int, dict[str, Any]]:
+    """Where the numbers begin, and what stands before them: dtype and place of each tensor."""
+    with path.open("rb") as file:
+        start = 8 + int.from_bytes(file.read(8), "little")
+        if start > path.stat().st_size:
+            raise ValueError("the header is cut off")
+        header = json.loads(file.read(start - 8))
+    if not isinstance(header, dict):
+        raise TypeError("the header is no object")
+    return start, header
 
 
 def _is_finite(path: Path, start: int, entry: Mapping[str, Any]) -> bool:

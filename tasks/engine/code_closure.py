@@ -13,7 +13,6 @@ LEAVES: Mapping[str, tuple[str, ...]] = {
         "tasks.engine",
         "storage.artifacts",
         "storage.fingerprint",
-        "storage.locks",
         "storage.manifest",
         "storage.writing",
     ),

@@ -4,6 +4,7 @@ import os
 
 import pytest
 
+from storage.code_digest import WIRING
 from storage.explain import StoreProblem, explain, verify_store
 
 PARTS = {
@@ -80,3 +81,27 @@ def test_verify_store_lists_every_problem(store, build):
     assert "has no manifest.json" in problems[0].message
     assert "`--refresh train`" in problems[1].message
     assert store.find("train", good.key) == good
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "lines"),
+    [
+        ({"a.one": "1"}, {"b.two": "1"}, []),
+        ({"a.one": "1", "a.two": "2"}, {"a.two": "1", "a.one": "2"}, []),
+        ({"a.one": "1", "a.two": "2"}, {"b.one": "1", "a.two": "3"}, ["a.two changed"]),
+        ({"a.one": "1", "a.two": "1"}, {"a.one": "1"}, ["a.two is no longer used"]),
+        ({"a.one": "1"}, {"a.one": "1", "a.two": "1"}, ["a.two is new"]),
+        ({"a.one": "1"}, {"a.two": "2"}, ["a.one is no longer used", "a.two is new"]),
+    ],
+)
+def test_code_is_compared_by_content(store, key, build, wanted, before, after, lines):
+    build("train", key, {"a": "x"}, **(PARTS | {"code": before}))
+    told = explain(store, "train", "k" * 64, **(wanted | {"code": after}))
+    same = ["built last under another key from the same parts"]
+    assert told == ([f"code module {line}" for line in lines] or same)
+
+
+def test_imports_that_lead_elsewhere_are_told_where_no_content_differs(store, key, build, wanted):
+    build("train", key, {"a": "x"}, **(PARTS | {"code": {"a.one": "1", WIRING: "x"}}))
+    told = explain(store, "train", "k" * 64, **(wanted | {"code": {"a.one": "1", WIRING: "y"}}))
+    assert told == ["code: imports lead to other modules than before"]
