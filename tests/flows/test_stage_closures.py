@@ -95,9 +95,7 @@ def roots(stages) -> dict[str, tuple[str, ...]]:
 
 @pytest.fixture(scope="module")
 def closures(roots) -> dict[str, set[str]]:
-    found = {name: set(closure(modules)) - {WIRING} for name, modules in roots.items()}
-    print({name: len(modules) for name, modules in found.items()})
-    return found
+    return {name: set(closure(modules)) - {WIRING} for name, modules in roots.items()}
 
 
 def test_every_stage_is_looked_at(stages):
@@ -152,6 +150,13 @@ def appended(module: str, new: str) -> Edit:
     def edit(folder: Path) -> None:
         path = source_of(module, folder)
         path.write_text(f"{path.read_text()}\n\n{new}\n")
+
+    return edit
+
+
+def created(module: str, text: str) -> Edit:
+    def edit(folder: Path) -> None:
+        source_of(module, folder).write_text(text)
 
     return edit
 
@@ -237,9 +242,7 @@ EDITS: dict[str, tuple[Edit, Iterable[str]]] = {
     ),
     "a new metric beside others": (
         both(
-            lambda folder: source_of("phrase_models.metrics.syncopation", folder).write_text(
-                "RATE = 1\n"
-            ),
+            created("phrase_models.metrics.syncopation", "RATE = 1\n"),
             appended(
                 "phrase_models.metrics.evaluation",
                 "from phrase_models.metrics import syncopation\nRATE = syncopation.RATE",
