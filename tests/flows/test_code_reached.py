@@ -109,14 +109,12 @@ def test_what_a_body_calls_is_in_its_closure_or_a_leaf(tmp_path, monkeypatch):
     with launched.running() as runner:
         tracing = TracingRunner(runner, store)
         run_pipeline(tracing, launched)
-    leaves = tuple(leaf for names in LEAVES.values() for leaf in names)
+    leaves = tuple(f"{leaf}." for names in LEAVES.values() for leaf in names)
     assert set(tracing.called) == set(STAGE_NAMES) - set(SIDE_STAGES)
     assert "phrase_models.training.loop" in tracing.called["train_diffusion"]
     for name, called in tracing.called.items():
         stage = tracing.stages[name]
         inside = closure(stage_modules(stage.body, stage.code)).keys()
-        outside = {
-            m for m in called - inside if not f"{m}.".startswith(tuple(f"{x}." for x in leaves))
-        }
+        outside = {item for item in called - inside if not f"{item}.".startswith(leaves)}
         assert outside == set(), name
         assert called & inside, name
