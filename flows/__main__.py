@@ -295,6 +295,27 @@ def explain(
 
 
 @app.command()
+def accept(
+    stage: Annotated[str, typer.Argument(help="Stage name, such as train_vae.")],
+    why: Annotated[str, typer.Option(help="Reason, kept with the artifact.")] = "",
+    preset: PresetOption = "smoke",
+    source: SourceOption = None,
+    data: DataOption = None,
+    store: StoreOption = Path("store"),
+    setting: SetOption = None,
+) -> None:
+    """Declare that a change of code leaves what a stage has made as it is."""
+    from flows.road import run_until
+    from tasks import commands
+    from tasks.acceptance import accept_stage
+
+    launched = commands.launch_run(
+        preset, source, data, store, setting or [], [], None, orchestrated=False
+    )
+    typer.echo(accept_stage(launched, commands.check_stage(stage), why, run_until))
+
+
+@app.command()
 def fetch(
     data: Annotated[Path, typer.Argument(help="Folder for both checkouts.")] = Path("data"),
 ) -> None:

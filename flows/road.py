@@ -11,6 +11,7 @@ from typing import Literal, get_args
 from tasks.engine.stage import ArtifactRef, StageRunner
 from tasks.launch import Launch
 from tasks.stages.collect_phrases import phrases_stage
+from tasks.stages.collect_songs import songs_stage
 from tasks.stages.compose_corpus import corpus_stage
 from tasks.stages.encode_latents import latents_stage
 from tasks.stages.evaluate_songs import evaluation_stage
@@ -48,7 +49,8 @@ def road(runner: StageRunner, launched: Launch) -> Iterator[Part]:
     yield "vae"
     latents = runner.run(latents_stage(config, corpus.songs, vae))
     yield "latents"
-    diffusion = runner.run(diffusion_stage(config, corpus.tables, vae, latents))
+    dataset = runner.run(songs_stage(corpus.tables, vae, latents))
+    diffusion = runner.run(diffusion_stage(config, dataset))
     yield "diffusion"
     songs = runner.run(generation_stage(config, vae, diffusion))
     yield "songs"

@@ -13,5 +13,15 @@ class BadAnnotationError(UserError):
     """An annotation file of a song that is missing or malformed."""
 
 
+class DivergedError(UserError):
+    """A training whose loss, gradient, weights or validation score are no longer finite."""
+
+    def __init__(self, step: int, what: str) -> None:
+        super().__init__(
+            f"Training diverged at step {step}: {what}. Try a lower learning rate, a longer "
+            "warm-up or precision fp32."
+        )
+
+
 class ConfigurationError(UserError):
     """A configuration, or a request, that cannot be met."""

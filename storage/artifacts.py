@@ -12,19 +12,24 @@ Locks are flock's: the kernel frees them when the last process that holds the fi
 
 import json
 import logging
+import os
 import re
 import shutil
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from storage.errors import MissingArtifact, StorageError
+from storage.errors import MissingArtifact, NothingToAccept, StorageError
 from storage.fingerprint import plain_value
+from storage.finite import check_finite
 from storage.locks import hold_lock
 from storage.manifest import (
     MANIFEST_NAME,
+    MANIFEST_SCHEMA_VERSION,
+    Acceptance,
     Manifest,
     damaged,
     digest_records,
@@ -106,7 +111,7 @@ class ArtifactStore:
         return self.root / "artifacts" / _checked(stage) / _checked(key)[:KEY_LETTERS]
 
     def find(self, stage: str, key: str, *, verify: bool = True) -> ArtifactRef | None:
-        """The artifact of a stage and key; None if it must be built.
+        """The artifact of a stage and key, or one accepted in its place; None if it must be built.
 
         Args:
             stage: name of the stage.
@@ -119,7 +124,74 @@ class ArtifactStore:
         """
         if self.refresh_pending(stage, key):
             return None
-        return self._look_up(stage, key, verify=verify)
+        found = self._look_up(stage, key, verify=verify)
+        if found is None:
+            accepted = self._accepted(stage, key)
+            found = self._look_up(stage, accepted.key, verify=verify) if accepted else None
+        return found
+
+    def accept(
+        self,
+        stage: str,
+        key: str,
+        *,
+        config: Any,
+        inputs: Mapping[str, str],
+        code: Mapping[str, str],
+        version: int,
+        why: str,
+    ) -> ArtifactRef:
+        """Have an artifact found under a key of other code, as a person says it is the same.
+
+        The newest artifact of the stage with these settings, inputs and version is taken, whatever
+        its code. What was said stands in its manifest; its files and digest stay as they are.
+
+        Args:
+            stage: name of the stage.
+            key: full fingerprint to be found under.
+            config: settings in the key.
+            inputs: input name to digest.
+            code: module name to digest, as in the key.
+            version: version of the stage.
+            why: reason for people, or empty.
+
+        Returns:
+            The reference to the artifact.
+
+        Raises:
+            NothingToAccept: if no artifact differs from the one wanted in its code alone.
+            DamagedArtifact: if it is damaged.
+        """
+        parts = (plain_value(config, "config"), plain_value(inputs, "inputs"), version)
+        same = (item for item in self.manifests(stage) if _parts(item) == parts)
+        chosen = next(same, None)
+        if chosen is None:
+            raise NothingToAccept(
+                f"Nothing of stage {stage} in {self.root} differs from what is wanted in its code "
+                f"alone: run `phraseldm explain {stage}` for what differs, and run the pipeline."
+            )
+        said = Acceptance(key, dict(code), why, datetime.now(UTC).date().isoformat())
+        with self.lock(stage, chosen.key):
+            ref = self._look_up(stage, chosen.key, verify=True)
+            if ref is None:
+                raise damaged(self.artifact_folder(stage, chosen.key), stage, "is gone")
+            self._add_acceptance(ref, said)
+        return ref
+
+    def _add_acceptance(self, ref: ArtifactRef, said: Acceptance) -> None:
+        manifest, path = self.manifest(ref), ref.folder / MANIFEST_NAME
+        before = path.stat()
+        others = tuple(item for item in manifest.accepted if item.key != said.key)
+        write_manifest(
+            ref.folder,
+            replace(manifest, accepted=(*others, said), schema_version=MANIFEST_SCHEMA_VERSION),
+        )
+        os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))  # it was committed then
+
+    def _accepted(self, stage: str, key: str) -> Manifest | None:
+        """The newest artifact that was accepted under a key."""
+        found = (item for item in self.manifests(stage) if item.acceptance(key))
+        return next(found, None)
 
     def manifest(self, ref: ArtifactRef) -> Manifest:
         """The manifest of an artifact.
@@ -217,11 +289,13 @@ class ArtifactStore:
 
         Raises:
             DiskFull: if the disk is full; an earlier artifact of this key is then still there.
+            NonFinite: if a weight or a training figure is nan or infinite.
             StorageError: if there is no output, or it holds links.
         """
         work = self._work_folder(stage, key)
         output = work / "output"
         _check_output(output, stage)
+        check_finite(output, meta, stage)
         target = self.artifact_folder(stage, key)
         with translate_disk_errors(output):
             files = record_files(output)
@@ -254,7 +328,7 @@ class ArtifactStore:
         with translate_disk_errors(folder):
             if folder.exists():
                 shutil.rmtree(folder)
-            if self.artifact_folder(stage, key).exists():
+            if self.artifact_folder(stage, key).exists() or self._accepted(stage, key):
                 self._prepare()
                 folder.mkdir(parents=True)
                 (folder / "refresh").touch()
@@ -350,6 +424,11 @@ class ArtifactStore:
         path = self.root / "store.json"
         if not path.exists():
             write_json(path, {"schema_version": STORE_SCHEMA_VERSION})
+
+
+def _parts(manifest: Manifest) -> tuple[Any, Any, int]:
+    """All that a key is made of but the code."""
+    return manifest.config, manifest.inputs, manifest.version
 
 
 def _checked(name: str) -> str:

@@ -16,6 +16,14 @@ class DamagedArtifact(StorageError):
     """A committed artifact whose files are not what its manifest says."""
 
 
+class NonFinite(StorageError):
+    """A result with a weight or training figure that is nan or infinite."""
+
+
+class NothingToAccept(StorageError):
+    """No artifact differs from the one wanted in its code alone."""
+
+
 class NewerSchema(StorageError):
     """A store, manifest, table or latents file written by a newer version of the program."""
 

@@ -1,10 +1,13 @@
 """Why a stage must be built again."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from storage.artifacts import ArtifactStore
+from storage.code_digest import WIRING
 from storage.fingerprint import canonical_json, plain_value
+from storage.manifest import Acceptance
 
 UP_TO_DATE = "up to date"
 _ABSENT = object()
@@ -40,8 +43,10 @@ def explain(
     """
     if store.refresh_pending(stage, key):
         return ["a refresh was asked for and is not finished"]
-    if store.find(stage, key, verify=False) is not None:
-        return [UP_TO_DATE]
+    found = store.find(stage, key, verify=False)
+    if found is not None:
+        accepted = store.manifest(found).acceptance(key)
+        return [_accepted_line(accepted) if accepted else UP_TO_DATE]
     manifests = store.manifests(stage)
     if not manifests:
         return ["never built in this store"]
@@ -52,6 +57,11 @@ def explain(
     if last.version != version:
         lines.append(f"stage version: {last.version} -> {version}")
     return lines or ["built last under another key from the same parts"]
+
+
+def _accepted_line(accepted: Acceptance) -> str:
+    why = f": {accepted.why}" if accepted.why else ""
+    return f"{UP_TO_DATE} (accepted on {accepted.date}{why})"
 
 
 def _config_lines(old: Any, new: Any) -> Iterator[str]:
@@ -86,10 +96,29 @@ def _input_lines(old: Mapping[str, str], new: Mapping[str, str]) -> Iterator[str
 
 
 def _code_lines(old: Mapping[str, str], new: Mapping[str, str]) -> Iterator[str]:
-    for name in sorted(old.keys() | new.keys()):
+    """Modules whose content only one side has; a module that has moved is no difference."""
+    before, after = _contents_without(old, new), _contents_without(new, old)
+    if not (before or after) and old.get(WIRING) != new.get(WIRING):
+        yield "code: imports lead to other modules than before"
+    for name in sorted(before | after):
         if name not in old:
             yield f"code module {name} is new"
         elif name not in new:
             yield f"code module {name} is no longer used"
-        elif old[name] != new[name]:
+        else:
             yield f"code module {name} changed"
+
+
+def _contents_without(these: Mapping[str, str], others: Mapping[str, str]) -> set[str]:
+    """Names of modules whose content the other side has under no name."""
+    spare = Counter(digest for name, digest in others.items() if name != WIRING)
+    left: set[str] = set()
+    # Those that kept their name first: of two equal files the one that went is then named.
+    for name in sorted(these, key=lambda name: (these[name] != others.get(name), name)):
+        if name == WIRING:
+            continue
+        if spare[these[name]]:
+            spare[these[name]] -= 1
+        else:
+            left.add(name)
+    return left

@@ -12,7 +12,8 @@ from storage.fingerprint import digest_file, digest_listing, list_files, plain_v
 from storage.writing import write_json
 
 MANIFEST_NAME = "manifest.json"
-MANIFEST_SCHEMA_VERSION = 1
+MANIFEST_SCHEMA_VERSION = 2
+"""1 had no `accepted`."""
 LOG_FOLDER = "log"
 """Files below it belong to the artifact but do not count towards its digest."""
 
@@ -24,6 +25,23 @@ class FileRecord:
     path: str
     bytes: int
     sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Acceptance:
+    """A person's word that a change of code does not change what an artifact holds.
+
+    Attributes:
+        key: fingerprint under which the artifact is found from then on.
+        code: module name to digest of the code that it was accepted for.
+        why: reason given, or empty.
+        date: of the day, such as "2026-01-31".
+    """
+
+    key: str
+    code: dict[str, str]
+    why: str
+    date: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +58,7 @@ class Manifest:
         files: every file, sorted by path.
         meta: what people want to know about the result; not part of the digest.
         digest: of all files outside `log/`: equal digests mean equal results.
+        accepted: later code that was declared not to change the result; not part of the digest.
         schema_version: of the manifest itself.
     """
 
@@ -52,7 +71,12 @@ class Manifest:
     files: tuple[FileRecord, ...]
     meta: dict[str, Any]
     digest: str
+    accepted: tuple[Acceptance, ...] = ()
     schema_version: int = MANIFEST_SCHEMA_VERSION
+
+    def acceptance(self, key: str) -> Acceptance | None:
+        """What was said when the artifact was accepted under a key, if it was."""
+        return next((item for item in self.accepted if item.key == key), None)
 
 
 def record_files(folder: Path) -> tuple[FileRecord, ...]:
@@ -112,7 +136,8 @@ def read_manifest(folder: Path, stage: str) -> Manifest | None:
         data = json.loads(text)
         refuse_newer(path, "manifest", int(data["schema_version"]), MANIFEST_SCHEMA_VERSION)
         files = tuple(FileRecord(**record) for record in data.pop("files"))
-        manifest = Manifest(files=files, **data)
+        accepted = tuple(Acceptance(**item) for item in data.pop("accepted", ()))
+        manifest = Manifest(files=files, accepted=accepted, **data)
     except (ValueError, KeyError, TypeError) as error:
         raise damaged(path, stage, "is not a manifest") from error
     if manifest.digest != digest_records(files):

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from phrase_models.errors import ConfigurationError, UserError
-from phrase_models.metrics.reconstruction import count_phrase, pool
+from phrase_models.metrics.matched_notes import count_phrase, pool
 from phrase_models.score.key_names import semitones_to
 from phrase_models.score.midi import read_midi, write_midi
 from phrase_models.score.song import Phrase
@@ -265,10 +265,19 @@ def explain_stage(
     Raises:
         ConfigurationError: for a name that is no stage.
     """
+    return launched.explain(check_stage(name), compose)
+
+
+def check_stage(name: str) -> str:
+    """The name of a stage.
+
+    Raises:
+        ConfigurationError: for a name that is no stage.
+    """
     if name not in STAGE_NAMES:
         message = f"There is no stage {name!r}; there are {', '.join(STAGE_NAMES)}."
         raise ConfigurationError(message)
-    return launched.explain(name, compose)
+    return name
 
 
 def how_to_open(store: Path) -> str:

@@ -133,39 +133,52 @@ class Launch:
 
     def explain(self, name: str, compose: Callable[[StageRunner, Launch], None]) -> list[str]:
         """Why a stage is or is not up to date, walking the stages before it without running any."""
-        store = ArtifactStore(self.store)
-        walker = _Explainer(store, name)
+        reached = self.walk_to(name, compose)
+        if isinstance(reached, Stage):
+            return _differences(ArtifactStore(self.store), reached)
+        return reached
+
+    def walk_to(
+        self, name: str, compose: Callable[[StageRunner, Launch], None]
+    ) -> Stage | list[str]:
+        """A stage as it would run now, without running any.
+
+        Returns:
+            The stage, or why it cannot be known: it is no part of this pipeline, or a stage before
+            it is not up to date.
+        """
         try:
-            compose(walker, self)
-        except _Explained as explained:
-            return explained.lines
+            compose(_Walker(ArtifactStore(self.store), name), self)
+        except _Reached as end:
+            return end.reached
         return [f"{name} is no part of this pipeline with source {self.config.source.name}."]
 
 
-class _Explained(Exception):  # noqa: N818 - carries an answer, not a failure
-    def __init__(self, lines: list[str]) -> None:
+class _Reached(Exception):  # noqa: N818 - carries an answer, not a failure
+    def __init__(self, reached: Stage | list[str]) -> None:
         super().__init__()
-        self.lines = lines
+        self.reached = reached
 
 
-class _Explainer:
+class _Walker:
     """A runner that looks stages up, and stops at the one asked for or the first one not done."""
 
     def __init__(self, store: ArtifactStore, name: str) -> None:
         self.store, self.name = store, name
 
     def run(self, stage: Stage) -> ArtifactRef:
-        lines = [
-            f"{stage.name}: {line}"
-            for line in explain(self.store, stage.name, stage_key(stage), **key_components(stage))
-        ]
-        ref = self.store.find(stage.name, stage_key(stage))
         if stage.name == self.name:
-            raise _Explained(lines)
+            raise _Reached(stage)
+        ref = self.store.find(stage.name, stage_key(stage))
         if ref is None:
             message = f"{self.name} comes after {stage.name}, which is not up to date:"
-            raise _Explained([message, *lines])
+            raise _Reached([message, *_differences(self.store, stage)])
         return ref
+
+
+def _differences(store: ArtifactStore, stage: Stage) -> list[str]:
+    lines = explain(store, stage.name, stage_key(stage), **key_components(stage))
+    return [f"{stage.name}: {line}" for line in lines]
 
 
 def launch(request: Request, *, num_workers: int | None = None, orchestrated: bool) -> Launch:

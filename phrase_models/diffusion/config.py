@@ -1,4 +1,4 @@
-"""Configuration of PhraseLDM: network, noise schedule, sampler.
+"""Configuration of PhraseLDM: network and noise schedule; `sampler_config` has the sampler's.
 
 Two profiles span the space. *Paper*: slots as tokens, padded with end-of-song latents, time and
 length added to all hidden states, section list by cross-attention, noise prediction, 1000 DDPM
@@ -12,7 +12,6 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Conditioning = Literal["none", "length", "sections"]
 Prediction = Literal["noise", "velocity", "sample"]
-Solver = Literal["ddpm", "ddim", "dpm_solver"]
 
 
 class DenoiserConfig(BaseModel):
@@ -106,30 +105,3 @@ class NoiseScheduleConfig(BaseModel):
             )
             raise ValueError(message)
         return self
-
-
-class SamplerConfig(BaseModel):
-    """How songs are drawn from a trained model."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    solver: Solver = "dpm_solver"
-    num_sampling_steps: int = Field(default=30, ge=1)
-    guidance_scale: float = Field(
-        default=1.0,
-        ge=0,
-        description="w in unconditional + w (conditional - unconditional); 1 is off",
-    )
-    guidance_interval: tuple[float, float] = Field(
-        default=(0.0, 1.0), description="times (0 clean, 1 noise) between which guidance acts"
-    )
-    clip_value: float | None = Field(
-        default=None, gt=0, description="estimates are held within this many standard deviations"
-    )
-    repeat_distance: float | None = Field(
-        default=None,
-        gt=0,
-        description="phrases of a song that lie nearer than this become equal (deviations, root "
-        "mean square); null leaves all as drawn",
-    )
-    precision: Literal["fp32", "bf16"] = "fp32"

@@ -10,9 +10,9 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from phrase_models.diffusion.config import Solver
 from phrase_models.diffusion.guidance import Denoise
 from phrase_models.diffusion.noise_schedule import NoiseSchedule
+from phrase_models.diffusion.sampler_config import Solver
 from phrase_models.training.randomness import derive_seed
 
 MAX_EXTRAPOLATION = 0.5

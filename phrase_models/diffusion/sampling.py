@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from phrase_models.diffusion.conditioning import PlanBatch, collate_plans
-from phrase_models.diffusion.config import SamplerConfig
 from phrase_models.diffusion.guidance import Denoise, clipped, guided
 from phrase_models.diffusion.model import PhraseLDM
 from phrase_models.diffusion.noise_schedule import predicted_sample
 from phrase_models.diffusion.plan import SongPlan, check_plan, plan_features
 from phrase_models.diffusion.repeats import join_repeats
+from phrase_models.diffusion.sampler_config import SamplerConfig
 from phrase_models.diffusion.samplers import SAMPLERS, sampling_timesteps, song_generator
 from phrase_models.errors import ConfigurationError
 from phrase_models.training.randomness import numpy_generator

@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,13 @@ def module_weights(module: nn.Module) -> dict[str, Tensor]:
         seen.add(tensor.data_ptr())
         weights[name] = tensor
     return weights
+
+
+def all_finite(tensors: Sequence[Tensor]) -> bool:
+    """Whether no number is nan or infinite; a GPU is waited for once, not for each tensor."""
+    if not tensors:
+        return True
+    return bool(torch.stack([torch.isfinite(tensor).all() for tensor in tensors]).all())
 
 
 def load_weights(module: nn.Module, path: Path) -> None:

@@ -2,8 +2,9 @@
 
 Batches, noise and dropout of a step are pure functions of (seed, step), so a run that was killed
 and resumed from its last checkpoint ends with the same weights, bit for bit on a CPU, as a run that
-was not. The loop knows nothing of models but the `Trainable` protocol, and nothing of trackers: it
-appends to `metrics.jsonl`, which whoever started it may follow.
+was not. A run ends at the first loss, gradient norm, weight or validation score that is not finite,
+before it reaches the disk. The loop knows nothing of models but the `Trainable` protocol, and
+nothing of trackers: it appends to `metrics.jsonl`, which whoever started it may follow.
 """
 
 import json
@@ -18,7 +19,9 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
+from phrase_models.errors import DivergedError
 from phrase_models.training.checkpoint import (
+    all_finite,
     load_state,
     load_weights,
     module_weights,
@@ -98,8 +101,37 @@ class TrainingRun:
         self.metrics.truncate_after(self.step)
         self.started_step = self.step
 
+    def check_figures(self) -> None:
+        """End the run if a loss or gradient norm since the last line was not finite.
+
+        A sum keeps what was not finite in it, so a GPU need not be waited for at every step.
+
+        Raises:
+            DivergedError: with the step so far and the sum.
+        """
+        for name in ("loss", "gradient_norm"):
+            value = float(self.sums.get(name, 0.0))
+            if not math.isfinite(value):
+                raise DivergedError(self.step, f"{name.replace('_', ' ')} is {value}")
+
+    def check_weights(self) -> None:
+        """End the run if a weight, or the average of one, is not finite.
+
+        Raises:
+            DivergedError: with the step.
+        """
+        averages = self.average.weights.values() if self.average else ()
+        if not all_finite([*module_weights(self.module).values(), *averages]):
+            raise DivergedError(self.step, "a weight is not finite")
+
     def save(self) -> None:
-        """Write a checkpoint."""
+        """Write a checkpoint.
+
+        Raises:
+            DivergedError: if there is something in it that is not finite.
+        """
+        self.check_figures()
+        self.check_weights()
         save_state(
             self.checkpoint,
             self.module,
@@ -123,7 +155,12 @@ class TrainingRun:
         )
 
     def train_step(self) -> None:
-        """One update of the weights."""
+        """One update of the weights.
+
+        Raises:
+            DivergedError: on a CPU, if the loss or the gradient norm is not finite; on a GPU it is
+                found out by whatever comes next of `log`, `validate` and `save`.
+        """
         config = self.config
         seed_everything(config.seed, "train", self.step)
         self.module.train()
@@ -144,14 +181,24 @@ class TrainingRun:
             self.average.update(self.module)
         for name, value in {**values, "gradient_norm": norm}.items():
             self.sums[name] = self.sums.get(name, 0.0) + float(value.detach())
+        if self.device.type == "cpu":
+            self.check_figures()
 
     def validate(self) -> None:
-        """Measure on held-out data; keep the weights if they are the best so far."""
+        """Measure on held-out data; keep the weights if they are the best so far.
+
+        Raises:
+            DivergedError: if the score or a weight is not finite; other figures may be undefined.
+        """
+        self.check_figures()
+        self.check_weights()
         seed_everything(self.config.seed, "validate")
         self.module.eval()
         averaged = self.average.in_place(self.module) if self.average else nullcontext()
         with torch.no_grad(), averaged:
             figures = self.trainable.validate()
+            if not math.isfinite(figures["score"]):
+                raise DivergedError(self.step, f"validation score is {figures['score']}")
             if figures["score"] < self.best_score or self.config.keep == "last":
                 self.best_score, self.best_step, self.stale = figures["score"], self.step, 0
                 save_weights(module_weights(self.module), self.best_path)
@@ -161,7 +208,12 @@ class TrainingRun:
         logger.info("step %d validation %s", self.step, figures)
 
     def log(self) -> None:
-        """Append the means since the last line, and how fast it goes."""
+        """Append the means since the last line, and how fast it goes.
+
+        Raises:
+            DivergedError: if a loss or gradient norm since then was not finite.
+        """
+        self.check_figures()
         count = self.step % self.config.log_every or self.config.log_every
         self.metrics.append(self.step, {f"train/{k}": v / count for k, v in self.sums.items()})
         self.sums = {}
@@ -187,6 +239,9 @@ def fit(trainable: Trainable, config: TrainingConfig, state: Path) -> dict[str, 
 
     Returns:
         {"steps": done, "best_step": int, "best_score": float}.
+
+    Raises:
+        DivergedError: if the training diverges; the last checkpoint is still there.
     """
     run = TrainingRun(trainable, config, state)
     run.restore()

@@ -29,6 +29,9 @@ TRANSPOSITIONS = (-6, 5)
 """Semitones, both included: every key once."""
 LENGTH_MULTIPLE = 2
 """Padded lengths are multiples of it: little padding, and few enough distinct shapes."""
+VALIDATION_ROWS = 1024
+"""Rows of the validation table measured during training; the final figures take all of them."""
+VALIDATION_BATCH = 128
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,27 +11,26 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from phrase_models.metrics.reconstruction import PhraseCounts, count_bar, pool
+from phrase_models.metrics.matched_notes import PhraseCounts, count_bar, pool
 from phrase_models.tokens import vocabulary
 from phrase_models.tokens.corruption import corrupt
 from phrase_models.tokens.units import decode_unit
 from phrase_models.training.config import TrainingConfig
 from phrase_models.training.randomness import numpy_generator
+from phrase_models.training.warmup import warmup_share
 from phrase_models.vae.config import VAEStage, VAEStageConfig
 from phrase_models.vae.decoding import decode_memory
 from phrase_models.vae.model import PhraseVAE, Posterior
 from phrase_models.vae.phrase_table import (
     LENGTH_MULTIPLE,
+    VALIDATION_BATCH,
+    VALIDATION_ROWS,
     PhraseBatches,
     PhraseTable,
     padded_length,
     rounded_up,
     teacher_forcing,
 )
-
-VALIDATION_ROWS = 1024
-"""Rows of the validation table measured during training; the final figures take all of them."""
-VALIDATION_BATCH = 128
 
 
 class VAETraining:
@@ -157,11 +156,6 @@ class VAETraining:
             return self.module.compress(tokens), None, None
         posterior = self.module.posterior(tokens)
         return self.module.memory(posterior.mean), None, posterior
-
-
-def warmup_share(step: int, warmup_steps: int) -> float:
-    """Share of a weight that a step gets while it rises from 0 to all of it."""
-    return min(1.0, step / warmup_steps) if warmup_steps else 1.0
 
 
 def _cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from pydantic import BaseModel
 
 from storage.artifacts import ArtifactRef, ArtifactStore
-from storage.code_digest import code_components
+from storage.code_digest import content_digests
 from storage.fingerprint import digest_json, plain_value
 from storage.locks import hold_lock
 from storage.writing import translate_disk_errors
+from tasks.engine.code_closure import closure, stage_modules
 
 if TYPE_CHECKING:
     from tasks.engine.runtime import RuntimeConfig
@@ -36,7 +37,8 @@ class Stage:
         config: only what can change the result.
         inputs: artifacts it reads, by name.
         body: writes into `context.output` and returns a few numbers for people.
-        code: modules whose code, with all they import, decides the result.
+        code: modules that decide the result beside the body's own, which is known, and what they
+            import: those that run in another process.
         version: raised by hand when the meaning changes though the code does not.
         experiment: of MLflow, in which each execution is a run; None leaves it untracked.
         needs_device: whether it trains, so that one does at a time on this machine.
@@ -47,7 +49,7 @@ class Stage:
     config: BaseModel
     inputs: Mapping[str, ArtifactRef]
     body: Callable[[StageContext], Mapping[str, Any]]
-    code: tuple[str, ...]
+    code: tuple[str, ...] = ()
     version: int = 1
     experiment: str | None = None
     needs_device: bool = False
@@ -64,6 +66,7 @@ class StageContext:
     """What a stage's body works with.
 
     Attributes:
+        stage: name of the stage.
         config: of the stage.
         inputs: artifacts it reads, by name.
         output: folder that becomes the artifact.
@@ -74,6 +77,7 @@ class StageContext:
         report_progress: called with (share done, words).
     """
 
+    stage: str
     config: BaseModel
     inputs: Mapping[str, ArtifactRef]
     output: Path
@@ -142,19 +146,23 @@ class Session:
 
 
 def key_components(stage: Stage) -> dict[str, Any]:
-    """The parts of a stage's key: config, inputs, code, version."""
+    """The parts of a stage's key: config, inputs, code by module name, version."""
     inputs = {name: ref.digest for name, ref in stage.inputs.items()}
     return {
         "config": plain_value(stage.config),
         "inputs": inputs | dict(stage.external_inputs),
-        "code": code_components(stage.code),
+        "code": closure(stage_modules(stage.body, stage.code)),
         "version": stage.version,
     }
 
 
 def stage_key(stage: Stage) -> str:
-    """Fingerprint of a stage: equal keys give equal artifacts."""
-    return digest_json({"stage": stage.name, **key_components(stage)})
+    """Fingerprint of a stage: equal keys give equal artifacts.
+
+    Of the code only the contents count, not what the modules are called.
+    """
+    parts = key_components(stage)
+    return digest_json({"stage": stage.name, **parts, "code": content_digests(parts["code"])})
 
 
 def run_stage(stage: Stage, session: Session) -> StageResult:
@@ -193,6 +201,7 @@ def _make(
         fds = tuple(fd for fd in (descriptor, device_descriptor) if fd is not None)
         with session.tracker_factory(stage, key, work.state) as tracker:
             context = StageContext(
+                stage=stage.name,
                 config=stage.config,
                 inputs=stage.inputs,
                 output=work.output,

@@ -23,8 +23,8 @@ class StageKind:
         name: of the stage and of its module.
         body: writes into `context.output` and returns a few numbers for people.
         reads: names of the stages whose artifacts it may read; they come before it.
-        code: modules whose code, with all they import, decides the result; none named means the
-            body's own module.
+        code: modules that decide the result beside the body's own, with all they import: those
+            that run in another process.
         experiment: of MLflow, in which each execution is a run; None leaves it untracked.
         trains: whether it trains, so that one does at a time on a device.
         scores: whether it measures how much of held-out songs an autoencoder gives back.
@@ -75,7 +75,7 @@ class StageKind:
             config=config,
             inputs=inputs,
             body=partial(self.body, **arguments) if arguments else self.body,
-            code=(*(self.code or (self.body.__module__,)), *more_code),
+            code=(*self.code, *more_code),
             version=self.version,
             experiment=self.experiment,
             needs_device=self.trains,

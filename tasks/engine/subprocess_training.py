@@ -49,7 +49,7 @@ def run_training(context: StageContext, spec: TrainingSpecification) -> dict[str
         The content of the child's `result.json`, and "training_seconds".
 
     Raises:
-        UserError: if the child ends with exit code 2, with its sentence.
+        UserError: if the child ends with exit code 2, with the stage's name and its sentence.
         TrainingFailedError: for any other failure, with the end of its log.
     """
     spec_path = context.state / "spec.json"
@@ -80,7 +80,7 @@ def run_training(context: StageContext, spec: TrainingSpecification) -> dict[str
             _stop(child)
     follower.forward()
     if child.returncode == 2:
-        raise UserError(_last_lines(log_path, 1))
+        raise UserError(f"Stage {context.stage}: {_last_lines(log_path, 1)}")
     if child.returncode != 0:
         message = f"training {_ending(child.returncode)}:\n{_last_lines(log_path, LOG_LINES)}"
         raise TrainingFailedError(message)

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from phrase_models.latent_report import NOISE_SIGMAS
+from phrase_models.metrics.matched_notes import PhraseCounts
 from phrase_models.metrics.paired import paired_difference, pool_seeds
-from phrase_models.metrics.reconstruction import PhraseCounts
 from storage.artifacts import ArtifactStore
 from storage.writing import replacing, translate_disk_errors
 from tasks.engine.tracking import find_runs_of_stages, log_report

@@ -7,7 +7,8 @@ from collections.abc import Callable
 
 from phrase_models.baselines.pianotree.config import PianoTreeConfig, PianoTreeObjectiveConfig
 from phrase_models.baselines.pianotree.specification import PianoTreeRecipeConfig
-from phrase_models.diffusion.config import DenoiserConfig, NoiseScheduleConfig, SamplerConfig
+from phrase_models.diffusion.config import DenoiserConfig, NoiseScheduleConfig
+from phrase_models.diffusion.sampler_config import SamplerConfig
 from phrase_models.errors import ConfigurationError
 from phrase_models.sources.synthetic.composer import SyntheticConfig
 from phrase_models.training.config import TrainingConfig

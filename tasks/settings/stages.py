@@ -5,7 +5,7 @@ Those of the trainings are the recipes beside the trainers in `phrase_models`.
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from phrase_models.diffusion.config import SamplerConfig
+from phrase_models.diffusion.sampler_config import SamplerConfig
 from phrase_models.sources.acceptance_rules import IngestConfig
 from phrase_models.tokens.song_layout import SlotLayout
 

@@ -7,7 +7,6 @@ import polars as pl
 
 from phrase_models.score.song import Note, Section, Song, Track, parse_section_layout
 from storage import tables
-from storage.latents import LatentsFile, read_latents
 
 
 def read_accepted_songs(songs_folder: Path) -> list[Song]:
@@ -50,21 +49,6 @@ def splits_of(songs_folder: Path) -> dict[str, str]:
     """Split of every accepted song."""
     songs = tables.read_songs(songs_folder / "songs.parquet").filter(pl.col("accepted"))
     return dict(zip(songs["song_id"].to_list(), songs["split"].to_list(), strict=True))
-
-
-def diffusion_songs(latents_folder: Path, layouts: dict[str, str]) -> list[dict[str, Any]]:
-    """What the diffusion model's training reads of each song, in the order of the latents."""
-    file: LatentsFile = read_latents(latents_folder)
-    return [
-        {
-            "song_id": row["song_id"],
-            "split": row["split"],
-            "first_row": row["first_row"],
-            "num_bars": row["num_bars"],
-            "section_layout": layouts.get(row["song_id"], ""),
-        }
-        for row in file.songs.iter_rows(named=True)
-    ]
 
 
 def layout_sections(text: str | None) -> tuple[Section, ...]:

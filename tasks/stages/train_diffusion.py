@@ -12,7 +12,6 @@ from phrase_models.diffusion.specification import (
 from tasks.engine.learning_curves import save_curves
 from tasks.engine.stage_kind import StageKind
 from tasks.engine.subprocess_training import run_training
-from tasks.stages.diffusion_dataset import write_dataset
 
 if TYPE_CHECKING:
     from storage.artifacts import ArtifactRef
@@ -21,13 +20,10 @@ if TYPE_CHECKING:
 
 
 def train_diffusion(context: StageContext) -> Mapping[str, Any]:
-    """Train in a process of its own, on a plain copy of the latents."""
-    dataset = context.state / "dataset"
-    if not (dataset / "dataset.json").exists():
-        write_dataset(dataset, context.inputs)
+    """Train in a process of its own, on what `collect_songs` left."""
     spec = DiffusionTrainingSpecification(
         recipe=context.config_as(DiffusionRecipeConfig),
-        dataset=dataset.resolve(),
+        dataset=context.inputs["dataset"].folder.resolve(),
         hardware=context.runtime.hardware,
     )
     return {**run_training(context, spec), **save_curves(context)}
@@ -36,20 +32,18 @@ def train_diffusion(context: StageContext) -> Mapping[str, Any]:
 STAGE = StageKind(
     name="train_diffusion",
     body=train_diffusion,
-    reads=("tokenise_songs", "train_vae", "encode_latents"),
-    code=("tasks.stages.diffusion_dataset", "phrase_models.diffusion.trainer"),
+    reads=("collect_songs",),
+    code=("phrase_models.diffusion.trainer",),
     experiment="diffusion",
     trains=True,
 )
 
 
-def diffusion_stage(
-    config: PipelineConfig, tables: ArtifactRef, vae: ArtifactRef, latents: ArtifactRef
-) -> Stage:
+def diffusion_stage(config: PipelineConfig, dataset: ArtifactRef) -> Stage:
     """PhraseLDM."""
     recipe = DiffusionRecipeConfig(
         denoiser=config.denoiser,
         noise_schedule=config.noise_schedule,
         training=config.diffusion,
     )
-    return STAGE.configured(recipe, {"tables": tables, "vae": vae, "latents": latents})
+    return STAGE.configured(recipe, {"dataset": dataset})

@@ -297,8 +297,8 @@ def test_newer_store_is_refused_with_both_numbers(store, key, build):
 
 def test_newer_manifest_is_refused(store, key, build):
     path = build("ingest", key, FILES).folder / "manifest.json"
-    path.write_text('{"schema_version": 2, "shape": "unknown"}')
-    with pytest.raises(NewerSchema, match=r"manifest at .* has schema version 2"):
+    path.write_text('{"schema_version": 9, "shape": "unknown"}')
+    with pytest.raises(NewerSchema, match=r"manifest at .* has schema version 9"):
         store.find("ingest", key)
 
 

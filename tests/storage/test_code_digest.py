@@ -1,11 +1,12 @@
 """The code digest follows first-party imports and ignores what does not run."""
 
 import itertools
+import shutil
 
 import pytest
 
 from storage import code_digest as module
-from storage.code_digest import code_components, code_digest
+from storage.code_digest import WIRING, CodeScope, code_components, code_digest
 from storage.errors import UnresolvedCode
 
 SOURCES = {
@@ -49,11 +50,12 @@ def package(tmp_path, monkeypatch):
     def digest_after(path: str = "", old: str = "", new: str = "") -> str:
         if path:
             text = (folder / path).read_text()
-            assert old.replace("pkg", name) in text
-            (folder / path).write_text(text.replace(old.replace("pkg", name), new, 1))
+            before, after = (part.replace("pkg", name) for part in (old, new))
+            assert before in text
+            (folder / path).write_text(text.replace(before, after, 1))
         for cached in (module._read_module, module._source_path, module._package_folders):
             cached.cache_clear()
-        return code_digest([f"{name}.stage"], roots=[name])
+        return code_digest([f"{name}.stage"], CodeScope(roots=(name,)))
 
     digest_after.name = name
     digest_after.folder = folder
@@ -63,11 +65,24 @@ def package(tmp_path, monkeypatch):
 def test_components_are_the_transitive_first_party_modules(package):
     name = package.name
     package()
-    found = code_components([f"{name}.stage"], roots=[name])
-    expected = ["", ".deep", ".deep.leaf", ".helper", ".lazy", ".named", ".stage"]
-    assert list(found) == [name + suffix for suffix in expected]
+    found = code_components([f"{name}.stage"], CodeScope(roots=(name,)))
+    expected = [".deep.leaf", ".helper", ".lazy", ".named", ".stage"]  # packages say nothing
+    assert list(found) == [*(name + suffix for suffix in expected), WIRING]
     assert all(len(digest) == 64 for digest in found.values())
-    assert code_components([f"{name}.stage"], roots=["another"]).keys() == {name, f"{name}.stage"}
+    found = code_components([f"{name}.stage"], CodeScope(roots=("another",)))
+    assert found.keys() == {f"{name}.stage", WIRING}
+
+
+def test_leaves_are_not_entered_but_named_in_the_code_that_imports_them(package):
+    name = package.name
+    package()
+    scope = CodeScope(roots=(name,), leaves=(f"{name}.deep", f"{name}.lazy"))
+    before = code_components([f"{name}.stage"], scope)
+    assert before.keys() == {f"{name}.helper", f"{name}.stage", WIRING}
+    package("deep/leaf.py", "VALUE = 3", "VALUE = 4")
+    assert code_components([f"{name}.stage"], scope) == before
+    package("stage.py", "import VALUE\n", "import VALUE as OTHER\n")
+    assert code_components([f"{name}.stage"], scope) != before
 
 
 @pytest.mark.parametrize(
@@ -80,6 +95,8 @@ def test_components_are_the_transitive_first_party_modules(package):
         ("deep/leaf.py", "VALUE = 3", "VALUE = 0x3"),
         ("helper.py", "def scale(x):\n", "def scale(x):\n    'A new docstring.'\n"),
         ("unused.py", "UNUSED = 1", "UNUSED = 2"),
+        ("deep/leaf.py", "pkg.unused import UNUSED", "pkg.unused import UNUSED, MORE"),
+        ("stage.py", "import os\nfrom pkg import helper\n", "from pkg import helper\nimport os\n"),
     ],
 )
 def test_edits_that_do_not_change_the_digest(package, path, old, new):
@@ -110,7 +127,7 @@ def test_relative_imports_are_refused(package):
 
 def test_modules_without_a_file_are_refused(package):
     with pytest.raises(UnresolvedCode, match=f"{package.name}.absent has no source file"):
-        package("helper.py", "FACTOR = 2", f"import {package.name}.absent\nFACTOR = 2")
+        package("helper.py", "FACTOR = 2", "import pkg.absent\nFACTOR = 2")
 
 
 def test_nothing_is_imported(package):
@@ -118,10 +135,55 @@ def test_nothing_is_imported(package):
     assert len(package()) == 64
 
 
+def move(package, old: str, new: str) -> None:
+    """Move a module, and follow it in all imports."""
+    source, target = (package.folder / f"{name.replace('.', '/')}.py" for name in (old, new))
+    target.parent.mkdir(exist_ok=True)
+    (target.parent / "__init__.py").touch()
+    source.rename(target)
+    for path in package.folder.rglob("*.py"):
+        text = path.read_text().replace(f"{package.name}.{old}", f"{package.name}.{new}")
+        path.write_text(text)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [("deep.leaf", "deep.value"), ("deep.leaf", "room.leaf"), ("named", "room.named")],
+)
+def test_a_file_may_move_and_be_renamed(package, old, new):
+    before = package()
+    move(package, old, new)
+    assert package() == before
+    name = package.name
+    found = code_components([f"{name}.stage"], CodeScope(roots=(name,)))
+    assert f"{name}.{new}" in found
+    assert f"{name}.{old}" not in found
+
+
+def test_a_name_from_another_module_is_another_program_though_both_are_there(package):
+    (package.folder / "helper.py").write_text("def scale(x):\n    return x\n")
+    (package.folder / "lazy.py").write_text("def scale(x):\n    return -x\n")
+    before = package("stage.py", "from pkg import helper\n", "from pkg.helper import scale\n")
+    after = package("stage.py", "from pkg.helper import scale", "from pkg.lazy import scale")
+    again = package("stage.py", "    import pkg.lazy\n", "    import pkg.helper\n")
+    assert len({before, after, again}) == 3
+
+
+def test_a_folder_may_be_named_in_place_of_the_path(package, tmp_path):
+    name = package.name
+    before = package()
+    shutil.copytree(tmp_path / name, tmp_path / "copy" / name)
+    (tmp_path / "copy" / name / "helper.py").write_text("FACTOR = 9\n")
+    scope = CodeScope(roots=(name,), folder=tmp_path / "copy")
+    assert code_digest([f"{name}.stage"], scope) != before
+    scope = CodeScope(roots=(name,), folder=tmp_path)
+    assert code_digest([f"{name}.stage"], scope) == before
+
+
 def test_our_own_modules_resolve(monkeypatch):
     found = code_components(["storage.tables"])
     assert set(found) == {
-        "storage",
+        WIRING,
         "storage.errors",
         "storage.fingerprint",
         "storage.manifest",

@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from phrase_models.diffusion.config import NoiseScheduleConfig, SamplerConfig
+from phrase_models.diffusion.config import NoiseScheduleConfig
 from phrase_models.diffusion.dataset import read_dataset
 from phrase_models.diffusion.model import PhraseLDM
 from phrase_models.diffusion.plan import SongPlan, plan_from_layout
 from phrase_models.diffusion.repeats import join_repeats
+from phrase_models.diffusion.sampler_config import SamplerConfig
 from phrase_models.diffusion.sampling import draw_songs, resolve_plans
 from phrase_models.diffusion.training import DiffusionTraining
 from phrase_models.errors import ConfigurationError

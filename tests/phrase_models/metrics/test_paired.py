@@ -5,8 +5,9 @@ import math
 import numpy as np
 import pytest
 
+from phrase_models.metrics.matched_notes import PhraseCounts
 from phrase_models.metrics.paired import paired_difference, pool_seeds
-from phrase_models.metrics.reconstruction import PhraseCounts, score_songs
+from phrase_models.metrics.reconstruction import score_songs
 
 
 def counts(right: int, notes: int = 100) -> PhraseCounts:

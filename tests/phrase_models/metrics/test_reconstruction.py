@@ -3,15 +3,14 @@ from fractions import Fraction
 
 import pytest
 
-from phrase_models.metrics.reconstruction import (
+from phrase_models.metrics.matched_notes import (
     PhraseCounts,
     add_counts,
     count_bar,
     count_phrase,
-    f1_official,
     pool,
-    score_songs,
 )
+from phrase_models.metrics.reconstruction import f1_official, score_songs
 from phrase_models.score.song import BRIDGE, MELODY, PIANO, Phrase, PhraseNote
 
 

@@ -43,7 +43,7 @@ def runs_after(tmp_path, monkeypatch):
         module.write_text(source)
         code_digest._read_module.cache_clear()  # a process reads each module once
         session = Session(ArtifactStore(tmp_path / "store"), RuntimeConfig(), no_tracking)
-        stage = Stage("adding", RuntimeConfig(), {}, body, ("edited_module.adding",))
+        stage = Stage("adding", RuntimeConfig(), {}, body, code=("edited_module.adding",))
         PlainRunner(session).run(stage)
         return len(runs)
 

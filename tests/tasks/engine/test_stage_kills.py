@@ -113,7 +113,7 @@ def go_on(tmp_path):
 
 def test_a_killed_stage_leaves_its_state_and_no_artifact(go_on, tmp_path):
     run_and_die(KILLED, tmp_path)
-    assert ArtifactStore(tmp_path).find("numbers", stage_key(number_stage(None))) is None
+    assert ArtifactStore(tmp_path).find("numbers", stage_key(number_stage(print))) is None
     ref = go_on()
     assert (go_on.found, go_on.left_over) == (["step"], [])
     assert [path.name for path in sorted(ref.folder.iterdir())] == ["manifest.json", "number.txt"]

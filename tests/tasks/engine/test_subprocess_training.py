@@ -97,6 +97,7 @@ def context(tmp_path) -> StageContext:
         (tmp_path / name).mkdir()
     progress: list[tuple[float, str]] = []
     made = StageContext(
+        stage="train_stub",
         config=RuntimeConfig(),
         inputs={},
         output=tmp_path / "output",
@@ -130,7 +131,7 @@ def test_a_training_is_followed_to_its_result(stub, context, tmp_path):
 
 def test_exit_code_2_is_the_users_and_its_last_line_the_sentence(stub, context):
     spec = StubSpecification(num_steps=3, fails_at=1, code=2, words="No phrases to train on.")
-    with pytest.raises(UserError, match=r"^No phrases to train on\.$"):
+    with pytest.raises(UserError, match=r"^Stage train_stub: No phrases to train on\.$"):
         run_training(context, spec)
 
 
@@ -220,7 +221,7 @@ output, state = Path(sys.argv[1]), Path(sys.argv[2])
 if sys.argv[3] == "background":  # as a shell starts what ends with & in a script
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 runtime = RuntimeConfig()
-context = StageContext(runtime, {}, output, state, runtime, NullTracker(), (), print)
+context = StageContext("train_stub", runtime, {}, output, state, runtime, NullTracker(), (), print)
 try:
     subprocess_training.run_training(context, Spec(hardware=HardwareConfig()))
 finally:
