@@ -1,4 +1,4 @@
-"""Stage `ingest_songs`: annotated MIDI folders -> songs, sections and notes on the grid.
+"""Stage `ingest_songs`: annotated MIDI folders -> songs, sections, notes and chords on the grid.
 
 Every song found gets a row, accepted or not, with its reason; a bad file is one quarantined song.
 """
@@ -35,7 +35,7 @@ CHUNK = 8
 
 
 def ingest_songs(context: StageContext, data: Path) -> Mapping[str, Any]:
-    """Read all songs of a data folder and write songs, sections and notes.
+    """Read all songs of a data folder and write songs, sections, notes and chords.
 
     Args:
         context: of the stage.
@@ -61,6 +61,10 @@ def ingest_songs(context: StageContext, data: Path) -> Mapping[str, Any]:
     )
     tables.write_notes(
         context.output / "notes.parquet", [row for song in accepted for row in note_rows(song)]
+    )
+    tables.write_chords(
+        context.output / "chords.parquet",
+        [row for song in accepted for row in chord_rows(song, splits[song.song_id])],
     )
     reasons = Counter(item.reason for item in ingested)
     return {
@@ -137,6 +141,20 @@ def note_rows(song: Song) -> list[dict[str, Any]]:
         }
         for track in song.tracks
         for note in track.notes
+    ]
+
+
+def chord_rows(song: Song, split: str) -> list[dict[str, Any]]:
+    """Rows of `chords.parquet`, none of a song whose chords are not known."""
+    return [
+        {
+            "song_id": song.song_id,
+            "split": split,
+            "bar_index": bar_index,
+            "first": first,
+            "second": second,
+        }
+        for bar_index, (first, second) in enumerate(song.chords)
     ]
 
 

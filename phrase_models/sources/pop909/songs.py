@@ -16,6 +16,7 @@ import openpyxl
 from numpy.typing import NDArray
 
 from phrase_models.errors import BadAnnotationError, BadMidiError, UserError
+from phrase_models.score.chords import chords_of_beats
 from phrase_models.score.grid import TempoMap, beat_phase, grid_notes, off_grid_fraction, quantise
 from phrase_models.score.song import (
     BRIDGE,
@@ -33,7 +34,7 @@ from phrase_models.sources.pop909 import annotations
 from phrase_models.sources.pop909.alignment import Alignment, Evidence, align, to_grid
 from phrase_models.sources.pop909.annotations import (
     MAX_BARS_READ,
-    NO_CHORD,
+    NO_ROOT,
     BadLabelError,
     MissingFileError,
     TimedChord,
@@ -170,10 +171,10 @@ def _ingest(root: Path, entry: SongEntry, config: IngestConfig) -> IngestedSong:
     analysis = root / STRUCTURE / song_id
     raw = read_raw_song(root / DATASET / song_id / f"{song_id}.mid")
     melody = annotations.read_melody(analysis / "melody.txt")
-    roots = annotations.read_beat_roots(analysis / "finalized_chord.txt")
+    chords = annotations.read_beat_chords(analysis / "finalized_chord.txt")
     keys = annotations.read_key_candidates(analysis / "analyzed_key.txt")
     labels = _read_labels(analysis)
-    alignment = align(_evidence(raw, melody, roots, labels[0]))
+    alignment = align(_evidence(raw, melody, chords, labels[0]))
     placed = [_place(track, alignment) for track in raw.tracks]
     label_index, sections, trailing = _choose_label(labels, placed)
     unlabelled = _melody_after(placed, _num_bars(sections))
@@ -195,7 +196,7 @@ def _ingest(root: Path, entry: SongEntry, config: IngestConfig) -> IngestedSong:
         off_grid_fraction=off_grid_fraction(starts),
     )
     reason, sentence = judge(facts, config)
-    song, statistics = _finish(song_id, raw, alignment, sections, keys, config)
+    song, statistics = _finish(song_id, raw, alignment, sections, keys, chords, config)
     statistics |= {
         "label_file": str(label_index + 1),
         "notes_in_file": num_notes,
@@ -223,6 +224,7 @@ def _finish(
     alignment: Alignment,
     sections: tuple[Section, ...],
     keys: Sequence[int],
+    chords: Sequence[int],
     config: IngestConfig,
 ) -> tuple[Song, dict[str, int | float | str | None]]:
     """The song in C major or A minor, and what describes it."""
@@ -230,9 +232,16 @@ def _finish(
     tracks = tuple(_grid_track(track, alignment, num_bars, config.grid) for track in raw.tracks)
     tracks = tuple(track for track in tracks if track.notes)
     major, _ = choose_key(tracks, keys)
-    song = transpose(
-        Song(song_id, num_bars, tracks, sections, round(raw.tempo_bpm, 3)), shift_to_c(major)
+    written = Song(
+        song_id,
+        num_bars,
+        tracks,
+        sections,
+        round(raw.tempo_bpm, 3),
+        # The alignment moved the notes to the bars of the analysis, which the chords count too.
+        chords=chords_of_beats(chords, num_bars),
     )
+    song = transpose(written, shift_to_c(major))
     return song, {
         "num_bars": num_bars,
         "section_layout": format_section_layout(sections),
@@ -302,11 +311,11 @@ def _sample_roots(
 ) -> tuple[NDArray[np.int64], int]:
     """Chord root of every 16th, and the 16th of the first."""
     if not chords:
-        return np.array([NO_CHORD]), 0
+        return np.array([NO_ROOT]), 0
     times = np.array([(chord.start, chord.end) for chord in chords])
     places = quantise((tempo.to_ticks(times) - phase) / sixteenth)
     first = int(places.min())
-    roots = np.full(int(places.max()) - first + 1, NO_CHORD, np.int64)
+    roots = np.full(int(places.max()) - first + 1, NO_ROOT, np.int64)
     for (start, end), chord in zip(places.tolist(), chords, strict=True):
         roots[start - first : end - first] = chord.root
     return roots, first
@@ -323,7 +332,7 @@ def _read_labels(analysis: Path) -> list[tuple[Section, ...]]:
 def _evidence(
     raw: RawSong,
     melody: Sequence[tuple[int, int]],
-    roots: Sequence[int],
+    chords: Sequence[int],
     sections: Sequence[Section],
 ) -> Evidence:
     notes = np.array(melody, np.int64).reshape(-1, 2)
@@ -332,13 +341,13 @@ def _evidence(
         np.stack((quantise(midi.starts), midi.pitches), 1) if midi else np.zeros((0, 2), np.int64)
     )
     last_melody_beat = int(notes[:, 0].max() // 4) + 1 if len(notes) else 0
-    num_beats = max(len(roots), last_melody_beat, 4 * _num_bars(sections))
+    num_beats = max(len(chords), last_melody_beat, 4 * _num_bars(sections))
     return Evidence(
         midi_notes=midi_notes,
         notes=notes,
         midi_roots=raw.roots,
         first_sixteenth=raw.first_sixteenth,
-        roots=np.array(roots, np.int64),
+        roots=np.array([annotations.root_of(chord) for chord in chords], np.int64),
         boundaries=frozenset(4 * section.start_bar for section in sections),
         num_beats=num_beats,
     )
