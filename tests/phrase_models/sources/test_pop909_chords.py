@@ -15,7 +15,7 @@ from phrase_models.score.chords import (
 from phrase_models.score.song import BRIDGE, PIANO, STEPS_PER_BAR, Song
 from phrase_models.score.transforms import original_key
 from phrase_models.sources.acceptance_rules import IngestConfig
-from phrase_models.sources.pop909.songs import SongEntry, ingest_song
+from phrase_models.sources.pop909.songs import IndexedSong, ingest_song
 
 THIRDS = {MAJOR: 4, MINOR: 3, DIMINISHED: 3}
 HALF_BAR = STEPS_PER_BAR // 2
@@ -29,7 +29,7 @@ def songs(pop909_root):
 
 
 def ingested(root, song_id: str) -> Song:
-    song = ingest_song(root, SongEntry(song_id, 2, 2, present=True), IngestConfig()).song
+    song = ingest_song(root, IndexedSong(song_id, 2, 2, present=True), IngestConfig()).song
     assert song is not None
     return song
 
