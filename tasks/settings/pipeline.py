@@ -64,7 +64,7 @@ class SourceConfig(BaseModel):
         fields: dict[str, Any] = {name: (kind, kind()) for name, kind in types.items()}
         given = {name: value for name, value in data.items() if name in SOURCES}
         settings = create_model("SourceSettings", **fields).model_validate(given)
-        return {**data, **dict(settings)}
+        return {**data, **{name: getattr(settings, name) for name in SOURCES}}
 
     @property
     def settings(self) -> BaseModel:
