@@ -9,6 +9,8 @@ from typing import Annotated
 
 import typer
 
+from tasks.settings.sources import SOURCE_NAMES
+
 app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
@@ -24,10 +26,10 @@ VAEOption = Annotated[
 ]
 DataOption = Annotated[
     Path | None,
-    typer.Option(help="Folder that holds POP909-Dataset and hierarchical-structure-analysis."),
+    typer.Option(help="Folder that the source reads, such as `phraseldm fetch` makes."),
 ]
 SourceOption = Annotated[
-    str | None, typer.Option(help="synthetic or pop909; the preset's own by default.")
+    str | None, typer.Option(help=f"{SOURCE_NAMES}; the preset's own by default.")
 ]
 PresetOption = Annotated[str, typer.Option(help="smoke, demo, cpu, ablation, base or paper.")]
 SetOption = Annotated[
@@ -75,7 +77,7 @@ def run(
 
 @app.command()
 def prepare(
-    source: Annotated[str, typer.Option(help="synthetic or pop909.")] = "synthetic",
+    source: Annotated[str, typer.Option(help=f"{SOURCE_NAMES}.")] = "synthetic",
     data: DataOption = None,
     store: StoreOption = Path("store"),
     preset: PresetOption = "demo",
@@ -317,12 +319,13 @@ def accept(
 
 @app.command()
 def fetch(
-    data: Annotated[Path, typer.Argument(help="Folder for both checkouts.")] = Path("data"),
+    data: Annotated[Path, typer.Argument(help="Folder for the checkouts.")] = Path("data"),
+    source: Annotated[str, typer.Option(help="Source whose repositories are cloned.")] = "pop909",
 ) -> None:
-    """Clone the two POP909 repositories at the commits this program was built on."""
-    from tasks.fetch import fetch_pop909
+    """Clone the repositories that a source reads, at the commits this program was built on."""
+    from tasks.fetch import fetch_source
 
-    for line in fetch_pop909(data):
+    for line in fetch_source(source, data):
         typer.echo(line)
 
 

@@ -22,8 +22,8 @@ def pipeline(
 
     Args:
         preset: smoke, demo, cpu, ablation, base or paper.
-        source: synthetic or pop909; the preset's own by default.
-        data: folder that holds the two POP909 checkouts.
+        source: a registered source of songs; the preset's own by default.
+        data: folder that the source reads.
         store: folder of artifacts, MLflow and Prefect.
         overrides: dotted settings, such as {"vae.num_queries": "8"}.
         refresh: stages to do again though nothing has changed.

@@ -69,11 +69,9 @@ class Corpus:
 def prepare(runner: StageRunner, launched: Launch) -> Corpus:
     """Songs of the source, on the grid and as tables."""
     config = launched.config
-    if config.source.name == "synthetic":
-        corpus = runner.run(corpus_stage(config))
-        songs = runner.run(ingest_stage(config, corpus=corpus))
-    else:
-        songs = runner.run(ingest_stage(config, data=launched.data))
+    composition = corpus_stage(config)
+    corpus = runner.run(composition) if composition else None
+    songs = runner.run(ingest_stage(config, corpus=corpus, data=launched.data))
     return Corpus(songs, runner.run(tokenise_stage(songs)))
 
 

@@ -155,6 +155,17 @@ NOTES = TableSchema(
     ),
 )
 
+CHORDS = TableSchema(
+    "chords",
+    (
+        _SONG_ID,
+        _SPLIT,
+        Column("bar_index", _COUNT, "place in the song, from 0", "bars"),
+        Column("first", _COUNT, "chord on beat 1; 0 none, 1 + 4 * root + quality", "chord id"),
+        Column("second", _COUNT, "chord on beat 3", "chord id"),
+    ),
+)
+
 LATENT_SONGS = TableSchema(
     "latent_songs",
     (

@@ -1,4 +1,4 @@
-"""Parquet tables of songs, sections, bars, phrases and notes: rows in, polars frames out.
+"""Parquet tables of songs, sections, bars, phrases, notes and chords: rows in, polars frames out.
 
 The same rows give the same bytes with the same versions of polars. Nothing is converted on the
 way in but integers to floating point: polars alone would cut 1.5 to 1 in a column of integers.
@@ -18,6 +18,7 @@ from storage.errors import DamagedArtifact, MissingArtifact, SchemaMismatch
 from storage.manifest import refuse_newer
 from storage.schemas import (
     BARS,
+    CHORDS,
     NOTES,
     PHRASES,
     SECTIONS,
@@ -103,6 +104,16 @@ def write_notes(path: Path, rows: Rows) -> None:
 def read_notes(path: Path) -> pl.DataFrame:
     """Read `notes`; raises as `read_songs`."""
     return read_table(path, NOTES)
+
+
+def write_chords(path: Path, rows: Rows) -> None:
+    """Write the chords of all songs that have any; raises as `write_songs`."""
+    write_table(path, CHORDS, rows)
+
+
+def read_chords(path: Path) -> pl.DataFrame:
+    """Read `chords`; raises as `read_songs`."""
+    return read_table(path, CHORDS)
 
 
 def write_table(path: Path, schema: TableSchema, rows: Rows) -> None:

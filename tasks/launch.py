@@ -12,6 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from rich.console import Console
 
 from phrase_models.errors import ConfigurationError
+from phrase_models.sources.registry import find_source
+from phrase_models.sources.source import CorpusComposer
 from storage.artifacts import ArtifactRef, ArtifactStore
 from storage.explain import explain
 from tasks.engine.plain_runner import PlainRunner
@@ -29,8 +31,8 @@ class Request(BaseModel):
 
     Attributes:
         preset: smoke, demo, cpu, ablation, base or paper.
-        source: synthetic or pop909; the preset's own by default.
-        data: folder that holds the two POP909 checkouts.
+        source: a registered source of songs; the preset's own by default.
+        data: folder that the source reads.
         store: folder of artifacts, MLflow and Prefect.
         overrides: dotted settings, such as {"vae.num_queries": "8"}.
         refresh: stages to do again though nothing has changed, or "all".
@@ -217,26 +219,18 @@ def _settings(request: Request) -> dict[str, str]:
 
 
 def check_data(config: PipelineConfig, data: Path | None) -> Path | None:
-    """The data folder that the source needs, or None where it needs none.
+    """The data folder that the source reads, or None where it composes its songs.
 
     Raises:
-        ConfigurationError: if it is missing or holds no checkouts.
+        ConfigurationError: if it is missing, or the source's songs are not in it.
     """
-    if config.source.name == "synthetic":
+    source = find_source(config.source.name)
+    if isinstance(source, CorpusComposer):
         return None
     if data is None:
-        message = (
-            "Source pop909 needs --data: a folder that holds checkouts of "
-            "github.com/music-x-lab/POP909-Dataset and "
-            "github.com/Dsqvival/hierarchical-structure-analysis."
-        )
+        message = f"Source {config.source.name} needs --data: {source.folder_holds}."
         raise ConfigurationError(message)
-    for name in ("POP909-Dataset", "hierarchical-structure-analysis"):
-        if not (data / name / "POP909").is_dir():
-            message = (
-                f"There is no folder {name}/POP909 in {data}; --data should hold both checkouts."
-            )
-            raise ConfigurationError(message)
+    source.check_folder(data)
     return data
 
 

@@ -69,6 +69,8 @@ class Song:
         sections: contiguous from bar 0, or empty where unknown.
         tempo_bpm: beats a minute.
         key_shift: semitones that were added to reach C major or A minor; subtract to undo.
+        chords: of every bar the ids (`phrase_models.score.chords`) of beats 1 and 3, or empty where
+            unknown.
     """
 
     song_id: str
@@ -77,6 +79,7 @@ class Song:
     sections: tuple[Section, ...] = field(default=())
     tempo_bpm: float = 90.0
     key_shift: int = 0
+    chords: tuple[tuple[int, int], ...] = field(default=())
 
     @property
     def num_notes(self) -> int:

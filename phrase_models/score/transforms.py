@@ -6,13 +6,16 @@ from dataclasses import replace
 import numpy as np
 
 from phrase_models.errors import ConfigurationError
+from phrase_models.score.chords import transpose_chord
 from phrase_models.score.song import Note, Song, Track
 
 MAJOR_SCALE = (0, 2, 4, 5, 7, 9, 11)
 
 
 def transpose(song: Song, semitones: int) -> Song:
-    """The song so many semitones higher; `key_shift` follows, so that it can be undone.
+    """The song and its chords so many semitones higher.
+
+    `key_shift` follows, so that it can be undone.
 
     Raises:
         ConfigurationError: if a note would leave MIDI's 0..127.
@@ -21,7 +24,11 @@ def transpose(song: Song, semitones: int) -> Song:
         Track(track.program, tuple(_shifted(note, semitones) for note in track.notes))
         for track in song.tracks
     )
-    return replace(song, tracks=tracks, key_shift=song.key_shift + semitones)
+    chords = tuple(
+        (transpose_chord(first, semitones), transpose_chord(second, semitones))
+        for first, second in song.chords
+    )
+    return replace(song, tracks=tracks, key_shift=song.key_shift + semitones, chords=chords)
 
 
 def _shifted(note: Note, semitones: int) -> Note:

@@ -24,17 +24,28 @@ class IngestConfig(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What the rules look at."""
+    """What the rules look at; what a source does not measure breaks no rule.
 
-    beats_per_measure: int
-    quavers_per_beat: int
-    match_near: float
-    chord_agreement: float
-    unlabelled_melody_notes: int
-    empty_end_bars: int
+    Attributes:
+        num_bars: length of the song.
+        beats_per_measure, quavers_per_beat: (2, 2) is 4/4, 3 in either place is not.
+        match_near: share of the analysed melody that is in the MIDI file, within a 16th.
+        chord_agreement: share of beats with equal chord roots.
+        unlabelled_melody_notes: melody notes after the last labelled bar.
+        empty_end_bars: labelled bars after the last onset.
+        loss_fraction: share of notes outside the bars.
+        off_grid_fraction: share of onsets far from the 16th grid.
+    """
+
     num_bars: int
-    loss_fraction: float
-    off_grid_fraction: float
+    beats_per_measure: int = 2
+    quavers_per_beat: int = 2
+    match_near: float = 1.0
+    chord_agreement: float = 1.0
+    unlabelled_melody_notes: int = 0
+    empty_end_bars: int = 0
+    loss_fraction: float = 0.0
+    off_grid_fraction: float = 0.0
 
 
 def judge(facts: Facts, config: IngestConfig) -> tuple[str, str]:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from phrase_models.sources.registry import find_source
 from storage.manifest import Manifest
 from tasks.reports.provenance import Provenance, granularity_of, reproducing_command
 from tasks.stages.registry import STAGES
@@ -69,14 +70,15 @@ def _use(vae: Manifest) -> str:
 
 
 def _data(provenance: Provenance) -> str:
-    known = {
-        "pop909": "POP909 (Wang et al. 2020), with the section labels of Dai et al. 2020",
-        "synthetic": "composed by `phrase_models.sources.synthetic`, no real music",
-        None: "not known: the artifact that tells is gone from the store",
-    }
+    source = provenance.source
+    songs = (
+        "not known: the artifact that tells is gone from the store"
+        if source is None
+        else find_source(source).description
+    )
     ingested = provenance.before.get("ingest_songs")
     tokenised = provenance.before.get("tokenise_songs")
-    lines = [f"Songs: {known[provenance.source]}."]
+    lines = [f"Songs: {songs}."]
     if ingested is not None:
         lines.append(
             f"{ingested.meta['num_songs']} songs read, {ingested.meta['num_accepted']} accepted; "
@@ -158,12 +160,8 @@ def _reproduction(provenance: Provenance) -> str:
 
 def _licence(provenance: Provenance) -> str:
     text = "Code and weights: Apache-2.0."
-    if provenance.source == "pop909":
-        text += (
-            " POP909 and its section labels are MIT; the songs they transcribe are copyrighted "
-            "compositions."
-        )
-    return text
+    licence = find_source(provenance.source).licence if provenance.source else ""
+    return f"{text} {licence}".rstrip()
 
 
 def _table(names: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:

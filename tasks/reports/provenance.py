@@ -33,11 +33,15 @@ class Provenance:
 
     @property
     def source(self) -> str | None:
-        """The source of the songs, None where the artifact that tells is gone."""
+        """Name of the source of the songs, None where the artifact that tells is gone."""
         ingested = self.before.get("ingest_songs")
-        if ingested is None:
-            return None
-        return "synthetic" if "corpus" in ingested.inputs else "pop909"
+        return ingested.config.get("source") if ingested else None
+
+    @property
+    def composed(self) -> bool:
+        """Whether the songs were composed by a stage, and not read from a data folder."""
+        ingested = self.before.get("ingest_songs")
+        return ingested is not None and "corpus" in ingested.inputs
 
 
 def newest_vae(store: ArtifactStore) -> ArtifactRef:
@@ -121,7 +125,7 @@ def reproducing_command(provenance: Provenance) -> str:
     source = provenance.source
     if source is not None:
         words += ["--source", source]
-    if source == "pop909":
+    if source is not None and not provenance.composed:
         words += ["--data", "data"]
     for name, value in changes.items():
         text = value if isinstance(value, str) else json.dumps(value)
@@ -142,9 +146,11 @@ def recorded_settings(provenance: Provenance) -> dict[str, Any]:
     if ingested is not None:
         settings["ingest"] = ingested.config["ingest"]
         settings["split"] = {"validation_fraction": ingested.config["validation_fraction"]}
-        settings["source"] = {"max_songs": ingested.config["max_songs"]}
-        if composed is not None:
-            settings["source"]["synthetic"] = composed.config
+        own = composed.config if composed else ingested.config.get("settings", {})
+        settings["source"] = {
+            "max_songs": ingested.config["max_songs"],
+            ingested.config.get("source", ""): own,
+        }
     return settings
 
 

@@ -2,21 +2,27 @@
 
 import json
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    create_model,
+    field_validator,
+    model_validator,
+)
 
 from phrase_models.baselines.pianotree.specification import PianoTreeRecipeConfig
 from phrase_models.diffusion.config import DenoiserConfig, NoiseScheduleConfig
 from phrase_models.errors import ConfigurationError
 from phrase_models.sources.acceptance_rules import IngestConfig
-from phrase_models.sources.synthetic.composer import SyntheticConfig
+from phrase_models.sources.registry import SOURCES, find_source
 from phrase_models.tokens.song_layout import SlotLayout
 from phrase_models.training.config import TrainingConfig
 from phrase_models.vae.config import VAEConfig, VAEStageConfig
 from tasks.settings.stages import EvaluationConfig, GenerationConfig
-
-SourceName = Literal["synthetic", "pop909"]
 
 
 class Frozen(BaseModel):
@@ -25,12 +31,47 @@ class Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class SourceConfig(Frozen):
-    """Where songs come from; what is in a data folder counts, not where it lies."""
+class SourceConfig(BaseModel):
+    """Where songs come from; what is in a data folder counts, not where it lies.
 
-    name: SourceName = "synthetic"
-    synthetic: SyntheticConfig = SyntheticConfig()
+    Beside the fields there is one for every registered source, of its name: its own settings, such
+    as `source.synthetic.num_songs`.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    name: str = "synthetic"
     max_songs: int | None = Field(default=None, ge=1, description="take only the first so many")
+
+    @field_validator("name")
+    @classmethod
+    def _check_name(cls, name: str) -> str:
+        if name not in SOURCES:
+            message = f"there is no source of that name; there are {', '.join(SOURCES)}"
+            raise ValueError(message)
+        return name
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_settings(cls, data: Any) -> Any:
+        """Settings of every source, checked by its own model; defaults where none are given."""
+        if not isinstance(data, Mapping):
+            return data
+        unknown = sorted(set(data) - set(cls.model_fields) - set(SOURCES))
+        if unknown:
+            message = f"there is no setting or source {unknown[0]!r}"
+            raise ValueError(message)
+        types = {name: find_source(name).settings_type for name in SOURCES}
+        fields: dict[str, Any] = {name: (kind, kind()) for name, kind in types.items()}
+        given = {name: value for name, value in data.items() if name in SOURCES}
+        settings = create_model("SourceSettings", **fields).model_validate(given)
+        return {**data, **{name: getattr(settings, name) for name in SOURCES}}
+
+    @property
+    def settings(self) -> BaseModel:
+        """Those of the source that is named."""
+        settings: BaseModel = getattr(self, self.name)
+        return settings
 
 
 class SplitConfig(Frozen):
@@ -129,9 +170,8 @@ class PipelineConfig(Frozen):
         try:
             return PipelineConfig.model_validate(data)
         except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(str(part) for part in first["loc"])
-            message = f"Setting {where} = {first['input']!r} does not do: {first['msg'].lower()}."
+            where, value, reason = _first_fault(error)
+            message = f"Setting {where} = {value!r} does not do: {reason.lower()}."
             raise ConfigurationError(message) from error
 
     def _seeds(self) -> list[str]:
@@ -139,6 +179,17 @@ class PipelineConfig(Frozen):
         trainings = ("infilling", "autoencoder", "bottleneck", "pianotree")
         present = [name for name in trainings if getattr(self, name) is not None]
         return [*(f"{name}.training.seed" for name in present), "diffusion.seed", "generation.seed"]
+
+
+def _first_fault(error: ValidationError) -> tuple[str, Any, str]:
+    """Dotted name, value and complaint of the first fault, also within a source's settings."""
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"])
+    inner = first.get("ctx", {}).get("error")
+    if isinstance(inner, ValidationError):
+        place, value, reason = _first_fault(inner)
+        return f"{where}.{place}", value, reason
+    return where, first["input"], first["msg"].removeprefix("Value error, ").rstrip(".")
 
 
 def _assign(data: dict[str, Any], dotted: str, value: Any) -> None:

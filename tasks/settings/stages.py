@@ -3,6 +3,8 @@
 Those of the trainings are the recipes beside the trainers in `phrase_models`.
 """
 
+from typing import Any
+
 from pydantic import BaseModel, ConfigDict, Field
 
 from phrase_models.diffusion.sampler_config import SamplerConfig
@@ -17,10 +19,20 @@ class EmptyConfig(BaseModel):
 
 
 class IngestSongsConfig(BaseModel):
-    """What decides which songs come out, and how."""
+    """What decides which songs come out, and how.
+
+    Attributes:
+        source: its registered name.
+        settings: of the source, as far as they decide what is read.
+        ingest: thresholds of acceptance, and the grid.
+        validation_fraction: share of the songs held out.
+        max_songs: the first so many; all by default.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    source: str
+    settings: dict[str, Any]
     ingest: IngestConfig
     validation_fraction: float
     max_songs: int | None

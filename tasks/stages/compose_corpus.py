@@ -1,12 +1,12 @@
-"""Stage `compose_corpus`: the synthetic songs, in the folder layout of the two upstream sets."""
+"""Stage `compose_corpus`: songs that a source writes itself, as the files that it then reads."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from phrase_models.sources.synthetic.composer import SyntheticConfig
-from phrase_models.sources.synthetic.files import write_corpus
+from phrase_models.sources.registry import find_source
+from phrase_models.sources.source import CorpusComposer
 from tasks.engine.stage import Stage
 from tasks.engine.stage_kind import StageKind
 from tasks.settings.pipeline import PipelineConfig
@@ -15,16 +15,19 @@ if TYPE_CHECKING:
     from tasks.engine.stage import StageContext
 
 
-def compose_corpus(context: StageContext) -> Mapping[str, Any]:
+def compose_corpus(context: StageContext, composer: CorpusComposer) -> Mapping[str, Any]:
     """Write the corpus into the stage's output folder."""
-    config = context.config_as(SyntheticConfig)
-    write_corpus(context.output, config)
-    return {"num_songs": config.num_songs}
+    return composer.compose(context.output, context.config)
 
 
 STAGE = StageKind(name="compose_corpus", body=compose_corpus)
 
 
-def corpus_stage(config: PipelineConfig) -> Stage:
-    """The synthetic corpus."""
-    return STAGE.configured(config.source.synthetic, {})
+def corpus_stage(config: PipelineConfig) -> Stage | None:
+    """The corpus of a source that composes one, None for others."""
+    source = find_source(config.source.name)
+    if not isinstance(source, CorpusComposer):
+        return None
+    return STAGE.configured(
+        config.source.settings, {}, more_code=(type(source).__module__,), composer=source
+    )

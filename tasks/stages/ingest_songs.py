@@ -1,4 +1,4 @@
-"""Stage `ingest_songs`: annotated MIDI folders -> songs, sections and notes on the grid.
+"""Stage `ingest_songs`: a source of songs -> songs, sections, notes and chords on the grid.
 
 Every song found gets a row, accepted or not, with its reason; a bad file is one quarantined song.
 """
@@ -8,17 +8,17 @@ from __future__ import annotations
 import logging
 import multiprocessing
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from phrase_models.errors import ConfigurationError
-from phrase_models.score.song import Song
-from phrase_models.sources.acceptance_rules import IngestConfig
+from phrase_models.score.song import Song, format_section_layout
 from phrase_models.sources.duplicates import assign_splits, find_duplicate_groups
-from phrase_models.sources.pop909.songs import IngestedSong, SongEntry, ingest_song, list_songs
+from phrase_models.sources.registry import find_source
+from phrase_models.sources.source import IngestedSong, SongEntry, SongSource
 from storage import tables
 from storage.artifacts import ArtifactRef
 from storage.fingerprint import digest_folder
@@ -35,22 +35,22 @@ CHUNK = 8
 """Songs handed to a worker process at once."""
 
 
-def ingest_songs(context: StageContext, data: Path) -> Mapping[str, Any]:
-    """Read all songs of a data folder and write songs, sections and notes.
+def ingest_songs(context: StageContext, data: Path, source: SongSource[Any]) -> Mapping[str, Any]:
+    """Read all songs of a data folder and write songs, sections, notes and chords.
 
     Args:
         context: of the stage.
-        data: folder that holds both checkouts.
+        data: folder that the source reads.
+        source: what reads it.
     """
     config = context.config_as(IngestSongsConfig)
-    entries = list_songs(data)[: config.max_songs]
+    settings = source.settings_type.model_validate(config.settings)
+    entries = source.list_songs(data, settings)[: config.max_songs]
     if not any(entry.present for entry in entries):
-        message = (
-            f"There are no songs in {data}: it should hold POP909-Dataset and "
-            "hierarchical-structure-analysis, as cloned."
-        )
+        message = f"There are no songs in {data}: it should be {source.folder_holds}."
         raise ConfigurationError(message)
-    ingested = read_songs(data, entries, config.ingest, context)
+    read = partial(source.read_song, data, rules=config.ingest, settings=settings)
+    ingested = read_songs(read, entries, context)
     groups = find_duplicate_groups({item.song_id: item.melody for item in ingested})
     splits = assign_splits([item.song_id for item in ingested], groups, config.validation_fraction)
     rows = [song_row(item, splits[item.song_id], groups.get(item.song_id)) for item in ingested]
@@ -63,6 +63,10 @@ def ingest_songs(context: StageContext, data: Path) -> Mapping[str, Any]:
     tables.write_notes(
         context.output / "notes.parquet", [row for song in accepted for row in note_rows(song)]
     )
+    tables.write_chords(
+        context.output / "chords.parquet",
+        [row for song in accepted for row in chord_rows(song, splits[song.song_id])],
+    )
     reasons = Counter(item.reason for item in ingested)
     return {
         "num_songs": sum(entry.present for entry in entries),
@@ -72,21 +76,20 @@ def ingest_songs(context: StageContext, data: Path) -> Mapping[str, Any]:
 
 
 def read_songs(
-    data: Path, entries: list[SongEntry], config: IngestConfig, context: StageContext
+    read: Callable[[SongEntry], IngestedSong], entries: Sequence[SongEntry], context: StageContext
 ) -> list[IngestedSong]:
-    """Align every song, in parallel over processes; the order is that of the entries."""
-    work = partial(ingest_song, data, config=config)
+    """Read every song, in parallel over processes; the order is that of the entries."""
     num_workers = context.runtime.num_workers
     results: list[IngestedSong] = []
     if num_workers <= 1:
         for entry in entries:
-            results.append(work(entry))
+            results.append(read(entry))
             _report(context, len(results), len(entries))
         return results
     # Forked workers would inherit torch's threads, and the store's locks.
     context_of_workers = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(num_workers, mp_context=context_of_workers) as pool:
-        for result in pool.map(work, entries, chunksize=CHUNK):
+        for result in pool.map(read, entries, chunksize=CHUNK):
             results.append(result)
             _report(context, len(results), len(entries))
     return results
@@ -100,6 +103,7 @@ def _report(context: StageContext, done: int, total: int) -> None:
 def song_row(item: IngestedSong, split: str, duplicate_group: str | None) -> dict[str, Any]:
     """One row of `songs.parquet`."""
     return {
+        **(song_facts(item.song) if item.song else {}),
         **item.statistics,
         "song_id": item.song_id,
         "accepted": item.accepted,
@@ -107,6 +111,17 @@ def song_row(item: IngestedSong, split: str, duplicate_group: str | None) -> dic
         "detail": item.detail,
         "split": split,
         "duplicate_group": duplicate_group,
+    }
+
+
+def song_facts(song: Song) -> dict[str, Any]:
+    """What the songs table says of any song that is used."""
+    return {
+        "num_bars": song.num_bars,
+        "key_shift": song.key_shift,
+        "tempo_bpm": song.tempo_bpm,
+        "section_layout": format_section_layout(song.sections),
+        "num_notes": song.num_notes,
     }
 
 
@@ -141,6 +156,20 @@ def note_rows(song: Song) -> list[dict[str, Any]]:
     ]
 
 
+def chord_rows(song: Song, split: str) -> list[dict[str, Any]]:
+    """Rows of `chords.parquet`, none of a song whose chords are not known."""
+    return [
+        {
+            "song_id": song.song_id,
+            "split": split,
+            "bar_index": bar_index,
+            "first": first,
+            "second": second,
+        }
+        for bar_index, (first, second) in enumerate(song.chords)
+    ]
+
+
 STAGE = StageKind(name="ingest_songs", body=ingest_songs, reads=("compose_corpus",))
 
 
@@ -152,7 +181,11 @@ def ingest_stage(
     if folder is None:
         message = "ingest_stage needs a corpus or a data folder"
         raise ValueError(message)
+    source = find_source(config.source.name)
     settings = IngestSongsConfig(
+        source=config.source.name,
+        # What decides a composed corpus is in the corpus already.
+        settings={} if corpus else config.source.settings.model_dump(mode="json"),
         ingest=config.ingest,
         validation_fraction=config.split.validation_fraction,
         max_songs=config.source.max_songs,
@@ -160,12 +193,13 @@ def ingest_stage(
     return STAGE.configured(
         settings,
         {"corpus": corpus} if corpus else {},
-        external_inputs={} if corpus else data_digests(folder),
+        more_code=(type(source).__module__,),
+        external_inputs={} if corpus else data_digests(source, folder),
         data=folder,
+        source=source,
     )
 
 
-def data_digests(folder: Path) -> dict[str, str]:
-    """Digests of the two checkouts' songs, without what git keeps beside them."""
-    names = ("POP909-Dataset", "hierarchical-structure-analysis")
-    return {name: digest_folder(folder / name / "POP909") for name in names}
+def data_digests(source: SongSource[Any], folder: Path) -> dict[str, str]:
+    """Digests of all that a source reads."""
+    return {name: digest_folder(path) for name, path in source.read_folders(folder).items()}

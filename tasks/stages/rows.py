@@ -5,6 +5,7 @@ from typing import Any
 
 import polars as pl
 
+from phrase_models.score.chords import BarChords
 from phrase_models.score.song import Note, Section, Song, Track, parse_section_layout
 from storage import tables
 
@@ -14,6 +15,7 @@ def read_accepted_songs(songs_folder: Path) -> list[Song]:
     songs = tables.read_songs(songs_folder / "songs.parquet").filter(pl.col("accepted"))
     sections = _by_song(tables.read_sections(songs_folder / "sections.parquet"))
     notes = _by_song(tables.read_notes(songs_folder / "notes.parquet"))
+    chords = chords_of(songs_folder)
     return [
         Song(
             song_id=row["song_id"],
@@ -25,6 +27,7 @@ def read_accepted_songs(songs_folder: Path) -> list[Song]:
             ),
             tempo_bpm=row["tempo_bpm"],
             key_shift=row["key_shift"],
+            chords=chords.get(row["song_id"], ()),
         )
         for row in songs.iter_rows(named=True)
     ]
@@ -43,6 +46,19 @@ def _tracks(rows: list[dict[str, Any]]) -> tuple[Track, ...]:
         note = Note(row["onset"], row["pitch"], row["duration"], row["velocity"])
         notes.setdefault(row["program"], []).append(note)
     return tuple(Track(program, tuple(items)) for program, items in notes.items())
+
+
+def chords_of(songs_folder: Path) -> dict[str, tuple[BarChords, ...]]:
+    """Chord ids of every song whose chords are known, two a bar from bar 0.
+
+    Args:
+        songs_folder: of an artifact of `ingest_songs` or `tokenise_songs`.
+    """
+    frame = tables.read_chords(songs_folder / "chords.parquet").sort("song_id", "bar_index")
+    bars: dict[str, list[BarChords]] = {}
+    for song_id, first, second in frame.select("song_id", "first", "second").iter_rows():
+        bars.setdefault(song_id, []).append((first, second))
+    return {song_id: tuple(chords) for song_id, chords in bars.items()}
 
 
 def splits_of(songs_folder: Path) -> dict[str, str]:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def tokenise_songs(context: StageContext) -> Mapping[str, Any]:
-    """Write songs, sections, bars and phrases: the tables of a corpus in one folder."""
+    """Write songs, sections, bars, phrases and chords: the tables of a corpus in one folder."""
     source = context.inputs["songs"].folder
     splits = splits_of(source)
     songs = read_accepted_songs(source)
@@ -43,6 +43,8 @@ def tokenise_songs(context: StageContext) -> Mapping[str, Any]:
     tables.write_phrases(context.output / "phrases.parquet", phrases)
     sections = tables.read_sections(source / "sections.parquet")
     tables.write_sections(context.output / "sections.parquet", sections.to_dicts())
+    chords = tables.read_chords(source / "chords.parquet")
+    tables.write_chords(context.output / "chords.parquet", chords.to_dicts())
     table = tables.read_songs(source / "songs.parquet")
     rows = [{**row, **counts.get(row["song_id"], {})} for row in table.iter_rows(named=True)]
     tables.write_songs(context.output / "songs.parquet", rows)

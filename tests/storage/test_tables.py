@@ -14,7 +14,7 @@ import pytest
 
 from storage import tables
 from storage.errors import DamagedArtifact, DiskFull, MissingArtifact, NewerSchema, SchemaMismatch
-from storage.schemas import BARS, NOTES, PHRASES, SECTIONS, SONGS
+from storage.schemas import BARS, CHORDS, NOTES, PHRASES, SECTIONS, SONGS
 
 SONG = {
     "song_id": "001",
@@ -60,12 +60,14 @@ PHRASE = {
     "mean_pitch": 60.0,
 }
 NOTE = {"song_id": "001", "program": 13, "onset": 0, "pitch": 60, "duration": 12, "velocity": 96}
+CHORD = {"song_id": "001", "split": "train", "bar_index": 0, "first": 1, "second": 38}
 EVERY = [
     (SONGS, tables.write_songs, tables.read_songs, [SONG, REJECTED]),
     (SECTIONS, tables.write_sections, tables.read_sections, [SECTION]),
     (BARS, tables.write_bars, tables.read_bars, [BAR, BAR | {"programs": []}]),
     (PHRASES, tables.write_phrases, tables.read_phrases, [PHRASE]),
     (NOTES, tables.write_notes, tables.read_notes, [NOTE, NOTE | {"onset": np.int64(6000)}]),
+    (CHORDS, tables.write_chords, tables.read_chords, [CHORD, CHORD | {"first": 0}]),
 ]
 each_table = pytest.mark.parametrize(
     ("schema", "write", "read", "rows"), EVERY, ids=[item[0].name for item in EVERY]

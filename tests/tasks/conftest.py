@@ -73,14 +73,16 @@ class VAEStore:
         if source == "synthetic":
             self.commit("compose_corpus", self.config.source.synthetic, {})
             corpus = {"corpus": self.refs["compose_corpus"].digest}
-        self._commit_tables(corpus)
+        self._commit_tables(source, corpus)
         self._commit_trainings()
         self.commit(
             "score_reconstruction", {}, {"vae": self.refs["train_vae"].digest}, self.FIGURES
         )
 
-    def _commit_tables(self, corpus: Mapping[str, str]) -> None:
+    def _commit_tables(self, source: str, corpus: Mapping[str, str]) -> None:
         ingest = {
+            "source": source,
+            "settings": {},
             "ingest": self.config.ingest,
             "validation_fraction": self.config.split.validation_fraction,
             "max_songs": 5,

@@ -13,7 +13,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from phrase_models.sources.pop909.annotations import NO_CHORD
+from phrase_models.sources.pop909.annotations import NO_ROOT
 
 MIN_VOTES = 5
 MAX_STATES = 40
@@ -66,7 +66,7 @@ class Evidence:
     Attributes:
         midi_notes: (16th, pitch) of the MIDI melody (N, 2).
         notes: (16th from bar 0, pitch) of the analysis (M, 2).
-        midi_roots: chord root of every 16th of the MIDI file, NO_CHORD outside.
+        midi_roots: chord root of every 16th of the MIDI file, NO_ROOT outside.
         first_sixteenth: 16th of midi_roots[0].
         roots: chord root of every beat of the analysis.
         boundaries: beats at which a section begins.
@@ -180,13 +180,13 @@ def match_roots(
     places = 4 * beats[:, None] + 1 + offsets[None, :] - evidence.first_sixteenth
     inside = (places >= 0) & (places < len(evidence.midi_roots))
     there = np.where(
-        inside, evidence.midi_roots[np.clip(places, 0, len(evidence.midi_roots) - 1)], NO_CHORD
+        inside, evidence.midi_roots[np.clip(places, 0, len(evidence.midi_roots) - 1)], NO_ROOT
     )
-    here = np.full(evidence.num_beats, NO_CHORD, np.int64)
+    here = np.full(evidence.num_beats, NO_ROOT, np.int64)
     here[: len(evidence.roots)] = evidence.roots[: evidence.num_beats]
     known = (beats < len(evidence.roots))[:, None]
     equal = there == here[:, None]
-    silent = here[:, None] == NO_CHORD
+    silent = here[:, None] == NO_ROOT
     return known & equal & ~silent, known & equal & silent
 
 

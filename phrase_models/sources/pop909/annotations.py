@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from phrase_models.errors import BadAnnotationError
+from phrase_models.score.chords import NO_CHORD, OTHER, chord_id, chord_parts, chord_quality
 from phrase_models.score.key_names import PITCH_CLASSES
 from phrase_models.score.song import BEATS_PER_BAR, Section, parse_section_layout
 
-NO_CHORD = -1
+NO_ROOT = -1
 MAX_BARS_READ = 4096
 """Longer annotations are damaged ones; the limit keeps them from filling the memory."""
 MAX_SECONDS = 36_000.0
@@ -34,7 +35,7 @@ class TimedChord:
 
     Attributes:
         start, end: seconds.
-        root: pitch class, or NO_CHORD.
+        root: pitch class, or NO_ROOT.
     """
 
     start: float
@@ -116,27 +117,46 @@ def read_timed_chords(path: Path) -> list[TimedChord]:
     return chords
 
 
-def read_beat_roots(path: Path) -> list[int]:
-    """Chord root of every beat from bar 0 (`finalized_chord.txt`)."""
+def read_beat_chords(path: Path) -> list[int]:
+    """Chord id of every beat from bar 0 (`finalized_chord.txt`), in the written key."""
     try:
-        rows = [(chord_root(row[0]), _count(row[-1])) for row in _rows(path)]
+        rows = [(annotated_chord(row[0]), _count(row[-1])) for row in _rows(path)]
     except (ValueError, KeyError) as error:
         raise _bad(path, "holds a line that is not a chord with its number of beats") from error
     num_beats = sum(length for _, length in rows)
     _check_length(path, num_beats, BEATS_PER_BAR * MAX_BARS_READ, "beats")
     if not num_beats:
         raise _bad(path, "holds no chord")
-    return [root for root, length in rows for _ in range(length)]
+    return [chord for chord, length in rows for _ in range(length)]
+
+
+def annotated_chord(name: str) -> int:
+    """Chord id of a name such as "Bb:min7/3"; a quality that has no name of ours counts as other.
+
+    Raises:
+        KeyError: for a name that is no chord.
+    """
+    root = chord_root(name)
+    if root == NO_ROOT:
+        return NO_CHORD
+    quality = chord_quality(name.partition(":")[2].partition("/")[0])
+    return chord_id(root, OTHER if quality is None else quality)
 
 
 def chord_root(name: str) -> int:
-    """Pitch class of a chord name such as "Bb:min7/3"; NO_CHORD for "N".
+    """Pitch class of a chord name such as "Bb:min7/3"; NO_ROOT for "N".
 
     Raises:
         KeyError: for a name that is no chord.
     """
     root = re.split(r"[:/]", name.replace("\x01", ""))[0]
-    return NO_CHORD if root in ("N", "X") else PITCH_CLASSES[root]
+    return NO_ROOT if root in ("N", "X") else PITCH_CLASSES[root]
+
+
+def root_of(chord: int) -> int:
+    """Pitch class of the root of a chord id; NO_ROOT where there is none."""
+    parts = chord_parts(chord)
+    return NO_ROOT if parts is None else parts[0]
 
 
 def read_melody(path: Path) -> list[tuple[int, int]]:

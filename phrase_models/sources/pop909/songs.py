@@ -5,22 +5,19 @@ hierarchical-structure-analysis (sections, bar-aligned melody and chords, key). 
 for a bad song: it comes back with a reason and a sentence.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import miditoolkit
 import numpy as np
 import openpyxl
 from numpy.typing import NDArray
 
 from phrase_models.errors import BadAnnotationError, BadMidiError, UserError
-from phrase_models.score.grid import TempoMap, beat_phase, grid_notes, off_grid_fraction, quantise
+from phrase_models.score.chords import chords_of_beats
+from phrase_models.score.grid import grid_notes, off_grid_fraction, quantise
 from phrase_models.score.song import (
-    BRIDGE,
     MELODY,
-    PIANO,
     SIXTEENTH,
     Section,
     Song,
@@ -31,17 +28,16 @@ from phrase_models.score.transforms import choose_key, shift_to_c, transpose
 from phrase_models.sources.acceptance_rules import Facts, IngestConfig, judge
 from phrase_models.sources.pop909 import annotations
 from phrase_models.sources.pop909.alignment import Alignment, Evidence, align, to_grid
-from phrase_models.sources.pop909.annotations import (
-    MAX_BARS_READ,
-    NO_CHORD,
-    BadLabelError,
-    MissingFileError,
-    TimedChord,
+from phrase_models.sources.pop909.annotations import BadLabelError, MissingFileError
+from phrase_models.sources.pop909.raw_song import (
+    SIXTEENTHS_PER_BAR,
+    RawSong,
+    RawTrack,
+    read_raw_song,
 )
+from phrase_models.sources.source import IngestedSong, SongEntry
 
 DATASET, STRUCTURE = Path("POP909-Dataset/POP909"), Path("hierarchical-structure-analysis/POP909")
-PROGRAMS = {"MELODY": MELODY, "BRIDGE": BRIDGE, "PIANO": PIANO}
-SIXTEENTHS_PER_BAR = 16
 INDEX_COLUMNS = ("song_id", "num_beats_per_measure", "num_quavers_per_beat")
 REASON_OF_ERROR: dict[type[UserError], str] = {  # the first that fits
     BadMidiError: "bad_midi",
@@ -53,69 +49,19 @@ REASON_OF_ERROR: dict[type[UserError], str] = {  # the first that fits
 
 
 @dataclass(frozen=True, slots=True)
-class SongEntry:
+class IndexedSong(SongEntry):
     """A song that is listed, or lies there.
 
     Attributes:
-        song_id: "001"...
         num_beats_per_measure, num_quavers_per_beat: of the index; (2, 2) is 4/4.
-        present: whether its folder exists.
     """
 
-    song_id: str
     num_beats_per_measure: int
     num_quavers_per_beat: int
-    present: bool
-
-
-@dataclass(frozen=True, slots=True)
-class IngestedSong:
-    """What became of a song.
-
-    Attributes:
-        song_id: of the entry.
-        accepted: whether the song is used.
-        reason: "ok", or the code of the first rule it breaks.
-        detail: the same as a plain sentence; empty for "ok".
-        song: aligned, on the grid, in C major or A minor; None unless accepted.
-        statistics: what was measured on the way, for the songs table.
-        melody: pitches of the analysed melody, by which duplicates are found; also of songs that
-            are not accepted.
-    """
-
-    song_id: str
-    accepted: bool
-    reason: str
-    detail: str = ""
-    song: Song | None = None
-    statistics: Mapping[str, int | float | str | None] = field(default_factory=dict)
-    melody: tuple[int, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class RawTrack:
-    """Notes of one track in 16ths relative to the beat phase; four arrays of equal length."""
-
-    program: int
-    starts: NDArray[np.float64]
-    ends: NDArray[np.float64]
-    pitches: NDArray[np.int64]
-    velocities: NDArray[np.int64]
-
-
-@dataclass(frozen=True, slots=True)
-class RawSong:
-    """A MIDI file with what its own text files say, in 16ths relative to the beat phase."""
-
-    tracks: tuple[RawTrack, ...]
-    roots: NDArray[np.int64]
-    first_sixteenth: int
-    phase: float
-    tempo_bpm: float
 
 
 # --------------------------------------------------------------------------- which songs
-def list_songs(pop909_root: Path) -> list[SongEntry]:
+def list_songs(pop909_root: Path) -> list[IndexedSong]:
     """Songs of the index and of the folders, by id; one that is listed may be absent.
 
     Raises:
@@ -125,7 +71,7 @@ def list_songs(pop909_root: Path) -> list[SongEntry]:
     found = {path.name for path in folder.iterdir() if path.is_dir()} if folder.is_dir() else set()
     index = _read_index(folder / "index.xlsx")
     return [
-        SongEntry(song_id, *index.get(song_id, (2, 2)), present=song_id in found)
+        IndexedSong(song_id, *index.get(song_id, (2, 2)), present=song_id in found)
         for song_id in sorted(found | set(index))
     ]
 
@@ -152,7 +98,7 @@ def _read_index(path: Path) -> dict[str, tuple[int, int]]:
 
 
 # --------------------------------------------------------------------------- one song
-def ingest_song(pop909_root: Path, entry: SongEntry, config: IngestConfig) -> IngestedSong:
+def ingest_song(pop909_root: Path, entry: IndexedSong, config: IngestConfig) -> IngestedSong:
     """Read, align and judge one song; a bad file is a reason, never an exception."""
     song_id = entry.song_id
     if not entry.present:
@@ -165,15 +111,15 @@ def ingest_song(pop909_root: Path, entry: SongEntry, config: IngestConfig) -> In
         return IngestedSong(song_id, accepted=False, reason=reason, detail=str(error))
 
 
-def _ingest(root: Path, entry: SongEntry, config: IngestConfig) -> IngestedSong:
+def _ingest(root: Path, entry: IndexedSong, config: IngestConfig) -> IngestedSong:
     song_id = entry.song_id
     analysis = root / STRUCTURE / song_id
     raw = read_raw_song(root / DATASET / song_id / f"{song_id}.mid")
     melody = annotations.read_melody(analysis / "melody.txt")
-    roots = annotations.read_beat_roots(analysis / "finalized_chord.txt")
+    chords = annotations.read_beat_chords(analysis / "finalized_chord.txt")
     keys = annotations.read_key_candidates(analysis / "analyzed_key.txt")
     labels = _read_labels(analysis)
-    alignment = align(_evidence(raw, melody, roots, labels[0]))
+    alignment = align(_evidence(raw, melody, chords, labels[0]))
     placed = [_place(track, alignment) for track in raw.tracks]
     label_index, sections, trailing = _choose_label(labels, placed)
     unlabelled = _melody_after(placed, _num_bars(sections))
@@ -195,7 +141,7 @@ def _ingest(root: Path, entry: SongEntry, config: IngestConfig) -> IngestedSong:
         off_grid_fraction=off_grid_fraction(starts),
     )
     reason, sentence = judge(facts, config)
-    song, statistics = _finish(song_id, raw, alignment, sections, keys, config)
+    song, statistics = _finish(song_id, raw, alignment, sections, keys, chords, config)
     statistics |= {
         "label_file": str(label_index + 1),
         "notes_in_file": num_notes,
@@ -223,6 +169,7 @@ def _finish(
     alignment: Alignment,
     sections: tuple[Section, ...],
     keys: Sequence[int],
+    chords: Sequence[int],
     config: IngestConfig,
 ) -> tuple[Song, dict[str, int | float | str | None]]:
     """The song in C major or A minor, and what describes it."""
@@ -230,9 +177,16 @@ def _finish(
     tracks = tuple(_grid_track(track, alignment, num_bars, config.grid) for track in raw.tracks)
     tracks = tuple(track for track in tracks if track.notes)
     major, _ = choose_key(tracks, keys)
-    song = transpose(
-        Song(song_id, num_bars, tracks, sections, round(raw.tempo_bpm, 3)), shift_to_c(major)
+    written = Song(
+        song_id,
+        num_bars,
+        tracks,
+        sections,
+        round(raw.tempo_bpm, 3),
+        # The alignment moved the notes to the bars of the analysis, which the chords count too.
+        chords=chords_of_beats(chords, num_bars),
     )
+    song = transpose(written, shift_to_c(major))
     return song, {
         "num_bars": num_bars,
         "section_layout": format_section_layout(sections),
@@ -248,70 +202,7 @@ def _finish(
     }
 
 
-# --------------------------------------------------------------------------- reading
-def read_raw_song(path: Path) -> RawSong:
-    """A MIDI file with `beat_midi.txt` and `chord_midi.txt` from its folder.
-
-    Raises:
-        BadMidiError: if the file cannot be read or has no notes.
-        BadAnnotationError: if a text file is missing or malformed.
-    """
-    if not path.is_file():
-        message = f"File {path.name} of song {path.parent.name} is missing from {path.parent}."
-        raise MissingFileError(message)
-    beats = annotations.read_beats(path.parent / "beat_midi.txt")
-    chords = annotations.read_timed_chords(path.parent / "chord_midi.txt")
-    try:
-        midi = miditoolkit.MidiFile(str(path))
-    except Exception as error:  # the parser raises whatever a broken file makes it
-        message = f"File {path} is no readable MIDI file; mend it or leave the song out."
-        raise BadMidiError(message) from error
-    if midi.ticks_per_beat <= 0:
-        message = f"File {path} counts time in video frames, not in beats; leave the song out."
-        raise BadMidiError(message)
-    changes = [(change.time, change.tempo) for change in midi.tempo_changes]
-    tempo = TempoMap.build(changes, midi.ticks_per_beat)
-    phase = beat_phase(tempo.to_ticks(np.array(beats)), midi.ticks_per_beat)
-    sixteenth = midi.ticks_per_beat / 4
-    tracks = _read_tracks(midi, phase, sixteenth)
-    if not tracks:
-        message = f"File {path} has no notes on tracks MELODY, BRIDGE and PIANO."
-        raise BadMidiError(message)
-    if max(float(track.ends.max()) for track in tracks) > SIXTEENTHS_PER_BAR * MAX_BARS_READ:
-        message = f"File {path} lasts more than {MAX_BARS_READ} bars, so it must be damaged."
-        raise BadMidiError(message)
-    roots, first = _sample_roots(chords, tempo, phase, sixteenth)
-    bpm = tempo.median_bpm(float(midi.max_tick))
-    return RawSong(tracks, roots, first, phase, bpm)
-
-
-def _read_tracks(midi: Any, phase: float, sixteenth: float) -> tuple[RawTrack, ...]:
-    by_name = {instrument.name.strip().upper(): instrument for instrument in midi.instruments}
-    tracks = []
-    for name, program in PROGRAMS.items():
-        notes = by_name[name].notes if name in by_name else []
-        if notes:
-            table = np.array([(n.start, n.end, n.pitch, n.velocity) for n in notes], np.int64)
-            places = ((table[:, :2] - phase) / sixteenth).astype(np.float64)
-            tracks.append(RawTrack(program, places[:, 0], places[:, 1], table[:, 2], table[:, 3]))
-    return tuple(tracks)
-
-
-def _sample_roots(
-    chords: Sequence[TimedChord], tempo: TempoMap, phase: float, sixteenth: float
-) -> tuple[NDArray[np.int64], int]:
-    """Chord root of every 16th, and the 16th of the first."""
-    if not chords:
-        return np.array([NO_CHORD]), 0
-    times = np.array([(chord.start, chord.end) for chord in chords])
-    places = quantise((tempo.to_ticks(times) - phase) / sixteenth)
-    first = int(places.min())
-    roots = np.full(int(places.max()) - first + 1, NO_CHORD, np.int64)
-    for (start, end), chord in zip(places.tolist(), chords, strict=True):
-        roots[start - first : end - first] = chord.root
-    return roots, first
-
-
+# --------------------------------------------------------------------------- evidence
 def _read_labels(analysis: Path) -> list[tuple[Section, ...]]:
     """Sections of the first annotator, and of the second where there is one."""
     labels = [annotations.read_sections(analysis / "human_label1.txt")]
@@ -323,7 +214,7 @@ def _read_labels(analysis: Path) -> list[tuple[Section, ...]]:
 def _evidence(
     raw: RawSong,
     melody: Sequence[tuple[int, int]],
-    roots: Sequence[int],
+    chords: Sequence[int],
     sections: Sequence[Section],
 ) -> Evidence:
     notes = np.array(melody, np.int64).reshape(-1, 2)
@@ -332,13 +223,13 @@ def _evidence(
         np.stack((quantise(midi.starts), midi.pitches), 1) if midi else np.zeros((0, 2), np.int64)
     )
     last_melody_beat = int(notes[:, 0].max() // 4) + 1 if len(notes) else 0
-    num_beats = max(len(roots), last_melody_beat, 4 * _num_bars(sections))
+    num_beats = max(len(chords), last_melody_beat, 4 * _num_bars(sections))
     return Evidence(
         midi_notes=midi_notes,
         notes=notes,
         midi_roots=raw.roots,
         first_sixteenth=raw.first_sixteenth,
-        roots=np.array(roots, np.int64),
+        roots=np.array([annotations.root_of(chord) for chord in chords], np.int64),
         boundaries=frozenset(4 * section.start_bar for section in sections),
         num_beats=num_beats,
     )

@@ -3,6 +3,7 @@
 import pytest
 
 from phrase_models.errors import ConfigurationError
+from phrase_models.score.chords import parse_chords
 from phrase_models.score.song import BRIDGE, MELODY, Note, Song, Track
 from phrase_models.score.transforms import (
     choose_key,
@@ -46,6 +47,14 @@ def test_undoing_the_shift_gives_the_song_back(semitones):
         60 + semitones, 64 + semitones, 67 + semitones,
     ]  # fmt: skip
     assert transpose(moved, -semitones) == song
+
+
+def test_chords_move_with_the_notes():
+    song = Song("001", 2, (make_track(60),), chords=parse_chords("C Am | N F"))
+    moved = transpose(song, 5)
+    assert moved.chords == parse_chords("F Dm | N Bb")
+    assert original_key(moved) == song
+    assert transpose(Song("001", 2, ()), 5).chords == ()
 
 
 def test_a_pitch_beyond_midi_is_refused():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from phrase_models.sources.pop909.alignment import Evidence, Segment, align, count_votes, to_grid
-from phrase_models.sources.pop909.annotations import NO_CHORD
+from phrase_models.sources.pop909.annotations import NO_ROOT
 
 NUM_BARS = 24
 ANNOTATED_BEATS = 4 * NUM_BARS
@@ -30,7 +30,7 @@ def make_evidence(offsets: np.ndarray, *, residual: int = 0, boundaries=(0,)) ->
     midi_notes = notes.copy()
     midi_notes[:, 0] += offsets[notes[:, 0] // 4] + residual
     first = -64
-    midi_roots = np.full(16 * NUM_BARS + 256, NO_CHORD, np.int64)
+    midi_roots = np.full(16 * NUM_BARS + 256, NO_ROOT, np.int64)
     for beat in range(ANNOTATED_BEATS):
         start = 4 * beat + offsets[beat] - first
         midi_roots[start : start + 4] = roots[beat]

@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 
 from phrase_models.errors import BadAnnotationError
+from phrase_models.score.chords import chord_name
 from phrase_models.score.song import Section
 from phrase_models.sources.pop909 import annotations
-from phrase_models.sources.pop909.annotations import NO_CHORD, TimedChord
+from phrase_models.sources.pop909.annotations import NO_ROOT, TimedChord
 
 
 @pytest.fixture
@@ -27,12 +28,14 @@ def test_beats_are_the_first_column(write):
 
 def test_timed_chords(write):
     chords = annotations.read_timed_chords(write("0.0\t0.5\tN\n0.5\t1.25\tF#:maj7/5\n"))
-    assert chords == [TimedChord(0.0, 0.5, NO_CHORD), TimedChord(0.5, 1.25, 6)]
+    assert chords == [TimedChord(0.0, 0.5, NO_ROOT), TimedChord(0.5, 1.25, 6)]
 
 
-def test_beat_roots_repeat_for_every_beat(write):
+def test_beat_chords_repeat_for_every_beat(write):
     text = "Bb:min [1, 5, 10] 10 2 \nN []  3\nN [10] 18 1\nF:sus4(b7)\x01 [0, 5, 10] 5 1"
-    assert annotations.read_beat_roots(write(text)) == [10, 10, -1, -1, -1, -1, 5]
+    chords = annotations.read_beat_chords(write(text))
+    assert [chord_name(chord) for chord in chords] == [*["Bbm"] * 2, *["N"] * 4, "Fsus"]
+    assert [annotations.root_of(chord) for chord in chords] == [10, 10, -1, -1, -1, -1, 5]
 
 
 def test_melody_skips_rests_but_counts_their_time(write):
@@ -64,8 +67,8 @@ def test_sections_are_contiguous(write):
         (annotations.read_beats, "0.5 1 1\n"),
         (annotations.read_timed_chords, "0.0 0.5\n"),
         (annotations.read_timed_chords, "0.0 0.5 H:maj\n"),
-        (annotations.read_beat_roots, "C:maj [0, 4, 7] 0 2.5\n"),
-        (annotations.read_beat_roots, "H:maj [0] 0 2\n"),
+        (annotations.read_beat_chords, "C:maj [0, 4, 7] 0 2.5\n"),
+        (annotations.read_beat_chords, "H:maj [0] 0 2\n"),
         (annotations.read_melody, "60\n"),
         (annotations.read_melody, "60 quarter\n"),
         (annotations.read_key_candidates, "H:maj\n"),

@@ -14,15 +14,15 @@ from phrase_models.sources.acceptance_rules import IngestConfig
 from phrase_models.sources.pop909.songs import (
     DATASET,
     STRUCTURE,
-    IngestedSong,
-    SongEntry,
+    IndexedSong,
     ingest_song,
     list_songs,
 )
+from phrase_models.sources.source import IngestedSong
 
 
 def ingest(root, song_id: str, **settings) -> IngestedSong:
-    return ingest_song(root, SongEntry(song_id, 2, 2, present=True), IngestConfig(**settings))
+    return ingest_song(root, IndexedSong(song_id, 2, 2, present=True), IngestConfig(**settings))
 
 
 def notes_by_bar(song: Song) -> list[Counter]:
@@ -245,7 +245,7 @@ def test_listing_names_what_is_absent_and_what_is_not_listed(pop909_root):
 
 
 def test_a_folder_without_an_index_is_still_listed(copy):
-    assert list_songs(copy) == [SongEntry("001", 2, 2, present=True)]
+    assert list_songs(copy) == [IndexedSong("001", 2, 2, present=True)]
     assert list_songs(copy / "nothing") == []
 
 

@@ -11,6 +11,7 @@ import pytest
 from miditoolkit import MidiFile
 from pydantic import ValidationError
 
+from phrase_models.score.chords import chord_text, parse_chord_name
 from phrase_models.score.song import (
     BRIDGE,
     MELODY,
@@ -23,7 +24,7 @@ from phrase_models.score.song import (
 )
 from phrase_models.sources.synthetic.composer import ComposedSong, SyntheticConfig, compose_song
 from phrase_models.sources.synthetic.files import write_corpus
-from phrase_models.sources.synthetic.harmony import Key, parse_chord
+from phrase_models.sources.synthetic.harmony import Key, chord_at, parse_chord
 
 NUM_SONGS = 60
 CONFIG = SyntheticConfig(num_songs=NUM_SONGS, seed=7)
@@ -273,3 +274,8 @@ def test_reader_recovers_songs_as_composed(tmp_path: Path, config: SyntheticConf
         assert song.tempo_bpm == pytest.approx(composed.tempo_bpm, rel=1e-3)
         for program in (MELODY, BRIDGE, PIANO):
             assert notes_of(song, program) == notes_of(composed, program)
+        halves = [
+            [parse_chord_name(chord_at(bar, beat).name()) for beat in (0, 2)]
+            for bar in compose_song(config, index).chords
+        ]
+        assert chord_text(song.chords) == chord_text(halves)
