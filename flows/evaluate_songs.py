@@ -24,6 +24,6 @@ def evaluate_songs(request: Request) -> str:
     with launched.running() as runner:
         corpus = prepare(runner, launched)
         models = train_models(runner, launched, corpus)
-        songs = generate(runner, launched, models)
+        songs = generate(runner, launched, corpus, models)
         metrics = evaluate(runner, launched, corpus, models, songs)
     return str(metrics.folder)

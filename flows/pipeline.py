@@ -19,7 +19,7 @@ def run_pipeline(runner: StageRunner, launched: Launch) -> None:
     launched.config.require_phrases()
     corpus = prepare(runner, launched)
     models = train_models(runner, launched, corpus)
-    songs = generate(runner, launched, models)
+    songs = generate(runner, launched, corpus, models)
     evaluate(runner, launched, corpus, models, songs)
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import polars as pl
 
-from phrase_models.score.song import Note, Section, Song, Track, parse_section_layout
+from phrase_models.score.song import Note, Section, Song, Track
 from storage import tables
 from storage.latents import LatentsFile, read_latents
 
@@ -29,6 +29,12 @@ def read_accepted_songs(songs_folder: Path) -> list[Song]:
         )
         for row in songs.iter_rows(named=True)
     ]
+
+
+def read_training_songs(songs_folder: Path) -> list[Song]:
+    """The accepted songs of the training split, by song id."""
+    splits = splits_of(songs_folder)
+    return [song for song in read_accepted_songs(songs_folder) if splits[song.song_id] == "train"]
 
 
 def _by_song(frame: pl.DataFrame) -> dict[str, list[dict[str, Any]]]:
@@ -65,8 +71,3 @@ def diffusion_songs(latents_folder: Path, layouts: dict[str, str]) -> list[dict[
         }
         for row in file.songs.iter_rows(named=True)
     ]
-
-
-def layout_sections(text: str | None) -> tuple[Section, ...]:
-    """Sections of a stored layout; none for an empty one."""
-    return parse_section_layout(text) if text else ()
