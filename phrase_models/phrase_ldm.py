@@ -1,6 +1,6 @@
 """PhraseLDM with the PhraseVAE of its latents, as a generator of songs."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
@@ -105,7 +105,7 @@ class PhraseLDMGenerator:
         )
         return GeneratedSong(
             index=index,
-            request=SongRequest(plan.num_bars, plan.sections, request.tempo_bpm),
+            request=replace(request, num_bars=plan.num_bars, sections=plan.sections),
             song=decoded.song,
             provenance=f"phraseldm seed {seed} song {index} model {self.digest[:12]}",
             latents=latents[: decoded.song.num_bars],

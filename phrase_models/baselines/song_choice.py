@@ -76,7 +76,7 @@ def first_bars(song: Song, num_bars: int) -> Song:
 
 def resolved_request(request: SongRequest, song: Song) -> SongRequest:
     """The request with what it leaves open taken from the chosen song."""
-    return SongRequest(song.num_bars, request.sections or song.sections, request.tempo_bpm)
+    return replace(request, num_bars=song.num_bars, sections=request.sections or song.sections)
 
 
 class TrainingSongBaseline:
