@@ -132,6 +132,9 @@ def generate(
     ] = None,
     key: Annotated[str, typer.Option(help="Major key to write in, such as G.")] = "C",
     tempo: Annotated[float, typer.Option(help="Beats a minute.")] = 90.0,
+    generator: Annotated[
+        str, typer.Option(help="What writes them: phrase_ldm, or a baseline such as bar_shuffle.")
+    ] = "phrase_ldm",
 ) -> None:
     """Make songs with the models trained last in a store."""
     from tasks import commands
@@ -148,6 +151,7 @@ def generate(
         repeat_distance=repeat_distance,
         key=key,
         tempo_bpm=tempo,
+        generator=generator,
     )
 
 

@@ -52,7 +52,8 @@ def road(runner: StageRunner, launched: Launch) -> Iterator[Part]:
     dataset = runner.run(songs_stage(corpus.tables, vae, latents))
     diffusion = runner.run(diffusion_stage(config, dataset))
     yield "diffusion"
-    songs = runner.run(generation_stage(config, vae, diffusion))
+    made = {"songs": corpus.songs, "vae": vae, "diffusion": diffusion}
+    songs = runner.run(generation_stage(config.generation, launched.generator, made))
     yield "songs"
     runner.run(evaluation_stage(config, corpus.songs, latents, songs))
     yield "metrics"

@@ -8,7 +8,10 @@ from typing import Any, TypeVar
 from rich.console import Console
 from rich.table import Table
 
+from phrase_models.batch_writing import write_batch
 from phrase_models.errors import ConfigurationError, UserError
+from phrase_models.generator import InputName
+from phrase_models.generators import generator_entry
 from phrase_models.metrics.matched_notes import count_phrase, pool
 from phrase_models.score.key_names import semitones_to
 from phrase_models.score.midi import read_midi, write_midi
@@ -22,7 +25,7 @@ from tasks.launch import Launch, Request, launch
 from tasks.reports.provenance import phrase_codec
 from tasks.settings.pipeline import parse_assignments
 from tasks.settings.stages import GenerationConfig
-from tasks.stages.generate_songs import SongMaker, write_songs
+from tasks.stages.generate_songs import batch_settings, generator_inputs
 from tasks.stages.registry import STAGE_NAMES
 
 PartT = TypeVar("PartT", bound=str)
@@ -210,6 +213,14 @@ def _of(bar: list[Phrase], program: int) -> Phrase | None:
 
 
 # --------------------------------------------------------------------------- songs
+INPUT_STAGES: dict[InputName, str] = {
+    "songs": "ingest_songs",
+    "vae": "train_vae",
+    "diffusion": "train_diffusion",
+}
+"""Stage that makes each input of a generator."""
+
+
 def generate_from_store(
     store: Path,
     output: Path,
@@ -220,10 +231,12 @@ def generate_from_store(
     repeat_distance: float | None,
     **request: Any,
 ) -> None:
-    """Songs by the models trained last, into a folder."""
+    """Songs by the models trained last, or by a baseline from the songs read last, into a folder.
+
+    Raises:
+        ConfigurationError: if the request cannot be met, or there is no generator of that name.
+    """
     artifacts = ArtifactStore(store)
-    diffusion = artifacts.latest("train_diffusion")
-    maker = SongMaker(artifacts.latest("train_vae"), diffusion)
     made = artifacts.latest_run()["extra"]["generation"]
     sampler = dict(made["sampler"])
     if num_sampling_steps:
@@ -237,14 +250,20 @@ def generate_from_store(
     except ValueError as error:
         message = f"That cannot be asked for: {error}"
         raise ConfigurationError(message) from error
-    maker.check(config)
+    entry = generator_entry(config.generator)
+    inputs: dict[str, ArtifactRef] = {
+        name: artifacts.latest(INPUT_STAGES[name]) for name in entry.needs
+    }
+    generator = entry.build(generator_inputs(entry, inputs, config, None))
+    settings = batch_settings(config)
+    generator.check(settings.request)
     with translate_disk_errors(output), console.status("Making songs") as status:
         output.mkdir(parents=True, exist_ok=True)
-        songs = write_songs(maker, config, output, None, lambda _, text: status.update(text))
+        songs = write_batch(generator, settings, output, lambda _, text: status.update(text))
     for song in songs:
         console.print(
-            f"{output / 'midi' / song.name}.mid  {song.decoded.song.num_bars} bars, "
-            f"{song.decoded.song.num_notes} notes  {song.plan.section_layout}",
+            f"{output / 'midi' / song.name}.mid  {song.song.num_bars} bars, "
+            f"{song.song.num_notes} notes  {song.request.section_layout}",
             soft_wrap=True,
         )
     console.print(f"Gallery  {output / 'gallery.html'}", soft_wrap=True)

@@ -12,6 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from rich.console import Console
 
 from phrase_models.errors import ConfigurationError
+from phrase_models.generator import GeneratorEntry
+from phrase_models.generators import generator_entry
 from phrase_models.sources.registry import find_source
 from phrase_models.sources.source import CorpusComposer
 from storage.artifacts import ArtifactRef, ArtifactStore
@@ -61,6 +63,7 @@ class Launch:
     """
 
     config: PipelineConfig
+    generator: GeneratorEntry
     data: Path | None
     store: Path
     refresh: tuple[str, ...]
@@ -197,6 +200,7 @@ def launch(request: Request, *, num_workers: int | None = None, orchestrated: bo
     config = load_preset(request.preset).with_overrides(_settings(request))
     return Launch(
         config=config,
+        generator=generator_entry(config.generation.generator),
         data=check_data(config, Path(request.data) if request.data else None),
         store=Path(request.store),
         refresh=check_refresh(request.refresh),

@@ -64,6 +64,7 @@ class GenerationConfig(BaseModel):
     seed: int = 0
     num_bars: int | None = Field(default=None, ge=1, description="null leaves it to the model")
     sections: str | None = Field(default=None, description="layout such as 'i4 A8 B8 o2'")
+    generator: str = Field(default="phrase_ldm", description="a name of phrase_models.generators")
     sampler: SamplerConfig
     tempo_bpm: float = Field(default=90.0, gt=10, lt=400)
     transpose: int = Field(default=0, ge=-11, le=11, description="semitones up from C or A minor")

@@ -5,31 +5,18 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from safetensors.numpy import load_file
-
-from phrase_models.metrics.evaluation import (
-    EvaluatedSong,
-    build_training_reference,
-    evaluate_songs,
-)
+from phrase_models.generation_metrics import evaluate_generated, real_song
+from phrase_models.generator import GeneratedSong
+from phrase_models.metrics.evaluation import build_training_reference, evaluate_songs
 from phrase_models.metrics.memorisation import build_training_melodies, melody_tokens
 from phrase_models.metrics.result import MetricResult
 from phrase_models.metrics.structure import bar_ssm
 from phrase_models.plots import bar_ssm as plot_bar_ssm
 from phrase_models.plots import figure_png
-from phrase_models.score.midi import read_midi
-from phrase_models.score.song import Song
-from phrase_models.tokens.song_layout import (
-    SlotLayout,
-    bars_to_slots,
-    check_layout,
-    song_to_bars,
-)
-from phrase_models.tokens.vocabulary import FIRST_PROGRAM
+from phrase_models.song_batch import read_batch
+from phrase_models.tokens.song_layout import check_layout
 from phrase_models.training.randomness import numpy_generator
 from storage import tables
 from storage.artifacts import ArtifactRef
@@ -38,7 +25,7 @@ from tasks.engine.stage import Stage
 from tasks.engine.stage_kind import StageKind
 from tasks.settings.pipeline import PipelineConfig
 from tasks.settings.stages import EvaluationConfig
-from tasks.stages.rows import layout_sections, read_accepted_songs, splits_of
+from tasks.stages.rows import read_training_songs
 
 if TYPE_CHECKING:
     from tasks.engine.stage import StageContext
@@ -50,15 +37,13 @@ def score_songs(context: StageContext) -> Mapping[str, Any]:
     """Measure generated songs and, as the floor, real songs against the same reference."""
     config = context.config_as(EvaluationConfig)
     songs_folder = context.inputs["songs"].folder
-    splits = splits_of(songs_folder)
-    songs = read_accepted_songs(songs_folder)
     table = tables.read_songs(songs_folder / "songs.parquet")
     groups = {
         row["song_id"]: row["duplicate_group"]
         for row in table.iter_rows(named=True)
         if row["duplicate_group"]
     }
-    train = [song for song in songs if splits[song.song_id] == "train"]
+    train = read_training_songs(songs_folder)
     melodies = {song.song_id: melody_tokens(song) for song in train}
     reference_index = build_training_reference(build_training_melodies(melodies, groups))
     context.report_progress(0.1, "training melodies indexed")
@@ -69,9 +54,11 @@ def score_songs(context: StageContext) -> Mapping[str, Any]:
     layout = check_layout(latents.layout)
     real = [real_song(train[int(i)], latents.song(train[int(i)].song_id), layout) for i in order]
     floor, reference = real[:floor_size], real[floor_size:][: config.num_reference_songs]
-    generated = read_generated(context.inputs["generated"].folder, layout)
+    generated = read_batch(context.inputs["generated"].folder)
     columns = {
-        "generated": evaluate_songs(generated, reference, reference_index, seed=config.seed),
+        "generated": evaluate_generated(
+            generated, reference, reference_index, layout=layout, seed=config.seed
+        ),
         "real": evaluate_songs(
             floor, reference, reference_index, seed=config.seed, leave_one_out=True
         ),
@@ -81,39 +68,10 @@ def score_songs(context: StageContext) -> Mapping[str, Any]:
     return headline(columns)
 
 
-def real_song(song: Song, latents: np.ndarray, layout: SlotLayout) -> EvaluatedSong:
-    """A song of the corpus with its stored latents."""
-    slots = bars_to_slots(song_to_bars(song), layout)
-    return EvaluatedSong(song, latents, _music_slots(slots), song.sections or None, song.num_bars)
-
-
-def _music_slots(slots: Sequence[Sequence[Sequence[int]]]) -> np.ndarray:
-    """Which slots hold music rather than a special phrase (num_bars, S)."""
-    return np.array(
-        [[bool(phrase) and phrase[0] >= FIRST_PROGRAM for phrase in bar] for bar in slots]
-    )
-
-
-def read_generated(folder: Path, layout: SlotLayout) -> list[EvaluatedSong]:
-    """Songs of a `generate_songs` artifact, back from their MIDI files."""
-    descriptions = json.loads((folder / "songs.json").read_text())
-    latents = load_file(folder / "latents.safetensors")
-    songs = []
-    for item in descriptions:
-        if item["num_notes"] == 0:
-            continue
-        song = read_midi(folder / "midi" / f"{item['name']}.mid")
-        matrix = latents[item["name"]][: song.num_bars]
-        slots = bars_to_slots(song_to_bars(song), layout)[: len(matrix)]
-        plan = layout_sections(item["requested_layout"]) or None
-        songs.append(EvaluatedSong(song, matrix, _music_slots(slots), plan, item["requested_bars"]))
-    return songs
-
-
 def write_results(
     context: StageContext,
     columns: Mapping[str, Sequence[MetricResult]],
-    generated: Sequence[EvaluatedSong],
+    generated: Sequence[GeneratedSong],
 ) -> None:
     """`metrics.json`, `metrics.md` and a picture, here and in MLflow."""
     rows = {
@@ -131,9 +89,11 @@ def write_results(
     }
     (context.output / "metrics.json").write_text(json.dumps(rows, indent=1))
     (context.output / "metrics.md").write_text(metrics_table(columns))
-    if generated:
-        matrix = bar_ssm(generated[0].latents)
-        picture = figure_png(plot_bar_ssm(matrix, generated[0].song.sections))
+    drawn = next(
+        (song for song in generated if song.latents is not None and song.song.num_notes), None
+    )
+    if drawn is not None and drawn.latents is not None:
+        picture = figure_png(plot_bar_ssm(bar_ssm(drawn.latents), drawn.song.sections))
         (context.output / "log").mkdir()
         (context.output / "log" / "bar_ssm.png").write_bytes(picture)
         context.tracker.log_file(context.output / "log" / "bar_ssm.png")

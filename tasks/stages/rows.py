@@ -6,7 +6,7 @@ from typing import Any
 import polars as pl
 
 from phrase_models.score.chords import BarChords
-from phrase_models.score.song import Note, Section, Song, Track, parse_section_layout
+from phrase_models.score.song import Note, Section, Song, Track
 from storage import tables
 
 
@@ -31,6 +31,12 @@ def read_accepted_songs(songs_folder: Path) -> list[Song]:
         )
         for row in songs.iter_rows(named=True)
     ]
+
+
+def read_training_songs(songs_folder: Path) -> list[Song]:
+    """The accepted songs of the training split, by song id."""
+    splits = splits_of(songs_folder)
+    return [song for song in read_accepted_songs(songs_folder) if splits[song.song_id] == "train"]
 
 
 def _by_song(frame: pl.DataFrame) -> dict[str, list[dict[str, Any]]]:
@@ -65,8 +71,3 @@ def splits_of(songs_folder: Path) -> dict[str, str]:
     """Split of every accepted song."""
     songs = tables.read_songs(songs_folder / "songs.parquet").filter(pl.col("accepted"))
     return dict(zip(songs["song_id"].to_list(), songs["split"].to_list(), strict=True))
-
-
-def layout_sections(text: str | None) -> tuple[Section, ...]:
-    """Sections of a stored layout; none for an empty one."""
-    return parse_section_layout(text) if text else ()

@@ -53,7 +53,6 @@ def test_chords_move_with_the_notes():
     song = Song("001", 2, (make_track(60),), chords=parse_chords("C Am | N F"))
     moved = transpose(song, 5)
     assert moved.chords == parse_chords("F Dm | N Bb")
-    assert original_key(moved) == song
     assert transpose(Song("001", 2, ()), 5).chords == ()
 
 

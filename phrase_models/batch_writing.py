@@ -1,0 +1,86 @@
+"""A batch of songs made by any generator and written, with a gallery to look at and listen to."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from phrase_models.gallery.page import GallerySong, render_gallery
+from phrase_models.generator import GeneratedSong, Generator, SongRequest
+from phrase_models.metrics.structure import bar_ssm, srs_official
+from phrase_models.score.transforms import transpose
+from phrase_models.song_batch import midi_path, write_descriptions, write_song
+
+Progress = Callable[[float, str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class BatchSettings:
+    """Which songs are written, and how.
+
+    Attributes:
+        num_songs: songs 0, 1, ... of the seed.
+        seed: of all songs.
+        request: the same for each.
+        semitones: by which the files lie above C major or A minor.
+        audio_seconds: of each song in the gallery.
+    """
+
+    num_songs: int
+    seed: int
+    request: SongRequest
+    semitones: int = 0
+    audio_seconds: float = 60.0
+
+
+def write_batch(
+    generator: Generator, settings: BatchSettings, folder: Path, report: Progress
+) -> list[GeneratedSong]:
+    """Make songs and write all files of a batch.
+
+    Args:
+        generator: that writes the songs.
+        settings: of the batch.
+        folder: gets the files; made if missing.
+        report: called with (share done, words).
+
+    Returns:
+        The songs as they were generated, before they were transposed.
+
+    Raises:
+        ConfigurationError: if the generator cannot meet the request, or transposing a song takes a
+            note out of MIDI's range.
+    """
+    songs = []
+    for index in range(settings.num_songs):
+        song = generator.generate(settings.request, settings.seed, index)
+        write_song(song, settings.semitones, folder)
+        songs.append(song)
+        report((index + 1) / settings.num_songs, f"{index + 1} of {settings.num_songs} songs")
+    write_descriptions(songs, generator.name, settings.semitones, folder)
+    page = render_gallery(
+        [_gallery_song(song, settings.semitones, folder) for song in songs],
+        title="Songs by phraseldm",
+        subtitle=f"{len(songs)} songs of seed {settings.seed}, none picked by hand",
+        headline=[],
+        max_seconds=settings.audio_seconds,
+    )
+    (folder / "gallery.html").write_text(page)
+    return songs
+
+
+def _gallery_song(song: GeneratedSong, semitones: int, folder: Path) -> GallerySong:
+    """What the page shows of a song; figures that need latents are left out without them."""
+    matrix = None
+    numbers: dict[str, float | str] = {}
+    if song.latents is not None and len(song.latents):
+        matrix = bar_ssm(song.latents)
+        numbers["section recurrence"] = round(srs_official(matrix), 3)
+    numbers["repaired tokens"] = song.num_repairs
+    return GallerySong(
+        title=song.name,
+        song=transpose(song.song, semitones),
+        self_similarity=matrix,
+        numbers=numbers,
+        midi=midi_path(folder, song.name).read_bytes(),
+        requested_layout=song.request.section_layout or None,
+    )

@@ -1,0 +1,151 @@
+"""What writes songs, whatever its family: a request, a seed and an index make a song.
+
+Everything after a generator (files, gallery, evaluation, reports) knows only this. The families
+themselves are listed in `generators`.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import import_module
+from pathlib import Path
+from typing import Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from phrase_models.diffusion.plan import plan_from_layout
+from phrase_models.diffusion.sampler_config import SamplerConfig
+from phrase_models.score.song import Section, Song, format_section_layout
+
+InputName = Literal["songs", "vae", "diffusion"]
+"""What a generator can be made of: songs of the corpus, a PhraseVAE, a diffusion model."""
+
+
+@dataclass(frozen=True, slots=True)
+class SongRequest:
+    """What a song is asked to be.
+
+    Attributes:
+        num_bars: length, or None to leave it to the generator.
+        sections: contiguous from bar 0, or empty to leave them to the generator.
+        tempo_bpm: beats a minute.
+    """
+
+    num_bars: int | None = None
+    sections: tuple[Section, ...] = ()
+    tempo_bpm: float = 90.0
+
+    @property
+    def section_layout(self) -> str:
+        """The sections as "i4 A8 b4"; empty where there are none."""
+        return format_section_layout(self.sections)
+
+
+def request_from_layout(
+    layout: str | None, num_bars: int | None = None, tempo_bpm: float = 90.0
+) -> SongRequest:
+    """Read "i4 A8 B8" (or nothing) into a request.
+
+    Raises:
+        ConfigurationError: if it is no layout, or its bars do not add up to `num_bars`.
+    """
+    plan = plan_from_layout(layout, num_bars)
+    return SongRequest(plan.num_bars, plan.sections, tempo_bpm)
+
+
+@dataclass(frozen=True, slots=True)
+class GeneratedSong:
+    """One song with what it was made from.
+
+    Attributes:
+        index: of the song among those of its seed.
+        request: with what it left open filled in.
+        song: in C major or A minor; may be shorter than asked, and silent.
+        provenance: one line for the file: seed, index and what made it.
+        latents: raw latents (num_bars, S, D), or None where the family has none.
+        num_repairs: tokens that had to be repaired.
+    """
+
+    index: int
+    request: SongRequest
+    song: Song
+    provenance: str
+    latents: NDArray[np.float32] | None = None
+    num_repairs: int = 0
+
+    @property
+    def name(self) -> str:
+        """File name without ending."""
+        return f"song-{self.index:03d}"
+
+
+class Generator(Protocol):
+    """Writes songs."""
+
+    @property
+    def name(self) -> str:
+        """Of the family, as listed in `generators`."""
+
+    @property
+    def digest(self) -> str:
+        """Of the trained models or the songs that it is made of, hexadecimal."""
+
+    def check(self, request: SongRequest) -> None:
+        """Refuse what cannot be made, before anything heavy starts.
+
+        Raises:
+            ConfigurationError: with a sentence that says what to ask for instead.
+        """
+
+    def generate(self, request: SongRequest, seed: int, index: int) -> GeneratedSong:
+        """Song `index` of a seed, the same however many songs are made, and in which order.
+
+        Raises:
+            ConfigurationError: as `check`.
+        """
+
+
+@dataclass(frozen=True)
+class GeneratorInputs:
+    """What the factory of a generator may use.
+
+    Attributes:
+        folders: of the inputs that its entry needs, by name.
+        digests: of their contents, by name.
+        training_songs: reads the songs of the training split, in C major or A minor.
+        sampler: settings of families that sample by diffusion.
+        state: folder that survives a kill, where finished work may be kept; None for none.
+    """
+
+    folders: Mapping[InputName, Path] = field(default_factory=dict)
+    digests: Mapping[InputName, str] = field(default_factory=dict)
+    training_songs: Callable[[], Sequence[Song]] = tuple
+    sampler: SamplerConfig = field(default_factory=SamplerConfig)
+    state: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GeneratorEntry:
+    """One line of the list of generators.
+
+    The module is named and not imported, so that the songs of one family do not depend on the code
+    of another, and a list can be read without torch.
+
+    Attributes:
+        name: of the family.
+        module: that has `build_generator(inputs: GeneratorInputs) -> Generator`.
+        needs: the inputs that it reads.
+    """
+
+    name: str
+    module: str
+    needs: tuple[InputName, ...]
+
+    def build(self, inputs: GeneratorInputs) -> Generator:
+        """The generator, loaded and ready.
+
+        Raises:
+            ConfigurationError: if it cannot be made of these inputs.
+        """
+        generator: Generator = import_module(self.module).build_generator(inputs)
+        return generator

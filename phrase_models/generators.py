@@ -1,0 +1,26 @@
+"""The list of generators: a new one is a file with `build_generator`, and a line here."""
+
+from phrase_models.errors import ConfigurationError
+from phrase_models.generator import GeneratorEntry
+
+GENERATORS: dict[str, GeneratorEntry] = {
+    entry.name: entry
+    for entry in (
+        GeneratorEntry("phrase_ldm", "phrase_models.phrase_ldm", ("vae", "diffusion")),
+        GeneratorEntry("training_copies", "phrase_models.baselines.training_copies", ("songs",)),
+        GeneratorEntry("phrase_markov", "phrase_models.baselines.phrase_markov", ("songs",)),
+        GeneratorEntry("bar_shuffle", "phrase_models.baselines.bar_shuffle", ("songs",)),
+    )
+}
+
+
+def generator_entry(name: str) -> GeneratorEntry:
+    """The entry of a name.
+
+    Raises:
+        ConfigurationError: if there is none.
+    """
+    if name not in GENERATORS:
+        message = f"There is no generator {name!r}; there are {', '.join(GENERATORS)}."
+        raise ConfigurationError(message)
+    return GENERATORS[name]

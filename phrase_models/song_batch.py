@@ -1,0 +1,116 @@
+"""The folder of a batch of songs, written and read back exactly.
+
+midi/song-000.mid       as they sound, in the key asked for
+songs.json              a description of each, with what MIDI files do not keep
+latents.safetensors     raw latents (num_bars, S, D) by name; absent where no song has any
+gallery.html            songs to look at and listen to, by `batch_writing`
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors.numpy import load_file, save_file
+
+from phrase_models.generator import GeneratedSong, request_from_layout
+from phrase_models.score.key_names import key_name
+from phrase_models.score.midi import read_midi, write_midi
+from phrase_models.score.song import Song, format_section_layout, parse_section_layout
+from phrase_models.score.transforms import transpose
+
+
+def midi_path(folder: Path, name: str) -> Path:
+    """File of a song by its name."""
+    return folder / "midi" / f"{name}.mid"
+
+
+def write_song(song: GeneratedSong, semitones: int, folder: Path) -> None:
+    """Write the MIDI file of one song, so many semitones higher; the folder is made if missing.
+
+    Raises:
+        ConfigurationError: if that takes a note out of MIDI's range.
+    """
+    write_midi(
+        transpose(song.song, semitones) if semitones else song.song,
+        midi_path(folder, song.name),
+        key=key_name(semitones),
+        text=song.provenance,
+    )
+
+
+def write_descriptions(
+    songs: Sequence[GeneratedSong], generator: str, semitones: int, folder: Path
+) -> None:
+    """Write what there is beside the MIDI files.
+
+    Args:
+        songs: of the batch.
+        generator: name of what made them.
+        semitones: by which the MIDI files lie above the songs.
+        folder: of the batch.
+    """
+    latents = {
+        song.name: np.ascontiguousarray(song.latents) for song in songs if song.latents is not None
+    }
+    if latents:
+        save_file(latents, folder / "latents.safetensors")
+    descriptions = [_describe(song, generator, semitones) for song in songs]
+    (folder / "songs.json").write_text(json.dumps(descriptions, indent=1))
+
+
+def read_batch(folder: Path) -> list[GeneratedSong]:
+    """The songs of a batch as they were generated: transposition is undone, silence kept.
+
+    Raises:
+        BadMidiError: if a file is missing or damaged.
+    """
+    path = folder / "latents.safetensors"
+    latents = load_file(path) if path.exists() else {}
+    descriptions = json.loads((folder / "songs.json").read_text())
+    return [_read_song(item, latents.get(item["name"]), folder) for item in descriptions]
+
+
+def _read_song(
+    item: dict[str, Any], latents: NDArray[np.float32] | None, folder: Path
+) -> GeneratedSong:
+    if item["num_notes"]:
+        written = read_midi(midi_path(folder, item["name"]))
+        song = replace(transpose(written, -item["semitones"]), song_id=item["song_id"])
+    else:  # a MIDI file without notes is refused as a source of songs
+        sections = parse_section_layout(item["layout"]) if item["layout"] else ()
+        song = Song(item["song_id"], item["num_bars"], (), sections)
+    request = request_from_layout(
+        item["requested_layout"], item["requested_bars"], item["tempo_bpm"]
+    )
+    return GeneratedSong(
+        index=item["index"],
+        request=request,
+        song=replace(song, tempo_bpm=item["tempo_bpm"], key_shift=item["key_shift"]),
+        provenance=item["provenance"],
+        latents=latents,
+        num_repairs=item["num_repairs"],
+    )
+
+
+def _describe(song: GeneratedSong, generator: str, semitones: int) -> dict[str, Any]:
+    """What `songs.json` says of a song."""
+    return {
+        "name": song.name,
+        "index": song.index,
+        "song_id": song.song.song_id,
+        "generator": generator,
+        "provenance": song.provenance,
+        "requested_bars": song.request.num_bars,
+        "requested_layout": song.request.section_layout,
+        "layout": format_section_layout(song.song.sections),
+        "tempo_bpm": song.song.tempo_bpm,
+        "key_shift": song.song.key_shift,
+        "semitones": semitones,
+        "num_bars": song.song.num_bars,
+        "num_notes": song.song.num_notes,
+        "num_repairs": song.num_repairs,
+    }
