@@ -10,7 +10,7 @@ from dataclasses import astuple
 
 import numpy as np
 
-from phrase_models.metrics.reconstruction import PhraseCounts, add_counts, pool
+from phrase_models.metrics.note_matching import PhraseCounts, add_counts, pool
 from phrase_models.metrics.result import MetricResult, bootstrap_interval, undefined
 
 

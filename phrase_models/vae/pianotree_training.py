@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from phrase_models.metrics.reconstruction import count_phrase, pool
+from phrase_models.metrics.note_matching import count_phrase, pool
 from phrase_models.score.song import Phrase
 from phrase_models.training.checkpoint import load_weights, module_weights, save_weights
 from phrase_models.training.config import TrainingConfig

@@ -5,7 +5,7 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from phrase_models.metrics.reconstruction import count_phrase, pool
+from phrase_models.metrics.note_matching import count_phrase, pool
 from phrase_models.score.song import PIANO, Phrase, PhraseNote
 from phrase_models.tokens import vocabulary
 from phrase_models.tokens.remiz import encode
