@@ -1,8 +1,9 @@
 import math
+from fractions import Fraction
 
 import pytest
 
-from phrase_models.metrics.note_matching import add_counts, count_phrase
+from phrase_models.metrics.note_matching import add_counts, count_phrase, pool
 from phrase_models.metrics.reconstruction import f1_official, score_songs
 from phrase_models.score.song import MELODY, PIANO, Phrase, PhraseNote
 
