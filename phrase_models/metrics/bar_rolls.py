@@ -11,7 +11,7 @@ NUM_BAR_FEATURES = len(ROLE_PROGRAMS) * (12 * _NUM_SIXTEENTHS + _NUM_COUNTS)
 
 
 def bar_roll_features(song: Song) -> np.ndarray:
-    """What each role plays in each bar that sounds, `(num_sounding_bars, 3 * 198)`.
+    """What each role plays in each bar that sounds, `(N, 594)` for N bars.
 
     Columns of a role: onsets of each pitch class on each sixteenth (12 times 16, the sixteenth
     running fastest); notes; onsets; off-sixteenth notes; mean pitch in octaves around F4; span of
@@ -42,6 +42,6 @@ def bar_roll_features(song: Song) -> np.ndarray:
                 (rows[:, 1].max() - rows[:, 1].min()) / _OCTAVE,
                 rows[:, 2].mean() / 12.0,
             )
-    flat = rolls.reshape(song.num_bars, len(ROLE_PROGRAMS), -1)
-    features = np.concatenate((flat, counts), axis=2).reshape(song.num_bars, -1)
+    flat = rolls.reshape(song.num_bars, len(ROLE_PROGRAMS), 12 * _NUM_SIXTEENTHS)
+    features = np.concatenate((flat, counts), axis=2).reshape(song.num_bars, NUM_BAR_FEATURES)
     return features[counts[:, :, 0].sum(axis=1) > 0.0]

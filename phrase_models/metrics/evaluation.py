@@ -10,7 +10,7 @@ song alone, `SongMetric` for what needs more of it, `SetMetric` for what needs a
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 
 import numpy as np
 
@@ -250,10 +250,11 @@ def _lengths(sets: SongSets) -> list[MetricResult]:
 
 def _instrumentation(sets: SongSets) -> list[MetricResult]:
     counts = [
-        instrumentation_change(bar_programs(item.song), item.plan)
+        astuple(instrumentation_change(bar_programs(item.song), item.plan))
         for item in sets.present
         if item.plan
     ]
+    table = np.array(counts, dtype=np.int64)
     results = []
     for key in InstrumentationChange().rates():
         name = f"instrumentation_change_{key}"
@@ -261,13 +262,13 @@ def _instrumentation(sets: SongSets) -> list[MetricResult]:
             results.append(undefined(name, "no song has sections"))
             continue
 
-        def rate(draw: Sequence[int] | np.ndarray, key: str = key) -> float:
-            total = sum((counts[index] for index in draw), InstrumentationChange())
-            return total.rates()[key]
+        def rate(draw: np.ndarray, key: str = key) -> float:
+            return InstrumentationChange(*table[draw].sum(axis=0).tolist()).rates()[key]
 
-        low, high = bootstrap_interval(len(counts), rate, seed=sets.seed, num_resamples=200)
-        note = _left_out(len(counts), len(sets.requested))
-        results.append(MetricResult(name, rate(range(len(counts))), low, high, len(counts), note))
+        low, high = bootstrap_interval(len(table), rate, seed=sets.seed)
+        note = _left_out(len(table), len(sets.requested))
+        value = rate(np.arange(len(table)))
+        results.append(MetricResult(name, value, low, high, len(table), note))
     return results
 
 
