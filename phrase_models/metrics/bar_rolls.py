@@ -31,7 +31,7 @@ def bar_roll_features(song: Song) -> np.ndarray:
         inside = (bars >= 0) & (bars < song.num_bars)
         table, bars = table[inside], bars[inside]
         steps = table[:, 0] % STEPS_PER_BAR
-        np.add.at(rolls, (bars, role, table[:, 1] % 12, steps // SIXTEENTH), 1.0)
+        np.add.at(rolls[:, role], (bars, table[:, 1] % 12, steps // SIXTEENTH), 1.0)
         for bar in np.unique(bars):
             rows, in_bar = table[bars == bar], steps[bars == bar]
             counts[bar, role] = (

@@ -9,7 +9,7 @@ song alone, `SongMetric` for what needs more of it, `SetMetric` for what needs a
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import astuple, dataclass, replace
 
 import numpy as np
@@ -104,15 +104,11 @@ class SongSets:
     Attributes:
         requested: the songs asked for, in order; None for each that is missing.
         reference: real songs; the distances between distributions are taken to them.
-        training: the training melodies.
-        values: number of each requested song by metric, `[num_songs]` each.
         seed: seed of the resampling.
     """
 
     requested: Sequence[EvaluatedSong | None]
     reference: Sequence[EvaluatedSong]
-    training: TrainingReference
-    values: Mapping[str, np.ndarray]
     seed: int
 
     @property
@@ -413,7 +409,7 @@ def evaluate_songs(
     if not generated:
         return [undefined("num_songs", "no songs to evaluate")]
     values = song_values(generated, training, leave_one_out=leave_one_out, metrics=metrics)
-    sets = SongSets(generated, reference, training, values, seed)
+    sets = SongSets(generated, reference, seed)
     results: list[MetricResult] = []
     for metric in metrics:
         if isinstance(metric, SetMetric):
