@@ -392,7 +392,7 @@ def agreement(quantity: str, way: str, ends: dict[str, dict[str, Any]]) -> dict[
 
 def f1_scores(songs: list[Song], outputs: list[Song]) -> dict[str, float]:
     """F1 of the notes against the real songs."""
-    from phrase_models.metrics.matched_notes import count_phrase, pool
+    from phrase_models.metrics.note_matching import count_phrase, pool
     from phrase_models.tokens.remiz import decode
 
     scores = pool(

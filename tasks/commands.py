@@ -12,7 +12,7 @@ from phrase_models.batch_writing import write_batch
 from phrase_models.errors import ConfigurationError, UserError
 from phrase_models.generator import InputName
 from phrase_models.generators import generator_entry
-from phrase_models.metrics.matched_notes import count_phrase, pool
+from phrase_models.metrics.note_matching import count_phrase, pool
 from phrase_models.score.key_names import semitones_to
 from phrase_models.score.midi import read_midi, write_midi
 from phrase_models.score.song import Phrase

@@ -40,7 +40,13 @@ def fit_gaussian(samples: np.ndarray) -> Gaussian:
     Raises:
         ValueError: for fewer than two samples.
     """
-    return _Moments.of_songs([samples], np.zeros(samples.shape[1])).gaussian()
+    if len(samples) < 2:
+        message = f"A covariance needs at least two samples, there are {len(samples)}."
+        raise ValueError(message)
+    values = np.asarray(samples, dtype=np.float64)
+    mean = values.mean(axis=0)
+    centred = values - mean
+    return Gaussian(len(values), mean, centred.T @ centred / (len(values) - 1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,13 +74,8 @@ class _Moments:
             products[index] = centred.T @ centred
         return cls(counts, sums, products, shift)
 
-    def gaussian(self, weights: np.ndarray | None = None) -> Gaussian:
-        if weights is None:
-            weights = np.ones(len(self.counts))
+    def gaussian(self, weights: np.ndarray) -> Gaussian:
         count = float(weights @ self.counts)
-        if count < 2:
-            message = f"A covariance needs at least two samples, there are {count:.0f}."
-            raise ValueError(message)
         mean = (weights @ self.sums) / count
         products = np.tensordot(weights, self.products, axes=1)
         covariance = (products - count * np.outer(mean, mean)) / (count - 1.0)
@@ -165,9 +166,8 @@ def song_distance(
     shortage = _shortage(num_generated, num_reference, generated[0].shape[1])
     if shortage and not official:
         return undefined(name, shortage, num_items=len(generated))
-    shift = np.concatenate(reference).mean(axis=0, dtype=np.float64)
-    target = _Moments.of_songs(reference, shift).gaussian()
-    moments = _Moments.of_songs(generated, shift)
+    target = fit_gaussian(np.concatenate(reference))
+    moments = _Moments.of_songs(generated, target.mean)
     distance: Callable[[Gaussian, Gaussian], float] = (
         gaussian_distance_official if official else gaussian_distance
     )
@@ -178,7 +178,7 @@ def song_distance(
             return math.nan
         return distance(moments.gaussian(weights), target)
 
-    value = distance(moments.gaussian(), target)
+    value = distance(fit_gaussian(np.concatenate(generated)), target)
     low, high = bootstrap_interval(
         len(generated), resampled, seed=seed, num_resamples=_NUM_RESAMPLES, centre=value
     )
@@ -212,8 +212,9 @@ def phrase_fid_official(
     """PhraseFID as released: every slot enters, empty ones and bar ends too; faulty root.
 
     Args:
-        generated: `[num_slots, D]` for each generated song, all slots of its bars.
-        reference: `[num_slots, D]` for each reference song, all slots of its bars.
+        generated: `[num_slots, D]` for each generated song, all slots of its bars; for the released
+            figure with the ends of bars (`structure.with_bar_end`).
+        reference: `[num_slots, D]` for each reference song, likewise.
         seed: seed of the resampling.
     """
     return song_distance("phrase_fid_official", generated, reference, seed=seed, official=True)

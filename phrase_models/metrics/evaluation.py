@@ -3,27 +3,33 @@
 The same call measures generated songs and, for the floor that every figure is read against, real
 songs against other real songs: held-out songs against training songs, or one half of the training
 songs against the other half (`leave_one_out=True`, as they are in the training set themselves).
+
+A metric is a pure function and one line of `METRICS`: `note_metric` for what needs the notes of a
+song alone, `SongMetric` for what needs more of it, `SetMetric` for what needs all songs at once.
 """
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass, replace
 
 import numpy as np
 
+from phrase_models.metrics.bar_rolls import bar_roll_features
 from phrase_models.metrics.boundaries import find_boundaries
-from phrase_models.metrics.copied_runs import CopyIndex, build_copy_index, longest_copied_run
 from phrase_models.metrics.distribution import phrase_fid, phrase_fid_official
+from phrase_models.metrics.evaluated_song import (
+    EvaluatedSong,
+    SongView,
+    TrainingReference,
+    build_training_reference,
+    failure_of,
+)
 from phrase_models.metrics.instrumentation import (
     InstrumentationChange,
     bar_programs,
     instrumentation_change,
 )
-from phrase_models.metrics.memorisation import (
-    TrainingMelodies,
-    measure_memorisation,
-    melody_tokens,
-)
+from phrase_models.metrics.originality import Quotation
 from phrase_models.metrics.plan_fidelity import (
     boundary_f1,
     is_exact_length,
@@ -40,6 +46,7 @@ from phrase_models.metrics.result import (
     undefined,
 )
 from phrase_models.metrics.song_features import (
+    FEATURE_WORDS,
     distinct_bar_rate,
     empty_bar_rate,
     feature_frechet,
@@ -50,81 +57,276 @@ from phrase_models.metrics.song_features import (
     song_features,
     tracks_per_bar,
 )
-from phrase_models.metrics.structure import (
-    NOTE_THRESHOLD,
-    bar_ssm,
-    note_ssm,
-    section_recurrence,
-    srs_official,
-)
-from phrase_models.score.song import Section, Song
+from phrase_models.metrics.structure import section_recurrence, srs_official
+from phrase_models.metrics.two_sample import bars_two_sample, songs_two_sample
+from phrase_models.score.song import Song
+
+__all__ = [
+    "METRICS",
+    "EvaluatedSong",
+    "SetMetric",
+    "SongMeasures",
+    "SongMetric",
+    "SongSets",
+    "TrainingReference",
+    "build_training_reference",
+    "evaluate_songs",
+    "measure_song",
+    "note_metric",
+    "song_values",
+]
 
 
 @dataclass(frozen=True, slots=True)
-class EvaluatedSong:
-    """A song with all that its evaluation needs.
+class SongMetric:
+    """A number for each song; the table has its mean.
 
     Attributes:
-        song: its notes.
-        latents: `[num_bars, slots, D]`, raw (not normalised).
-        is_phrase: `[num_bars, slots]` bool, slots that hold music.
-        plan: the sections asked for (or, for a real song, its labels); None where there are none.
-        requested_bars: the length asked for; None where there was none.
+        name: snake_case.
+        measure: the number, nan where it is undefined.
+        is_share: the number is 0 or 1, and the table has the share of songs with 1.
     """
 
-    song: Song
-    latents: np.ndarray
-    is_phrase: np.ndarray
-    plan: tuple[Section, ...] | None = None
-    requested_bars: int | None = None
+    name: str
+    measure: Callable[[SongView], float]
+    is_share: bool = False
+
+
+def note_metric(name: str, measure: Callable[[Song], float]) -> SongMetric:
+    """A metric of the notes of a song alone."""
+    return SongMetric(name, lambda view: measure(view.song))
 
 
 @dataclass(frozen=True, slots=True)
-class TrainingReference:
-    """The training melodies, indexed once for many songs (`build_training_reference`)."""
+class SongSets:
+    """What is compared as a whole.
 
-    melodies: TrainingMelodies
-    copies: CopyIndex
-    transposed_copies: CopyIndex
+    Attributes:
+        requested: the songs asked for, in order; None for each that is missing.
+        reference: real songs; the distances between distributions are taken to them.
+        seed: seed of the resampling.
+    """
+
+    requested: Sequence[EvaluatedSong | None]
+    reference: Sequence[EvaluatedSong]
+    seed: int
+
+    @property
+    def present(self) -> list[EvaluatedSong]:
+        """The songs that are there."""
+        return [item for item in self.requested if item is not None]
 
 
-def build_training_reference(melodies: TrainingMelodies) -> TrainingReference:
-    """Index the training melodies for `measure_song` and `evaluate_songs`."""
-    return TrainingReference(
-        melodies, build_copy_index(melodies), build_copy_index(melodies, ignores_key=True)
+@dataclass(frozen=True, slots=True)
+class SetMetric:
+    """Results that need all songs at once.
+
+    Attributes:
+        name: of the result, or what the names of several begin with.
+        measure: the results.
+    """
+
+    name: str
+    measure: Callable[[SongSets], Sequence[MetricResult]]
+
+
+def _add_note(result: MetricResult, note: str) -> MetricResult:
+    return replace(result, note="; ".join(part for part in (result.note, note) if part))
+
+
+def _left_out(num_entered: int, num_requested: int) -> str:
+    missing = num_requested - num_entered
+    return f"{missing} of {num_requested} songs left out" if missing else ""
+
+
+# --------------------------------------------------------------------------- one number a song
+def _recurrence(ssm: np.ndarray | None, threshold: float = 0.5) -> float:
+    return math.nan if ssm is None else section_recurrence(ssm, threshold=threshold)
+
+
+def _official_recurrence(view: SongView) -> float:
+    return math.nan if view.official_ssm is None else srs_official(view.official_ssm)
+
+
+def _same_label(view: SongView, ssm: np.ndarray | None) -> float:
+    if ssm is None or not view.item.plan:
+        return math.nan
+    return same_label_similarity(ssm, view.item.plan)
+
+
+def _boundary_f1(view: SongView) -> float:
+    if not view.item.plan:
+        return math.nan
+    return boundary_f1(find_boundaries(view.song), section_boundaries(view.item.plan))
+
+
+def _is_memorised_in_disguise(view: SongView) -> float:
+    chance = view.training.chance
+    return math.nan if math.isnan(chance.threshold) else float(chance.is_memorised(view.quotation))
+
+
+# ---------------------------------------------------------------------------- all songs at once
+def _failures(sets: SongSets) -> list[MetricResult]:
+    reasons = [failure_of(item) for item in sets.requested]
+    counts = {reason: reasons.count(reason) for reason in sorted(set(reasons) - {""})}
+    note = ", ".join(f"{count} {reason}" for reason, count in counts.items())
+    return [proportion_result("failures", [bool(reason) for reason in reasons], note=note)]
+
+
+def _phrase_fid(sets: SongSets) -> list[MetricResult]:
+    generated = [x for item in sets.present if (x := item.music_latents) is not None]
+    reference = [x for item in sets.reference if (x := item.music_latents) is not None]
+    if not generated or not reference:
+        return [undefined("phrase_fid", "needs finite latents on both sides")]
+    result = phrase_fid(generated, reference, seed=sets.seed)
+    return [_add_note(result, _left_out(len(generated), len(sets.requested)))]
+
+
+def _phrase_fid_official(sets: SongSets) -> list[MetricResult]:
+    generated = [x for item in sets.present if (x := item.official_latents) is not None]
+    reference = [x for item in sets.reference if (x := item.official_latents) is not None]
+    if not generated or not reference:
+        note = "needs finite latents on both sides and the latent of the end of a bar"
+        return [undefined("phrase_fid_official", note)]
+    dim = generated[0].shape[-1]
+    result = phrase_fid_official(
+        [latents.reshape(-1, dim) for latents in generated],
+        [latents.reshape(-1, dim) for latents in reference],
+        seed=sets.seed,
     )
+    return [_add_note(result, _left_out(len(generated), len(sets.requested)))]
 
 
+def _feature_frechet(sets: SongSets) -> list[MetricResult]:
+    if not sets.present or not sets.reference:
+        return [undefined("feature_frechet", "no songs on one side")]
+    result = feature_frechet(
+        np.array([song_features(item.song) for item in sets.present]),
+        np.array([song_features(item.song) for item in sets.reference]),
+        seed=sets.seed,
+    )
+    return [_add_note(result, _left_out(len(sets.present), len(sets.requested)))]
+
+
+def _told_apart(sets: SongSets) -> list[MetricResult]:
+    """Songs and bars against the reference; the note of the first says what gives ours away."""
+    generated = np.array([song_features(item.song) for item in sets.present])
+    reference = np.array([song_features(item.song) for item in sets.reference])
+    by_songs, telling = songs_two_sample(generated, reference, FEATURE_WORDS, seed=sets.seed)
+    by_bars = bars_two_sample(
+        [bar_roll_features(item.song) for item in sets.present],
+        [bar_roll_features(item.song) for item in sets.reference],
+        seed=sets.seed,
+    )
+    left_out = _left_out(len(sets.present), len(sets.requested))
+    words = "; ".join(feature.in_words() for feature in telling)
+    return [_add_note(_add_note(by_songs, left_out), words), _add_note(by_bars, left_out)]
+
+
+def _lengths(sets: SongSets) -> list[MetricResult]:
+    """A missing song has not the length asked for, if lengths were asked for at all."""
+    asked = [item for item in sets.present if item.requested_bars is not None]
+    num_missing = sets.requested.count(None) if asked else 0
+    note = f"{num_missing} missing songs count as wrong" if num_missing else ""
+    rules = {
+        "length_accuracy": is_exact_length,
+        "length_accuracy_bucket": is_length_in_bucket,
+        "length_accuracy_official": is_length_official,
+    }
+    return [
+        proportion_result(
+            name,
+            [rule(item.song.num_bars, item.requested_bars or 0) for item in asked]
+            + [False] * num_missing,
+            note=note if asked else "no length was asked for",
+        )
+        for name, rule in rules.items()
+    ]
+
+
+def _instrumentation(sets: SongSets) -> list[MetricResult]:
+    counts = [
+        astuple(instrumentation_change(bar_programs(item.song), item.plan))
+        for item in sets.present
+        if item.plan
+    ]
+    table = np.array(counts, dtype=np.int64)
+    results = []
+    for key in InstrumentationChange().rates():
+        name = f"instrumentation_change_{key}"
+        if not counts:
+            results.append(undefined(name, "no song has sections"))
+            continue
+
+        def rate(draw: np.ndarray, key: str = key) -> float:
+            return InstrumentationChange(*table[draw].sum(axis=0).tolist()).rates()[key]
+
+        low, high = bootstrap_interval(len(table), rate, seed=sets.seed)
+        note = _left_out(len(table), len(sets.requested))
+        value = rate(np.arange(len(table)))
+        results.append(MetricResult(name, value, low, high, len(table), note))
+    return results
+
+
+METRICS: tuple[SongMetric | SetMetric, ...] = (
+    SetMetric("failures", _failures),
+    SongMetric("srs_notes_50", lambda view: _recurrence(view.note_ssm, 0.5)),
+    SongMetric("srs_notes_70", lambda view: _recurrence(view.note_ssm, 0.7)),
+    SongMetric("srs_notes_90", lambda view: _recurrence(view.note_ssm, 0.9)),
+    SetMetric("feature_frechet", _feature_frechet),
+    SetMetric("two_sample_auc", _told_apart),
+    SetMetric("phrase_fid", _phrase_fid),
+    SetMetric("phrase_fid_official", _phrase_fid_official),
+    SongMetric("srs", lambda view: _recurrence(view.latent_ssm)),
+    SongMetric("srs_official", _official_recurrence),
+    SongMetric("mmr", lambda view: view.memorisation.similarity),
+    SongMetric("mmr_official", lambda view: view.memorisation.similarity_official),
+    SongMetric("t2r", lambda view: view.memorisation.top2_ratio),
+    SongMetric("t2r_official", lambda view: view.memorisation.top2_ratio_official),
+    SongMetric("mr", lambda view: view.memorisation.is_memorised, is_share=True),
+    SongMetric("mr_official", lambda view: view.memorisation.is_memorised_official, is_share=True),
+    SongMetric("mr_invariant", _is_memorised_in_disguise, is_share=True),
+    SongMetric("longest_quotation_notes", lambda view: view.quotation.num_notes),
+    SongMetric("longest_quotation_bars", lambda view: view.quotation.num_bars),
+    SongMetric("longest_copied_run", lambda view: view.copied_run.num_bars),
+    SongMetric("longest_copied_run_transposed", lambda view: view.transposed_run.num_bars),
+    SongMetric("same_label_similarity", lambda view: _same_label(view, view.latent_ssm)),
+    SongMetric("same_label_similarity_notes", lambda view: _same_label(view, view.note_ssm)),
+    SongMetric("boundary_f1", _boundary_f1),
+    note_metric("in_scale_rate", in_scale_rate),
+    note_metric("note_density", note_density),
+    note_metric("polyphony", polyphony),
+    note_metric("groove_consistency", groove_consistency),
+    note_metric("tracks_per_bar", tracks_per_bar),
+    note_metric("empty_bar_rate", empty_bar_rate),
+    note_metric("distinct_bar_rate", distinct_bar_rate),
+    SetMetric("length_accuracy", _lengths),
+    SetMetric("instrumentation_change", _instrumentation),
+)
+
+
+# ------------------------------------------------------------------------------ measuring songs
 @dataclass(frozen=True, slots=True)
 class SongMeasures:
     """What was measured on one song.
 
     Attributes:
-        values: metric name to value, nan where undefined.
-        is_memorised: by the exact rule.
-        is_memorised_official: by the released code's rule.
+        values: metric name to value, nan where undefined; shares as 0 and 1.
         nearest_song_id: training song with the nearest melody, "" without one.
+        quotation: the longest passage of a training melody.
     """
 
     values: dict[str, float]
-    is_memorised: bool
-    is_memorised_official: bool
     nearest_song_id: str
-
-
-NOTE_METRICS: dict[str, Callable[[Song], float]] = {
-    "in_scale_rate": in_scale_rate,
-    "note_density": note_density,
-    "polyphony": polyphony,
-    "groove_consistency": groove_consistency,
-    "tracks_per_bar": tracks_per_bar,
-    "empty_bar_rate": empty_bar_rate,
-    "distinct_bar_rate": distinct_bar_rate,
-}
+    quotation: Quotation
 
 
 def measure_song(
-    item: EvaluatedSong, training: TrainingReference, *, leave_one_out: bool = False
+    item: EvaluatedSong,
+    training: TrainingReference,
+    *,
+    leave_one_out: bool = False,
+    metrics: Sequence[SongMetric | SetMetric] = METRICS,
 ) -> SongMeasures:
     """Measure one song; these are also the numbers shown beside it.
 
@@ -133,139 +335,85 @@ def measure_song(
         training: the training melodies it is compared with.
         leave_one_out: take the training song of the same song_id (and its duplicates) out of the
             comparison; for real songs only, or copies would stay unseen.
+        metrics: what is measured; metrics of sets are passed over.
     """
-    excluded = item.song.song_id if leave_one_out else None
-    melody = melody_tokens(item.song)
-    memory = measure_memorisation(melody, training.melodies, exclude_song_id=excluded)
-    copied = longest_copied_run(melody, training.copies, exclude_song_id=excluded)
-    transposed = longest_copied_run(melody, training.transposed_copies, exclude_song_id=excluded)
-    latent_matrix, note_matrix = bar_ssm(item.latents), note_ssm(item.song)
-    values = {
-        "srs": section_recurrence(latent_matrix),
-        "srs_official": srs_official(latent_matrix),
-        "srs_notes": section_recurrence(note_matrix, threshold=NOTE_THRESHOLD),
-        "mmr": memory.similarity,
-        "mmr_official": memory.similarity_official,
-        "t2r": memory.top2_ratio,
-        "t2r_official": memory.top2_ratio_official,
-        "longest_copied_run": float(copied.num_bars),
-        "longest_copied_run_transposed": float(transposed.num_bars),
-        "same_label_similarity": math.nan,
-        "same_label_similarity_notes": math.nan,
-        "boundary_f1": math.nan,
-    }
-    if item.plan:
-        values["same_label_similarity"] = same_label_similarity(latent_matrix, item.plan)
-        values["same_label_similarity_notes"] = same_label_similarity(note_matrix, item.plan)
-        values["boundary_f1"] = boundary_f1(
-            find_boundaries(item.song), section_boundaries(item.plan)
-        )
-    values |= {name: metric(item.song) for name, metric in NOTE_METRICS.items()}
+    view = SongView(item, training, leave_one_out=leave_one_out)
     return SongMeasures(
-        values, memory.is_memorised, memory.is_memorised_official, memory.nearest_song_id
+        {m.name: float(m.measure(view)) for m in metrics if isinstance(m, SongMetric)},
+        view.memorisation.nearest_song_id,
+        view.quotation,
     )
 
 
-def _music_latents(item: EvaluatedSong) -> np.ndarray:
-    return item.latents[item.is_phrase]
+def song_values(
+    songs: Sequence[EvaluatedSong | None],
+    training: TrainingReference,
+    *,
+    leave_one_out: bool = False,
+    metrics: Sequence[SongMetric | SetMetric] = METRICS,
+) -> dict[str, np.ndarray]:
+    """Value of each song, `[num_songs]` for each metric, nan where undefined or missing.
 
-
-def _all_latents(item: EvaluatedSong) -> np.ndarray:
-    return item.latents.reshape(-1, item.latents.shape[-1])
-
-
-def _length_results(generated: Sequence[EvaluatedSong]) -> list[MetricResult]:
-    asked = [
-        (item.song.num_bars, item.requested_bars)
-        for item in generated
-        if item.requested_bars is not None
+    Two sets in the same order, the second the real songs of the first one's plans, are compared
+    by `paired.paired_ratio`.
+    """
+    measured = [
+        None
+        if item is None
+        else measure_song(item, training, leave_one_out=leave_one_out, metrics=metrics).values
+        for item in songs
     ]
-    rules = {
-        "length_accuracy": is_exact_length,
-        "length_accuracy_bucket": is_length_in_bucket,
-        "length_accuracy_official": is_length_official,
-    }
-    return [
-        proportion_result(
-            name, [rule(*pair) for pair in asked], note="" if asked else "no length was asked for"
+    return {
+        metric.name: np.array(
+            [math.nan if values is None else values[metric.name] for values in measured]
         )
-        for name, rule in rules.items()
-    ]
+        for metric in metrics
+        if isinstance(metric, SongMetric)
+    }
 
 
-def _instrumentation_results(
-    generated: Sequence[EvaluatedSong], *, seed: int
-) -> list[MetricResult]:
-    counts = [
-        instrumentation_change(bar_programs(item.song), item.plan)
-        for item in generated
-        if item.plan
-    ]
-    results = []
-    for key in InstrumentationChange().rates():
-        name = f"instrumentation_change_{key}"
-        if not counts:
-            results.append(undefined(name, "no song has sections"))
-            continue
-
-        def rate(draw: Sequence[int] | np.ndarray, key: str = key) -> float:
-            total = sum((counts[index] for index in draw), InstrumentationChange())
-            return total.rates()[key]
-
-        low, high = bootstrap_interval(len(counts), rate, seed=seed, num_resamples=200)
-        results.append(MetricResult(name, rate(range(len(counts))), low, high, len(counts)))
-    return results
+def _table_entry(metric: SongMetric, values: np.ndarray, *, seed: int) -> MetricResult:
+    if not metric.is_share:
+        return mean_result(metric.name, values.tolist(), seed=seed)
+    defined = values[~np.isnan(values)]
+    num_undefined = len(values) - len(defined)
+    note = f"undefined for {num_undefined} of {len(values)} songs" if num_undefined else ""
+    return proportion_result(metric.name, [bool(value) for value in defined], note=note)
 
 
 def evaluate_songs(
-    generated: Sequence[EvaluatedSong],
+    generated: Sequence[EvaluatedSong | None],
     reference: Sequence[EvaluatedSong],
     training: TrainingReference,
     *,
     seed: int = 0,
     leave_one_out: bool = False,
+    metrics: Sequence[SongMetric | SetMetric] = METRICS,
 ) -> list[MetricResult]:
     """Every metric of a set of songs, official and exact, with 95 % intervals over songs.
 
     Args:
-        generated: the songs to measure.
+        generated: the songs asked for; None for one that is missing. Missing songs, silent ones
+            and those whose latents are not finite count in `failures`; where they have no value,
+            the note of a metric says so, and `num_items` is the number of songs that have one.
         reference: real songs; the distances between distributions are taken to them.
         training: the melodies of the training songs.
         seed: seed of the resampling.
         leave_one_out: see `measure_song`; for real songs measured against a training set that
             holds them.
+        metrics: what is measured, in the order of the table.
 
     Returns:
         Results in a fixed order. A metric that is undefined has value nan and a note.
     """
-    measures = [measure_song(item, training, leave_one_out=leave_one_out) for item in generated]
-    if not measures:
+    if not generated:
         return [undefined("num_songs", "no songs to evaluate")]
-    results = [
-        phrase_fid(
-            [_music_latents(item) for item in generated],
-            [_music_latents(item) for item in reference],
-            seed=seed,
-        ),
-        phrase_fid_official(
-            [_all_latents(item) for item in generated],
-            [_all_latents(item) for item in reference],
-            seed=seed,
-        ),
-        feature_frechet(
-            np.array([song_features(item.song) for item in generated]),
-            np.array([song_features(item.song) for item in reference]),
-            seed=seed,
-        ),
-    ]
-    results += [
-        mean_result(name, [measure.values[name] for measure in measures], seed=seed)
-        for name in measures[0].values
-    ]
-    results += [
-        proportion_result("mr", [measure.is_memorised for measure in measures]),
-        proportion_result("mr_official", [measure.is_memorised_official for measure in measures]),
-    ]
-    results += _length_results(generated)
-    results += _instrumentation_results(generated, seed=seed)
+    values = song_values(generated, training, leave_one_out=leave_one_out, metrics=metrics)
+    sets = SongSets(generated, reference, seed)
+    results: list[MetricResult] = []
+    for metric in metrics:
+        if isinstance(metric, SetMetric):
+            results += metric.measure(sets)
+        else:
+            results.append(_table_entry(metric, values[metric.name], seed=seed))
     return results

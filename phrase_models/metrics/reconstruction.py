@@ -1,6 +1,6 @@
-"""How much of a phrase comes back from the autoencoder, over songs and in the released code's way.
+"""Scores of an autoencoder over songs with intervals, and F1 in the released code's way.
 
-What is counted, and F1 of a set, see `matched_notes`. The released code averages the F1 of single
+`note_matching` counts the notes and pools them. The released code averages the F1 of single
 phrases instead and gives 1 to every empty target whatever came out; `f1_official` does the same.
 """
 
@@ -10,11 +10,28 @@ from dataclasses import astuple, dataclass
 
 import numpy as np
 
-from phrase_models.metrics.matched_notes import PhraseCounts, scores_of_totals
+from phrase_models.metrics.note_matching import (
+    SCORE_NAMES,
+    PhraseCounts,
+    add_counts,
+    count_bar,
+    count_phrase,
+    pool,
+    scores_of_totals,
+)
 from phrase_models.metrics.result import MetricResult, bootstrap_interval, undefined
 from phrase_models.score.song import Phrase
 
-SCORE_NAMES = ("f1_op", "f1_opd", "f1_iopd", "exact_phrase_rate", "special_accuracy")
+__all__ = [
+    "OfficialScores",
+    "PhraseCounts",
+    "add_counts",
+    "count_bar",
+    "count_phrase",
+    "f1_official",
+    "pool",
+    "score_songs",
+]
 
 
 def score_songs(song_counts: Sequence[PhraseCounts], *, seed: int = 0) -> list[MetricResult]:

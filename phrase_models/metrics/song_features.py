@@ -172,6 +172,40 @@ FEATURE_NAMES: tuple[str, ...] = (
 )
 
 
+_PITCH_CLASSES = ("C", "C sharp", "D", "E flat", "E", "F", "F sharp", "G", "A flat", "A", "B flat")
+_INTERVALS = (
+    "falling by more than a fifth",
+    "falling by a fourth or fifth",
+    "falling by a third",
+    "falling by a step",
+    "staying",
+    "rising by a step",
+    "rising by a third",
+    "rising by a fourth or fifth",
+    "rising by more than a fifth",
+)
+_DURATIONS = ("a sixteenth", "an eighth", "a quarter", "a half", "a bar", "over a bar")
+
+FEATURE_WORDS: tuple[str, ...] = (
+    *(f"share of notes on {name}" for name in (*_PITCH_CLASSES, "B")),
+    *(f"melody {name}" for name in _INTERVALS),
+    *(f"share of onsets in eighth {index + 1} of the bar" for index in range(_NUM_EIGHTHS)),
+    *(f"share of notes of up to {name}" for name in _DURATIONS[:-1]),
+    f"share of notes of {_DURATIONS[-1]}",
+    "share of onsets off the eighths",
+    "notes a bar",
+    "notes sounding at once",
+    "range of pitches",
+    "mean pitch",
+    "share of notes in the scale",
+    "likeness of rhythm from bar to bar",
+    "share of silent bars",
+    "tracks a bar",
+    "share of distinct bars",
+)
+"""FEATURE_NAMES in words, for the reader of a report."""
+
+
 def song_features(song: Song) -> np.ndarray:
     """Features of one song, `[45]`, in the order of FEATURE_NAMES.
 

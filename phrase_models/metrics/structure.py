@@ -23,6 +23,30 @@ def bar_latents(latents: np.ndarray) -> np.ndarray:
     return np.asarray(latents, dtype=np.float64).mean(axis=1)
 
 
+def with_bar_end(latents: np.ndarray, bar_end: np.ndarray) -> np.ndarray:
+    """The input of the released metrics: the slots of each bar and the latent of the bar's end.
+
+    The released sequence has four latents a bar, three phrases (or empty slots) and one that is
+    the same in every bar, and its metrics take them all. The constant draws bars together: it
+    changes every cosine.
+
+    Args:
+        latents: `(N, S, D)`, S slots of each of N bars.
+        bar_end: `(D,)`, the encoder's mean of the end of a bar.
+
+    Returns:
+        `(N, S + 1, D)`.
+
+    Raises:
+        ValueError: if the sizes of the latents differ.
+    """
+    if latents.ndim != 3 or bar_end.shape != latents.shape[2:]:
+        message = f"a bar end of shape {bar_end.shape} does not fit latents {latents.shape}"
+        raise ValueError(message)
+    ends = np.broadcast_to(bar_end, (len(latents), 1, len(bar_end)))
+    return np.concatenate((latents, ends), axis=1)
+
+
 def cosine_matrix(vectors: np.ndarray) -> np.ndarray:
     """Cosine similarity of all pairs of rows: `[N, F]` to `[N, N]`; 0 for a zero row."""
     vectors = np.asarray(vectors, dtype=np.float64)
@@ -136,7 +160,8 @@ def srs_official(
     two or three adjacent lines the outermost still counts, and lines at lags 1 to 3 count.
 
     Args:
-        ssm: `[num_bars, num_bars]`.
+        ssm: `[num_bars, num_bars]`; the released figure is that of
+            `bar_ssm(with_bar_end(latents, bar_end))`.
         threshold: brightness that a cell must exceed.
         min_line_bars: shortest line that counts, in bars.
 

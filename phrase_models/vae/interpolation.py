@@ -14,7 +14,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from phrase_models.metrics.matched_notes import count_phrase
+from phrase_models.metrics.note_matching import count_phrase
 from phrase_models.score.song import Phrase
 from phrase_models.tokens.remiz import decode
 from phrase_models.vae.decoding import decode_latents

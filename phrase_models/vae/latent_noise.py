@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from phrase_models.metrics.matched_notes import ReconstructionScores, count_bar, pool
+from phrase_models.metrics.note_matching import ReconstructionScores, count_bar, pool
 from phrase_models.tokens.units import decode_unit
 from phrase_models.vae.decoding import decode_latents
 from phrase_models.vae.model import PhraseVAE

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from phrase_models.metrics.matched_notes import PhraseCounts, count_bar, pool
+from phrase_models.metrics.note_matching import PhraseCounts, count_bar, pool
 from phrase_models.tokens import vocabulary
 from phrase_models.tokens.corruption import corrupt
 from phrase_models.tokens.units import decode_unit

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from phrase_models.metrics.matched_notes import PhraseCounts
+from phrase_models.metrics.note_matching import PhraseCounts
 from phrase_models.metrics.result import MetricResult
 from storage.artifacts import ArtifactStore
 from storage.manifest import Manifest

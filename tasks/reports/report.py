@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from phrase_models.latent_report import NOISE_SIGMAS
-from phrase_models.metrics.matched_notes import PhraseCounts
+from phrase_models.metrics.note_matching import PhraseCounts
 from phrase_models.metrics.paired import paired_difference, pool_seeds
 from storage.artifacts import ArtifactStore
 from storage.writing import replacing, translate_disk_errors

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from phrase_models.metrics.matched_notes import PhraseCounts, add_counts
+from phrase_models.metrics.note_matching import PhraseCounts, add_counts
 from phrase_models.metrics.reconstruction import score_songs
 
 SONG_COUNTS = "song_counts.json"

@@ -10,6 +10,7 @@ import numpy as np
 from phrase_models.batch_writing import BatchSettings, write_batch
 from phrase_models.generator import (
     GeneratorEntry,
+    GeneratorInputs,
     InputName,
     request_from_layout,
 )
@@ -17,8 +18,11 @@ from storage.artifacts import ArtifactRef
 from tasks.engine.stage import Stage
 from tasks.engine.stage_kind import StageKind
 from tasks.settings.stages import GenerationConfig
+from tasks.stages.rows import read_training_songs
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tasks.engine.stage import StageContext
 
 
@@ -95,5 +99,5 @@ def generation_stage(
             generators are not.
         inputs: artifacts by the names of `GeneratorEntry.needs`; may hold more.
     """
-    needed = {name: inputs[name] for name in entry.needs}
+    needed: dict[str, ArtifactRef] = {name: inputs[name] for name in entry.needs}
     return STAGE.configured(config, needed, more_code=(entry.module,), entry=entry)

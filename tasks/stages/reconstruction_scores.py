@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from phrase_models.metrics.matched_notes import (
+from phrase_models.metrics.note_matching import (
     PhraseCounts,
     count_bar,
 )

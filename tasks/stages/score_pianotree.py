@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from phrase_models.baselines.pianotree.grid import flatten_bar
 from phrase_models.baselines.pianotree.training import load_pianotree, reconstruct_bars
-from phrase_models.metrics.matched_notes import count_phrase
+from phrase_models.metrics.note_matching import count_phrase
 from tasks.engine.stage_kind import StageKind
 from tasks.settings.stages import ReconstructionConfig
 from tasks.stages.reconstruction_scores import held_out_units, write_scores

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from phrase_models.codec import PhraseCodec
 from phrase_models.latent_report import describe_latents, describe_paths
-from phrase_models.metrics.matched_notes import pool
+from phrase_models.metrics.note_matching import pool
 from phrase_models.tokens import vocabulary
 from phrase_models.vae.phrase_table import SPECIAL_PHRASES
 from tasks.engine.stage_kind import StageKind

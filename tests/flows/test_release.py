@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from phrase_models.metrics.matched_notes import count_bar, pool
+from phrase_models.metrics.note_matching import count_bar, pool
 from phrase_models.score.midi import read_midi
 from phrase_models.tokens.remiz import decode
 from phrase_models.tokens.song_layout import song_to_bars

@@ -35,14 +35,14 @@ MEMBERS = {
         "phrase_models.vae.training",
         "phrase_models.vae.phrase_table",
         "phrase_models.vae.pretrained",
-        "phrase_models.metrics.matched_notes",
+        "phrase_models.metrics.note_matching",
         "tasks.stages.train_vae",
     ),
     "train_pianotree": (
         "phrase_models.baselines.pianotree.model",
         "phrase_models.baselines.pianotree.training",
         "phrase_models.vae.phrase_table",
-        "phrase_models.metrics.matched_notes",
+        "phrase_models.metrics.note_matching",
         "tasks.stages.train_pianotree",
     ),
     "train_diffusion": (
@@ -56,7 +56,7 @@ MEMBERS = {
 }
 OUT_OF_TRAININGS = (
     r"phrase_models\.diffusion\.(samplers|sampler_config|sampling|guidance|repeats)",
-    r"phrase_models\.metrics\.(?!matched_notes$).*",
+    r"phrase_models\.metrics\.(?!note_matching$).*",
     r"phrase_models\.(gallery|score\.midi|sources|plots|codec|latent_report|errors)(\..*)?",
     r"phrase_models\.training\.watchdog",
     r"storage\..*",

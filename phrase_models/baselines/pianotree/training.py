@@ -12,7 +12,7 @@ from torch import Tensor
 from phrase_models.baselines.pianotree.config import PianoTreeConfig, PianoTreeObjectiveConfig
 from phrase_models.baselines.pianotree.grid import bars_to_grid, flatten_bar, grid_to_bars
 from phrase_models.baselines.pianotree.model import PianoTreeVAE
-from phrase_models.metrics.matched_notes import count_phrase, pool
+from phrase_models.metrics.note_matching import count_phrase, pool
 from phrase_models.score.song import Phrase
 from phrase_models.training.checkpoint import load_weights, module_weights, save_weights
 from phrase_models.training.config import TrainingConfig

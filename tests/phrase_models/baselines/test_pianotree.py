@@ -16,7 +16,7 @@ from phrase_models.baselines.pianotree.grid import (
 )
 from phrase_models.baselines.pianotree.model import PianoTreeVAE
 from phrase_models.baselines.pianotree.training import PianoTreeTraining, reconstruct_bars
-from phrase_models.metrics.matched_notes import count_phrase, pool
+from phrase_models.metrics.note_matching import count_phrase, pool
 from phrase_models.score.song import PIANO, Phrase, PhraseNote
 from phrase_models.tokens import vocabulary
 from phrase_models.tokens.remiz import encode

@@ -4,16 +4,20 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from phrase_models.metrics.evaluated_song import EvaluatedSong, build_training_reference
 from phrase_models.metrics.evaluation import (
-    EvaluatedSong,
-    build_training_reference,
+    METRICS,
     evaluate_songs,
     measure_song,
+    note_metric,
+    song_values,
 )
 from phrase_models.metrics.memorisation import build_training_melodies, melody_tokens
+from phrase_models.metrics.paired import paired_ratio
 from phrase_models.score.song import MELODY, PIANO, Note, Song, Track, parse_section_layout
 
 DIM, NUM_SLOTS = 24, 3
+BAR_END = 0.3 * np.random.default_rng(1234).normal(size=DIM)
 LAYOUT = parse_section_layout("i4 A8 B8 A8 B8")
 
 
@@ -43,7 +47,7 @@ def make_item(seed, *, song_id=None):
                 ]
     tracks = tuple(Track(program, tuple(sorted(notes[program]))) for program in notes)
     song = Song(song_id or f"{seed:03d}", num_bars, tracks, LAYOUT)
-    return EvaluatedSong(song, latents, is_phrase, LAYOUT, num_bars)
+    return EvaluatedSong(song, latents, is_phrase, LAYOUT, num_bars, BAR_END)
 
 
 def shuffle_bars(item, seed):
@@ -76,18 +80,22 @@ HELD_OUT = [make_item(seed) for seed in range(100, 118)]
 @pytest.fixture(scope="module")
 def training():
     melodies = {item.song.song_id: melody_tokens(item.song) for item in REAL}
-    return build_training_reference(build_training_melodies(melodies))
+    held_out = [item.song for item in HELD_OUT]
+    return build_training_reference(build_training_melodies(melodies), held_out)
 
 
-def table(generated, training, **options):
-    results = evaluate_songs(generated, REAL, training, **options)
+QUICK = tuple(metric for metric in METRICS if metric.name != "two_sample_auc")
+
+
+def table(generated, training, *, metrics=QUICK, **options):
+    results = evaluate_songs(generated, REAL, training, metrics=metrics, **options)
     assert len({result.name for result in results}) == len(results)
     return {result.name: result for result in results}
 
 
 @pytest.fixture(scope="module")
 def floor(training):
-    return table(HELD_OUT, training)
+    return table(HELD_OUT, training, metrics=METRICS)
 
 
 def test_every_metric_is_there_official_and_exact(floor):
@@ -96,7 +104,14 @@ def test_every_metric_is_there_official_and_exact(floor):
         assert not math.isnan(floor[f"{name}_official"].value)
     for name in (
         "feature_frechet",
-        "srs_notes",
+        "srs_notes_50",
+        "srs_notes_70",
+        "srs_notes_90",
+        "mr_invariant",
+        "longest_quotation_notes",
+        "longest_quotation_bars",
+        "two_sample_auc_songs",
+        "two_sample_auc_bars",
         "longest_copied_run",
         "longest_copied_run_transposed",
         "length_accuracy_bucket",
@@ -117,7 +132,9 @@ def test_every_metric_is_there_official_and_exact(floor):
 
 def test_known_values(floor):
     # 16 bars recur at lag 16, of 36 bars; nothing else does often.
-    assert floor["srs_notes"].value == pytest.approx(16 / 36, abs=0.05)
+    for threshold in (50, 70, 90):
+        assert floor[f"srs_notes_{threshold}"].value == pytest.approx(16 / 36, abs=0.05)
+    assert floor["failures"].value == 0.0
     assert floor["note_density"].value == 10.0
     assert floor["length_accuracy"].value == 1.0
     assert floor["distinct_bar_rate"].value == pytest.approx(20 / 36)
@@ -128,7 +145,7 @@ def test_known_values(floor):
 
 def test_shuffled_bars_lower_every_structure_metric(floor, training):
     shuffled = table([shuffle_bars(item, index) for index, item in enumerate(HELD_OUT)], training)
-    for name in ("srs", "srs_official", "srs_notes", "same_label_similarity"):
+    for name in ("srs", "srs_official", "srs_notes_50", "srs_notes_90", "same_label_similarity"):
         assert shuffled[name].high < floor[name].low, name
     assert shuffled["boundary_f1"].value < floor["boundary_f1"].value
     assert shuffled["phrase_fid"].value == pytest.approx(floor["phrase_fid"].value)
@@ -141,7 +158,7 @@ def test_copied_songs_raise_memorisation(floor, training):
         for index, item in enumerate(REAL[:18])
     ]
     copied = table(copies, training)
-    assert copied["mr"].value == copied["mr_official"].value == 1.0
+    assert copied["mr"].value == copied["mr_official"].value == copied["mr_invariant"].value == 1.0
     assert copied["mmr"].value == 1.0
     assert copied["t2r"].value == 0.0
     assert copied["longest_copied_run"].value == 36.0
@@ -157,6 +174,8 @@ def test_transposed_copies_are_seen_by_the_key_free_run(training):
         )
         copies.append(replace(item, song=replace(item.song, song_id="copy", tracks=tracks)))
     copied = table(copies, training)
+    assert copied["mr_invariant"].value == 1.0
+    assert copied["longest_quotation_bars"].value > 35.0
     assert copied["longest_copied_run_transposed"].value == 36.0
     assert copied["longest_copied_run"].value < 2.0
 
@@ -204,13 +223,15 @@ def test_a_single_song_and_an_empty_one_do_not_fail(training):
     assert math.isnan(results["phrase_fid"].value)
     assert math.isnan(results["srs"].value)
     assert math.isnan(results["in_scale_rate"].value)
+    assert results["in_scale_rate"].note == "undefined for 1 of 1 songs"
     assert results["empty_bar_rate"].value == 1.0
+    assert (results["failures"].value, results["failures"].note) == (1.0, "1 silent")
     assert evaluate_songs([], REAL, training)[0].note == "no songs to evaluate"
 
 
 def test_two_calls_are_identical(training):
-    once = evaluate_songs(HELD_OUT[:5], REAL, training, seed=3)
-    again = evaluate_songs(HELD_OUT[:5], REAL, training, seed=3)
+    once = evaluate_songs(HELD_OUT[:8], REAL[:8], training, seed=3)
+    again = evaluate_songs(HELD_OUT[:8], REAL[:8], training, seed=3)
     assert repr(once) == repr(again)
 
 
@@ -218,4 +239,120 @@ def test_one_song_has_the_numbers_of_the_table(floor, training):
     measures = [measure_song(item, training) for item in HELD_OUT]
     mean = np.mean([measure.values["srs_official"] for measure in measures])
     assert floor["srs_official"].value == pytest.approx(mean)
+    values = song_values(HELD_OUT, training)["srs_official"]
+    assert values.tolist() == [measure.values["srs_official"] for measure in measures]
     assert measures[0].nearest_song_id in {item.song.song_id for item in REAL}
+
+
+def broken_songs():
+    """Of twenty songs asked for, two are missing, one is silent, one has a latent of nan."""
+    spoilt = HELD_OUT[17].latents.copy()
+    spoilt[3, 1, 5] = math.nan
+    silent = replace(HELD_OUT[16], song=replace(HELD_OUT[16].song, tracks=()))
+    return [*HELD_OUT[:16], None, silent, replace(HELD_OUT[17], latents=spoilt), None]
+
+
+def test_failures_are_counted_and_every_mean_says_over_how_many_songs(training):
+    results = table(broken_songs(), training)
+    assert results["failures"].value == 4 / 20
+    assert results["failures"].note == "2 missing, 1 not finite, 1 silent"
+    assert results["failures"].num_items == 20
+    assert results["length_accuracy"].value == 18 / 20
+    assert results["length_accuracy"].note == "2 missing songs count as wrong"
+    expected = {
+        "srs": (17, "undefined for 3 of 20 songs"),
+        "srs_official": (17, "undefined for 3 of 20 songs"),
+        "srs_notes_50": (18, "undefined for 2 of 20 songs"),
+        "in_scale_rate": (17, "undefined for 3 of 20 songs"),
+        "mr": (18, "undefined for 2 of 20 songs"),
+    }
+    for name, (num_items, note) in expected.items():
+        assert results[name].num_items == num_items, name
+        assert results[name].note == note, name
+        assert not math.isnan(results[name].value), name
+    for name, num_items in {
+        "phrase_fid": 17,
+        "phrase_fid_official": 17,
+        "feature_frechet": 18,
+    }.items():
+        assert results[name].num_items == num_items, name
+        assert f"{20 - num_items} of 20 songs left out" in results[name].note, name
+        assert not math.isnan(results[name].value), name
+
+
+def test_a_silent_song_lowers_what_it_can_lower(floor, training):
+    silent = [replace(item, song=replace(item.song, tracks=())) for item in HELD_OUT[:9]]
+    results = table([*silent, *HELD_OUT[9:]], training)
+    assert results["srs_notes_50"].value < 0.6 * floor["srs_notes_50"].value
+    assert results["note_density"].value == 5.0
+    assert results["feature_frechet"].low > floor["feature_frechet"].high
+
+
+def test_no_song_at_all(training):
+    results = table([None, None, None], training)
+    assert results["failures"].value == 1.0
+    assert len(table([None, None], training, metrics=METRICS)) == len(results) + 2
+    rest = [result for name, result in results.items() if name != "failures"]
+    assert all(math.isnan(result.value) and result.note for result in rest)
+
+
+def test_a_generator_without_latents_is_measured_by_its_notes(floor, training):
+    free = [replace(item, latents=None, is_phrase=None, bar_end=None) for item in HELD_OUT]
+    results = table(free, training)
+    undefined = {name for name, result in results.items() if math.isnan(result.value)}
+    assert undefined == {
+        "phrase_fid",
+        "phrase_fid_official",
+        "srs",
+        "srs_official",
+        "same_label_similarity",
+    }
+    assert all(results[name].note for name in undefined)
+    assert results["failures"].value == 0.0
+    assert results["srs_notes_90"] == floor["srs_notes_90"]
+
+
+def test_official_figures_need_the_bar_end(training):
+    without = table([replace(item, bar_end=None) for item in HELD_OUT], training)
+    assert math.isnan(without["srs_official"].value)
+    assert "end of a bar" in without["phrase_fid_official"].note
+    assert not math.isnan(without["srs"].value)
+
+
+def test_memorised_in_disguise_needs_held_out_songs():
+    melodies = {item.song.song_id: melody_tokens(item.song) for item in REAL}
+    alone = build_training_reference(build_training_melodies(melodies))
+    results = table(REAL[:3], alone)
+    assert math.isnan(results["mr_invariant"].value)
+    assert results["mr_invariant"].note == "undefined for 3 of 3 songs"
+    assert results["longest_quotation_notes"].value > 100.0
+
+
+def test_songs_are_paired_with_the_real_songs_of_their_plans(training):
+    shuffled = [shuffle_bars(item, index) for index, item in enumerate(HELD_OUT)]
+    ours, real = (
+        song_values([*shuffled, None], training),
+        song_values(HELD_OUT + HELD_OUT[:1], training),
+    )
+    same = paired_ratio("note_density", ours["note_density"], real["note_density"])
+    assert (same.value, same.low, same.high, same.num_items) == (1.0, 1.0, 1.0, len(HELD_OUT))
+    assert same.note == f"undefined for 1 of {len(HELD_OUT) + 1} pairs"
+    assert paired_ratio("srs", ours["srs_notes_50"], real["srs_notes_50"]).high < 0.3
+
+
+def highest_pitch(song):
+    """A metric as a newcomer would write it."""
+    return float(max((n.pitch for track in song.tracks for n in track.notes), default=math.nan))
+
+
+def test_a_metric_is_one_pure_function_and_one_line(training):
+    metrics = (*QUICK, note_metric("highest_pitch", highest_pitch))
+    silent = EvaluatedSong(Song("silent", 2, ()))
+    results = table([*HELD_OUT, silent], training, metrics=metrics)
+    expected = np.mean([highest_pitch(item.song) for item in HELD_OUT])
+    assert results["highest_pitch"].value == pytest.approx(expected)
+    assert results["highest_pitch"].low <= expected <= results["highest_pitch"].high
+    assert results["highest_pitch"].num_items == len(HELD_OUT)
+    assert results["highest_pitch"].note == "undefined for 1 of 19 songs"
+    assert list(results)[-1] == "highest_pitch"
+    assert "highest_pitch" in measure_song(HELD_OUT[0], training, metrics=metrics).values

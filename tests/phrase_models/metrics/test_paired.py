@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from phrase_models.metrics.matched_notes import PhraseCounts
-from phrase_models.metrics.paired import paired_difference, pool_seeds
+from phrase_models.metrics.note_matching import PhraseCounts
+from phrase_models.metrics.paired import paired_difference, paired_ratio, pool_seeds
 from phrase_models.metrics.reconstruction import score_songs
 
 
@@ -58,3 +58,47 @@ def test_seeds_are_added_up_song_by_song():
     }
     assert pool_seeds([first, {"b": counts(1)}]).keys() == {"b"}
     assert pool_seeds([]) == {}
+
+
+def test_the_ratio_is_that_of_means_over_whole_pairs():
+    ours = np.array([0.2, 0.4, math.nan, 0.6, 0.1])
+    real = np.array([0.4, 0.0, 0.5, 0.8, math.nan])
+    result = paired_ratio("srs", ours, real)
+    assert result.value == pytest.approx((0.2 + 0.4 + 0.6) / (0.4 + 0.0 + 0.8))
+    assert result.num_items == 3
+    assert result.note == "undefined for 2 of 5 pairs"
+
+
+def test_the_interval_of_the_ratio_is_that_of_pairs():
+    real = np.random.default_rng(0).uniform(0.1, 2.0, size=40)
+    paired = paired_ratio("srs", 0.8 * real, real)
+    assert (paired.low, paired.value, paired.high) == pytest.approx((0.8, 0.8, 0.8))
+    shuffled = paired_ratio("srs", 0.8 * np.random.default_rng(1).permutation(real), real)
+    assert shuffled.value == pytest.approx(0.8)
+    assert shuffled.high - shuffled.low > 0.2
+    assert shuffled.low < 0.8 < shuffled.high
+
+
+def test_the_interval_of_the_ratio_covers_the_truth_about_as_often_as_it_says():
+    generator = np.random.default_rng(2)
+    hits = 0
+    for seed in range(100):
+        real = generator.gamma(2.0, 0.3, size=60)
+        ours = 0.9 * real + generator.normal(0.0, 0.2, size=60)
+        result = paired_ratio("srs", ours, real, seed=seed)
+        hits += result.low <= 0.9 <= result.high
+    assert 88 <= hits <= 100
+
+
+def test_a_ratio_without_pairs_or_over_nothing_is_undefined():
+    nothing = paired_ratio("srs", np.array([math.nan, 1.0]), np.array([1.0, math.nan]))
+    assert math.isnan(nothing.value)
+    assert nothing.note == "no pairs; undefined for 2 of 2 pairs"
+    zero = paired_ratio("srs", np.array([1.0, 2.0]), np.zeros(2))
+    assert math.isnan(zero.value)
+    assert zero.note == "the real songs have mean 0"
+    one = paired_ratio("srs", np.array([1.0]), np.array([2.0]))
+    assert (one.value, one.num_items) == (0.5, 1)
+    assert math.isnan(one.low)
+    with pytest.raises(ValueError, match="one value on each side"):
+        paired_ratio("srs", np.zeros(3), np.zeros(2))

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
-from phrase_models.metrics.matched_notes import PhraseCounts
+from phrase_models.metrics.note_matching import PhraseCounts
 from tasks.reports.measurements import Measurement
 from tasks.reports.report import NOT_RUN, latent_table, report_table
 

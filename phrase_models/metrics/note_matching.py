@@ -1,4 +1,4 @@
-"""Notes of phrases that come back from an autoencoder, counted, and F1 over them.
+"""Notes of a phrase that come back: counts, and scores pooled over them (paper section 4.2.2).
 
 F1 of a set of phrases, with the counts pooled over the whole set:
 
@@ -8,10 +8,11 @@ A target note is matched when an output note of the same phrase agrees in
 
 * F1_op: onset and pitch;
 * F1_opd: onset, pitch and duration;
-* F1_iopd: program, onset, pitch and duration
+* F1_iopd: program, onset, pitch and duration.
 
-(paper section 4.2.2). Each note is matched at most once, so doubled notes count (multisets).
-Pooling gives every note the same weight.
+Each note is matched at most once, so doubled notes count (multisets). Pooling gives every note the
+same weight. Trainings validate with this module, so it knows songs and nothing else: intervals
+and the released code's way of counting are in `reconstruction`.
 """
 
 import math
@@ -66,6 +67,9 @@ class ReconstructionScores:
     special_accuracy: float
     num_phrases: int
     num_special: int
+
+
+SCORE_NAMES = ("f1_op", "f1_opd", "f1_iopd", "exact_phrase_rate", "special_accuracy")
 
 
 def _matched(target: Iterable[object], output: Iterable[object]) -> int:
@@ -130,7 +134,7 @@ def _ratio(numerator: float, denominator: float) -> float:
 
 
 def scores_of_totals(totals: Sequence[float]) -> ReconstructionScores:
-    """Scores of counts added up, in the order of the fields of `PhraseCounts`."""
+    """Scores from the nine totals, in the order of the fields of `PhraseCounts`."""
     num_target, num_output, op, opd, iopd, phrases, exact, special, special_correct = totals
     num_notes = num_target + num_output
     return ReconstructionScores(
