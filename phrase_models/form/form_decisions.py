@@ -23,6 +23,7 @@ from phrase_models.form.section_modes import (
     Counts,
     bar_kind,
     bars_that_lead_to,
+    is_reachable,
     mode_of,
     silence_of,
 )
@@ -227,7 +228,8 @@ def _decide_modes(walk_: _Walk, index: int) -> None:
     section = walk_.sections[index]
     modes = [_NO_MODE] * len(SLOT_ORDER)
     walk_.modes.append(modes)
-    allowed = np.ones(NUM_MODES, np.bool_)
+    num_bars = section.num_bars
+    allowed = np.array([is_reachable(mode, (0, 0, 0), num_bars) for mode in range(NUM_MODES)])
     for slot in SLOT_ORDER:
         allowed[COPY_MODE] = _can_copy(walk_, index, slot)
         answer = None

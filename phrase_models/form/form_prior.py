@@ -71,12 +71,18 @@ class FormPrior:
         measured = [_measure(layout, form) for layout, form in songs]
         exact, bridge, whole = (np.array(values) for values in zip(*measured, strict=True))
         tables = {name: CountTable(*size) for name, size in _SIZES.items()}
-        prior = cls(_thirds(exact), _thirds(bridge), _thirds(whole), {}, tables)
+        prior = cls(
+            _bounds(exact, _NUM_LEVELS),
+            _bounds(bridge, _NUM_LEVELS),
+            _bounds(whole, _NUM_LEVELS),
+            {},
+            tables,
+        )
         counter = _Counter(tables)
         found = []
         for layout, form in songs:
             found.append(prior.temperament_of(layout, form))
-            walk(_checked(layout, form), found[-1], counter, form)
+            walk(layout, found[-1], counter, form)
         for temperament in sorted(found, key=_as_row):
             prior.temperaments[temperament] = prior.temperaments.get(temperament, 0) + 1
         return prior
@@ -117,7 +123,7 @@ class FormPrior:
         """
         temperament = self.temperament_of(layout, form)
         scorer = _Scorer(self.tables)
-        walk(_checked(layout, form), temperament, scorer, form)
+        walk(layout, temperament, scorer, form)
         return self._log_temperament(temperament) + scorer.total
 
     def _log_temperament(self, temperament: Temperament) -> float:
@@ -149,24 +155,14 @@ class FormPrior:
         )
 
 
-def _checked(layout: Layout, form: SongForm) -> Layout:
-    num_bars = sum(section.num_bars for section in layout)
-    if num_bars != form.num_bars or form.num_slots != len(decisions.SLOT_ORDER):
-        message = (
-            f"The layout has {num_bars} bars, but its form has {form.num_bars} bars of "
-            f"{form.num_slots} slots; they must agree, and there are three slots."
-        )
-        raise ConfigurationError(message)
-    return layout
-
-
 def _as_row(temperament: Temperament) -> tuple[int, ...]:
     return (*temperament.exact, temperament.bridge, temperament.whole)
 
 
-def _thirds(shares: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Bounds (..., 2) between the thirds of songs (songs, ...)."""
-    return np.moveaxis(np.quantile(shares, [1 / 3, 2 / 3], axis=0), 0, -1)
+def _bounds(shares: NDArray[np.float64], num_levels: int) -> NDArray[np.float64]:
+    """Bounds (..., num_levels - 1) between levels with equally many songs (songs, ...)."""
+    shares_below = np.arange(1, num_levels) / num_levels
+    return np.moveaxis(np.quantile(shares, shares_below, axis=0), 0, -1)
 
 
 def _level(share: float, bounds: NDArray[np.float64]) -> int:
@@ -183,6 +179,13 @@ def _measure(layout: Layout, form: SongForm) -> tuple[NDArray[np.float64], float
         (3,) exact repeats among the bars in which each slot plays, the share of bars in which the
         bridge plays, and the share of bars that repeat one bar in all slots that play.
     """
+    num_bars = sum(section.num_bars for section in layout)
+    if num_bars != form.num_bars or form.num_slots != len(decisions.SLOT_ORDER):
+        message = (
+            f"The layout has {num_bars} bars, but its form has {form.num_bars} bars of "
+            f"{form.num_slots} slots; they must agree, and there are three slots."
+        )
+        raise ConfigurationError(message)
     labels = [section.label for section in layout]
     again = np.concatenate(
         [
