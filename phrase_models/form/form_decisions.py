@@ -119,7 +119,9 @@ def walk(
     """
     labels = [section.label for section in sections]
     earlier = [[i for i in range(k) if labels[i] == label] for k, label in enumerate(labels)]
-    states, sources, played = ([[] for _ in SLOT_ORDER] for _ in range(3))
+    states: list[list[int]] = [[] for _ in SLOT_ORDER]
+    sources: list[list[int]] = [[] for _ in SLOT_ORDER]
+    played: list[list[int]] = [[] for _ in SLOT_ORDER]
     state = _Walk(sections, temperament, decider, given, earlier, states, sources, played)
     for index in range(len(sections)):
         source = _decide_source(state, index)
@@ -268,7 +270,10 @@ def _is_copy(walk_: _Walk, given: SongForm, index: int, slot: int) -> bool:
 def _mode_contexts(walk_: _Walk, index: int, slot: int) -> Contexts:
     section, modes = walk_.sections[index], walk_.modes
     source = walk_.section_sources[index]
-    taken = 3 if source == NO_SOURCE else silence_of(_states_of_source(walk_, index, slot))
+    taken = 6
+    if source != NO_SOURCE:
+        taken = silence_of(_states_of_source(walk_, index, slot))
+        taken += 3 * _can_copy(walk_, index, slot)
     level = walk_.temperament.exact[slot] + 3 * (walk_.temperament.bridge * (slot == BRIDGE))
     long = sum(section.num_bars >= bars for bars in (3, 5, 8, 12))
     others = modes[index][MELODY], modes[index][PIANO]
@@ -332,7 +337,8 @@ def _choose_cell(walk_: _Walk, index: int, place: int, order: int) -> tuple[int,
     if walk_.given is not None:
         given_source = int(walk_.given.sources[bar, slot])
         answer = _symbol(int(walk_.given.states[bar, slot]), given_source, places)
-    contexts = _cell_contexts(walk_, index, place, order, counts)
+    kinds = silent + 2 * exact + 4 * other
+    contexts = _cell_contexts(walk_, index, place, order, counts, kinds)
     symbol = walk_.decider.choose("cell", contexts, allowed, answer)
     if symbol <= _NEW:
         return symbol, NO_SOURCE
@@ -387,7 +393,9 @@ def _matching_bar(walk_: _Walk, index: int, source: int, place: int) -> int:
     return walk_.sections[source].start_bar + place
 
 
-def _cell_contexts(walk_: _Walk, index: int, place: int, order: int, counts: Counts) -> Contexts:
+def _cell_contexts(
+    walk_: _Walk, index: int, place: int, order: int, counts: Counts, kinds: int
+) -> Contexts:
     section, slot = walk_.sections[index], SLOT_ORDER[order]
     bar = section.start_bar + place
     match = _matching_bar(walk_, index, walk_.section_sources[index], place)
@@ -397,7 +405,7 @@ def _cell_contexts(walk_: _Walk, index: int, place: int, order: int, counts: Cou
     phrase = 2 if place < 4 else int(walk_.states[slot][bar - 4] > 0)
     position = place % 4 + 4 * min(place // 4, 2) + 12 * int(place == section.num_bars - 1)
     role = section_role(section.label)
-    base = (slot, walk_.modes[index][slot], matching)
+    base = (slot, walk_.modes[index][slot], matching, kinds)
     seen = sum(2**kind for kind, count in enumerate(counts) if count)
     return (
         base[:2],

@@ -19,13 +19,14 @@ from phrase_models.errors import ConfigurationError
 from phrase_models.form import form_decisions as decisions
 from phrase_models.form.count_table import Contexts, CountTable, draw_index
 from phrase_models.form.form_decisions import BRIDGE, Temperament, walk
+from phrase_models.form.section_modes import NUM_MODES
 from phrase_models.form.song_form import CellState, SongForm
 from phrase_models.score.song import Section
 
 _NUM_LEVELS = 3
 _SIZES = {
     "source": (decisions.NUM_SOURCE_CHOICES, decisions.SOURCE_LEVELS, 1.0),
-    "mode": (decisions.NUM_MODES, decisions.MODE_LEVELS, 1.5),
+    "mode": (NUM_MODES, decisions.MODE_LEVELS, 1.5),
     "cell": (decisions.NUM_CELL_SYMBOLS, decisions.CELL_LEVELS, 4.0),
 }
 """Symbols, levels and concentration of each table."""
