@@ -1,0 +1,181 @@
+"""Forms without learning: training songs lend theirs; and whether drawn forms give songs away."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from phrase_models.errors import ConfigurationError
+from phrase_models.form.layout_prior import kinds_of
+from phrase_models.form.song_form import NO_SOURCE, CellState, SongForm, roots
+from phrase_models.score.song import Section
+
+_OTHER_LENGTH = 0.5
+"""Cost of a section of the same kind and another length; another section costs 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class LendingSong:
+    """What a training song can lend.
+
+    Attributes:
+        sections: contiguous from bar 0.
+        form: of its N bars.
+        chords: (N, C) ids of any kind, or None.
+    """
+
+    sections: tuple[Section, ...]
+    form: SongForm
+    chords: NDArray[np.int64] | None = None
+
+
+def lend(
+    rng: np.random.Generator, songs: Sequence[LendingSong], num_bars: int | None = None
+) -> LendingSong:
+    """Layout, form and chords of one training song, drawn at random.
+
+    Raises:
+        ConfigurationError: if no song has that many bars.
+    """
+    fitting = [song for song in songs if num_bars in {None, song.form.num_bars}]
+    if not fitting:
+        message = (
+            f"No training song of {num_bars} bars can lend its form; ask for another length, or "
+            "give the sections."
+        )
+        raise ConfigurationError(message)
+    return fitting[int(rng.integers(len(fitting)))]
+
+
+def lend_to_layout(
+    rng: np.random.Generator, songs: Sequence[LendingSong], layout: Sequence[Section]
+) -> LendingSong:
+    """Form and chords of the most similar training layout, fitted to a given one.
+
+    Songs of exactly this layout do not lend, for their form would give them away; of equally
+    similar ones one is drawn.
+
+    Raises:
+        ConfigurationError: if no other song is there, or the layout is empty.
+    """
+    wanted = _key(layout)
+    distances = [layout_distance(song.sections, layout) for song in songs]
+    others = [i for i, song in enumerate(songs) if _key(song.sections) != wanted]
+    if not others or not layout:
+        message = "No training song of another layout can lend its form; give a form as well."
+        raise ConfigurationError(message)
+    nearest = min(distances[i] for i in others)
+    best = [i for i in others if distances[i] == nearest]
+    return fit_to_layout(songs[best[int(rng.integers(len(best)))]], layout)
+
+
+def _key(layout: Sequence[Section]) -> list[tuple[int, int]]:
+    lengths = [section.num_bars for section in layout]
+    return list(zip(kinds_of(layout), lengths, strict=True))
+
+
+def layout_distance(first: Sequence[Section], second: Sequence[Section]) -> float:
+    """Edit distance between layouts, letters by order of appearance.
+
+    A section more or less, or of another kind, costs 1, of another length 0.5.
+    """
+    columns = _key(second)
+    costs = [float(j) for j in range(len(columns) + 1)]
+    for kind, length in _key(first):
+        row = [costs[0] + 1.0]
+        for j, (other_kind, other_length) in enumerate(columns):
+            change = 1.0 if kind != other_kind else _OTHER_LENGTH * (length != other_length)
+            row.append(min(costs[j] + change, costs[j + 1] + 1.0, row[j] + 1.0))
+        costs = row
+    return costs[-1]
+
+
+def fit_to_layout(song: LendingSong, layout: Sequence[Section]) -> LendingSong:
+    """The copy patterns of a song's sections on another layout.
+
+    Each section takes the pattern of the lender's section of its kind and occurrence, else the
+    last one of its kind, else any at the same share of the way; longer sections go through the
+    pattern again. A source becomes the same place of the section that took over the source's
+    section; where there is none before, or it is silent there, the cell is new.
+    """
+    bars = _lent_bars(song.sections, layout)
+    states = song.form.states[bars].copy()
+    sources = np.full(states.shape, NO_SOURCE, np.int64)
+    latest: dict[int, int] = {}
+    for bar, lent in enumerate(bars):
+        for slot in np.flatnonzero(states[bar] > CellState.NEW):
+            source = latest.get(int(song.form.sources[lent, slot]), NO_SOURCE)
+            if source == NO_SOURCE or states[source, slot] == CellState.SILENT:
+                states[bar, slot] = CellState.NEW
+            else:
+                sources[bar, slot] = source
+        latest[int(lent)] = bar
+    chords = None if song.chords is None else song.chords[bars]
+    return LendingSong(tuple(layout), SongForm(states, sources), chords)
+
+
+def _lenders(lending: Sequence[Section], layout: Sequence[Section]) -> list[int]:
+    """Index of the lender's section for each section."""
+    places: dict[int, list[int]] = {}
+    for index, kind in enumerate(kinds_of(lending)):
+        places.setdefault(kind, []).append(index)
+    seen: dict[int, int] = {}
+    lenders = []
+    for index, kind in enumerate(kinds_of(layout)):
+        same = places.get(kind)
+        if same:
+            lenders.append(same[min(seen.get(kind, 0), len(same) - 1)])
+        else:
+            lenders.append(index * len(lending) // len(layout))
+        seen[kind] = seen.get(kind, 0) + 1
+    return lenders
+
+
+def _lent_bars(lending: Sequence[Section], layout: Sequence[Section]) -> NDArray[np.int64]:
+    """The lender's bar for each bar of the layout."""
+    bars: list[int] = []
+    for section, lender in zip(layout, _lenders(lending, layout), strict=True):
+        source = lending[lender]
+        bars += [source.start_bar + place % source.num_bars for place in range(section.num_bars)]
+    return np.array(bars, np.int64)
+
+
+def form_distance(first: SongForm, second: SongForm) -> float:
+    """Share of cells, 0 to 1, that do something else; bars of the longer song alone differ.
+
+    Cells agree in state, and repeats in the first copy of their phrase: which of several equal
+    bars is named as the source does not matter.
+    """
+    return _cell_distance(_cells(first), _cells(second))
+
+
+def _cell_distance(first: NDArray[np.int64], second: NDArray[np.int64]) -> float:
+    shared = min(len(first), len(second))
+    agree = (first[:shared] == second[:shared]).sum()
+    return 1.0 - float(agree) / max(first.size, second.size)
+
+
+def _cells(form: SongForm) -> NDArray[np.int64]:
+    """(N, S): first copy of repeats, one negative number for each other state."""
+    return np.where(
+        form.states == CellState.REPEATS, roots(form), -1 - form.states.astype(np.int64)
+    )
+
+
+def nearest_distances(forms: Sequence[SongForm], training: Sequence[SongForm]) -> list[float]:
+    """Distance of each form to the training form that is nearest to it."""
+    known = [_cells(form) for form in training]
+    return [min(_cell_distance(cells, other) for other in known) for cells in map(_cells, forms)]
+
+
+def share_reproduced(
+    drawn: Sequence[SongForm], training: Sequence[SongForm], held_out: Sequence[SongForm]
+) -> float:
+    """Share of drawn forms nearer to a training song's form than any held-out song's form is.
+
+    A prior that has learnt no form by heart is expected to stay near one over the number of
+    held-out songs and one.
+    """
+    bound = min(nearest_distances(held_out, training))
+    return float(np.mean([distance < bound for distance in nearest_distances(drawn, training)]))

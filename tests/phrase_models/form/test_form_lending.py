@@ -1,0 +1,112 @@
+"""Forms lent by training songs."""
+
+import numpy as np
+import pytest
+
+from phrase_models.errors import ConfigurationError
+from phrase_models.form.form_lending import (
+    LendingSong,
+    fit_to_layout,
+    form_distance,
+    layout_distance,
+    lend,
+    lend_to_layout,
+    nearest_distances,
+    share_reproduced,
+)
+from phrase_models.form.form_text import parse_form
+from phrase_models.form.song_form import CellState, SongForm
+from phrase_models.score.song import parse_section_layout
+
+
+def grid(melody, piano=None):
+    silent = " ".join("." for _ in melody.split())
+    return parse_form(f"melody {melody}\nbridge {silent}\npiano {piano or melody}")
+
+
+def lender(layout, melody, piano=None):
+    form = grid(melody, piano)
+    chords = np.arange(2 * form.num_bars).reshape(-1, 2)
+    return LendingSong(parse_section_layout(layout), form, chords)
+
+
+SONG = lender("A2 B1 A2 B1", "* * * =1 ~2 =3", "* =1 . =1 =2 .")
+
+
+def test_one_song_lends_everything_together():
+    other = lender("A1", "*")
+    drawn = {len(lend(np.random.default_rng(s), [SONG, other]).sections) for s in range(20)}
+    assert drawn == {1, 4}
+    assert lend(np.random.default_rng(0), [SONG, other], 6) is SONG
+    with pytest.raises(ConfigurationError, match="of 7 bars"):
+        lend(np.random.default_rng(0), [SONG, other], 7)
+
+
+def test_distance_of_layouts():
+    def distance(first, second):
+        return layout_distance(parse_section_layout(first), parse_section_layout(second))
+
+    assert distance("i4 A8 B8", "i4 A8 B8") == 0
+    assert distance("i4 A8 B8", "i4 C8 A8") == 0  # letters by order of appearance
+    assert distance("i4 A8", "i2 A8") == 0.5
+    assert distance("i4 A8", "A8") == 1
+    assert distance("i4 A8", "o4 A8") == 1
+    assert distance("A8 B8 o2", "i2 A8 B8") == 2
+
+
+def test_own_layout_gives_the_form_back():
+    fitted = fit_to_layout(SONG, SONG.sections)
+    assert fitted.form == SONG.form
+    assert np.array_equal(fitted.chords, SONG.chords)
+
+
+def test_fitted_by_kind_and_occurrence_to_other_lengths():
+    # Bars: A 1-3, A 4-5, B 6, A 7-8 (a third A takes the second's pattern), B 9.
+    fitted = fit_to_layout(SONG, parse_section_layout("C3 C2 x1 C2 D1"))
+    assert fitted.form == grid("* * * =3 ~2 * =3 ~2 *", "* =1 * =3 =2 . =3 =2 .")
+    assert fitted.chords[:, 0].tolist() == [0, 2, 0, 6, 8, 4, 6, 8, 4]
+
+
+def test_a_source_that_is_not_there_makes_the_cell_new():
+    song = lender("i1 A1", "* =1")
+    assert fit_to_layout(song, parse_section_layout("A1")).form == grid("*")
+
+
+def test_the_most_similar_other_layout_lends():
+    near, far = lender("A2 B1 A2", "* * * =1 =2"), lender("i1 o1", "* *")
+    songs = [far, SONG, near]
+    lent = lend_to_layout(np.random.default_rng(0), songs, SONG.sections)
+    assert lent.sections == SONG.sections
+    assert lent.form == fit_to_layout(near, SONG.sections).form
+    with pytest.raises(ConfigurationError, match="another layout"):
+        lend_to_layout(np.random.default_rng(0), [SONG], SONG.sections)
+
+
+def test_distance_of_forms():
+    first = grid("* * =1 =1", "* * * *")
+    assert form_distance(first, first) == 0
+    chained = grid("* * =1 =3", "* * * *")
+    assert form_distance(first, chained) == 0
+    assert form_distance(first, grid("* * =1 ~1", "* * * *")) == pytest.approx(1 / 12)
+    assert form_distance(first, grid("* * =1", "* * *")) == pytest.approx(3 / 12)
+
+
+def random_forms(seed, count):
+    rng = np.random.default_rng(seed)
+    forms = []
+    for _ in range(count):
+        states = rng.integers(0, 2, (20, 3))
+        forms.append(SongForm(states, np.full((20, 3), -1)))
+    return forms
+
+
+def test_forms_learnt_by_heart_are_found():
+    training, held_out, fresh = (random_forms(seed, 30) for seed in range(3))
+    assert nearest_distances(training, training) == [0.0] * 30
+    assert share_reproduced(training, training, held_out) == 1.0
+    assert share_reproduced(fresh, training, held_out) <= 0.2
+    states = training[0].states.copy()
+    states[0] = 1 - states[0]
+    nearly = SongForm(states, training[0].sources)
+    assert share_reproduced([nearly], training, held_out) == 1.0
+    assert (states != CellState.SILENT).any()

@@ -1,0 +1,74 @@
+"""The prior of layouts."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+
+from phrase_models.errors import ConfigurationError
+from phrase_models.form.layout_prior import NUM_KINDS, LayoutPrior
+from phrase_models.score.song import format_section_layout, parse_section_layout
+
+TEXTS = ["i4 A8 B8 o4", "i4 A8 A8 B8 o2", "A8 B8 A8 B8", "i2 A4 B4 X2 A4 B4 o4", "i4 A8"] * 4
+LAYOUTS = [parse_section_layout(text) for text in TEXTS]
+HELD_OUT = [parse_section_layout(text) for text in ("i4 A8 B8 A8 B8 o4", "i4 C8 A8 o4")]
+
+
+@pytest.fixture(scope="module")
+def prior():
+    return LayoutPrior.fit(LAYOUTS)
+
+
+def test_held_out_layouts_are_likelier_than_by_chance(prior):
+    for layout in HELD_OUT:
+        uniform = -len(layout) * math.log(NUM_KINDS * 32)
+        assert prior.log_likelihood(layout) > LayoutPrior().log_likelihood(layout)
+        assert prior.log_likelihood(layout) > uniform
+
+
+def test_names_of_letters_do_not_matter(prior):
+    first, second = (parse_section_layout(text) for text in ("i4 A8 B8 A8", "i4 D8 A8 D8"))
+    assert prior.log_likelihood(first) == prior.log_likelihood(second)
+
+
+def test_probabilities_are_those_of_the_draws(prior):
+    rng = np.random.default_rng(0)
+    drawn = [format_section_layout(prior.sample(rng)) for _ in range(3000)]
+    for text in ("i4 A8", "A8 B8 A8 B8"):
+        expected = math.exp(prior.log_likelihood(parse_section_layout(text)))
+        share = drawn.count(text) / len(drawn)
+        assert abs(share - expected) < 4 * math.sqrt(expected * (1 - expected) / 3000)
+        assert expected > 0.01
+
+
+def test_draws_are_valid(prior):
+    rng = np.random.default_rng(1)
+    for _ in range(50):
+        layout = prior.sample(rng)
+        assert parse_section_layout(format_section_layout(layout)) == layout
+        sung = list(dict.fromkeys(s.label for s in layout if s.label in "ABCDEFGH"))
+        assert sung == list("ABCDEFGH")[: len(sung)]
+
+
+@pytest.mark.parametrize("num_bars", [1, 7, 24, 61])
+def test_a_given_length_is_met(prior, num_bars):
+    layout = prior.sample(np.random.default_rng(2), num_bars)
+    assert sum(section.num_bars for section in layout) == num_bars
+
+
+def test_json_gives_the_same_draws(prior):
+    again = LayoutPrior.from_json(json.loads(json.dumps(prior.to_json())))
+    for seed in range(5):
+        draws = [p.sample(np.random.default_rng(seed)) for p in (prior, again)]
+        assert draws[0] == draws[1]
+    assert again.log_likelihood(HELD_OUT[0]) == prior.log_likelihood(HELD_OUT[0])
+
+
+def test_refusals(prior):
+    with pytest.raises(ConfigurationError, match="at least one training song"):
+        LayoutPrior.fit([])
+    with pytest.raises(ConfigurationError, match="without sections"):
+        prior.log_likelihood(())
+    with pytest.raises(ConfigurationError, match="0 bars was asked for"):
+        prior.sample(np.random.default_rng(0), 0)
