@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 Conditioning = Literal["none", "length", "sections"]
 Prediction = Literal["noise", "velocity", "sample"]
 Solver = Literal["ddpm", "ddim", "dpm_solver"]
+GuidanceHides = Literal["all", "form"]
 
 
 class DenoiserConfig(BaseModel):
@@ -42,13 +43,43 @@ class DenoiserConfig(BaseModel):
     repeat_bias: bool = Field(
         default=True, description="learnt attention towards the matching bar of same-label sections"
     )
+    form_condition: bool = Field(
+        default=False,
+        description="the form enters: a state a cell, and attention biases between bars that are "
+        "alike in a slot (token for token, in onsets and pitches, in rhythm)",
+    )
+    all_sections_bias: bool = Field(
+        default=False,
+        description="learnt attention towards the same bar of all earlier and of all later "
+        "sections of the label, beside the ones next to it",
+    )
+    bar_lags: tuple[int, ...] = Field(
+        default=(), description="distances in bars with a learnt attention of their own"
+    )
+    num_chords: int = Field(
+        default=0, ge=0, description="chord ids a half bar; 0 leaves the chords out"
+    )
+    given_share: float = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description="share of training songs with known slots, which enter without noise and with "
+        "a flag; 0 has no flag",
+    )
     self_conditioning: bool = True
     dropout: float = Field(default=0.0, ge=0, lt=1)
     condition_dropout: float = Field(
         default=0.1,
         ge=0,
         lt=1,
-        description="chance that length, and on its own sections, is hidden",
+        description="chance that a condition is hidden: length, sections, form and chords, each "
+        "on its own",
+    )
+    joint_dropout: float = Field(
+        default=0.0,
+        ge=0,
+        lt=1,
+        description="chance that all conditions are hidden at once, as guidance needs them",
     )
     permute_letters: bool = Field(
         default=True, description="training renames the sections A to E at random"
@@ -74,6 +105,20 @@ class DenoiserConfig(BaseModel):
                 "repeat_bias needs conditioning 'sections' with section_style 'aligned'; "
                 "set repeat_bias to false."
             )
+            raise ValueError(message)
+        if (self.form_condition or self.all_sections_bias or self.bar_lags) and (
+            not self.patch_bars or self.conditioning == "none"
+        ):
+            message = (
+                "form_condition, all_sections_bias and bar_lags relate bars: they need patch_bars "
+                "and a conditioning other than 'none'."
+            )
+            raise ValueError(message)
+        if self.all_sections_bias and self.conditioning != "sections":
+            message = "all_sections_bias needs conditioning 'sections'."
+            raise ValueError(message)
+        if any(lag < 1 for lag in self.bar_lags) or len({*self.bar_lags}) < len(self.bar_lags):
+            message = f"bar_lags {self.bar_lags} must be different whole numbers from 1."
             raise ValueError(message)
         return self
 
@@ -122,6 +167,26 @@ class SamplerConfig(BaseModel):
     )
     guidance_interval: tuple[float, float] = Field(
         default=(0.0, 1.0), description="times (0 clean, 1 noise) between which guidance acts"
+    )
+    guidance_hides: GuidanceHides = Field(
+        default="all",
+        description="what the weak side of guidance does not know: all conditions, or form and "
+        "chords alone",
+    )
+    copies: bool = Field(
+        default=True,
+        description="where a form is given, the estimate of a phrase's first copy serves all its "
+        "copies at every step",
+    )
+    variation_start: float = Field(
+        default=0.5,
+        ge=0,
+        le=1,
+        description="time (0 clean, 1 noise) until which a varied phrase follows its source",
+    )
+    force_silence: bool = Field(
+        default=False,
+        description="silent cells of a form get the latent of an empty slot at every step",
     )
     clip_value: float | None = Field(
         default=None, gt=0, description="estimates are held within this many standard deviations"
