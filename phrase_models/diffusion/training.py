@@ -69,8 +69,9 @@ class DiffusionTraining:
         if config.given_share:
             rng = numpy_generator(training.seed, "given", step)
             lengths = batch.plans.bars_left[:, 0].tolist()
-            shape = plans.given.shape[1:]
-            plans = replace(plans, given=draw_given(rng, lengths, shape, config.given_share))
+            _, bars, slots = plans.given.shape
+            given = draw_given(rng, lengths, (bars, slots), config.given_share)
+            plans = replace(plans, given=given)
         noisy = NoisyBatch(
             to_device(batch.latents, self.device),
             noise,

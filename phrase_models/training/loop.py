@@ -76,6 +76,10 @@ class TrainingRun:
         self.device = next(self.module.parameters()).device
         self.optimizer = build_optimizer(self.module, config)
         self.average = WeightAverage(self.module, config.ema_decay) if config.ema_decay else None
+        self.further_averages = {
+            f"average-{decay}": WeightAverage(self.module, decay)
+            for decay in config.further_ema_decays
+        }
         self.checkpoint, self.best_path = state / "checkpoint", state / "best.safetensors"
         self.metrics = MetricsFile(state / "metrics.jsonl")
         self.progress_path = state / "progress.json"
@@ -87,13 +91,14 @@ class TrainingRun:
     def restore(self) -> None:
         """Go on where the last checkpoint was written, if there is one."""
         weights = self.average.weights if self.average else None
-        progress = load_state(self.checkpoint, self.module, self.optimizer, weights)
+        further = {name: kept.weights for name, kept in self.further_averages.items()}
+        progress = load_state(self.checkpoint, self.module, self.optimizer, weights, further)
         if progress:
             self.step, self.best_step = progress["step"], progress["best_step"]
             self.stale, self.sums = progress["stale"], progress["sums"]
             self.best_score = progress["best_score"] if self.best_step else math.inf
-            if self.average:
-                self.average.num_updates = self.step
+            for average in self._averages:
+                average.num_updates = self.step
             logger.info("resumed at step %d of %d", self.step, self.config.num_steps)
         self.metrics.truncate_after(self.step)
         self.started_step = self.step
@@ -112,7 +117,12 @@ class TrainingRun:
                 "stale": self.stale,
                 "sums": self._sums(),
             },
+            {name: average.weights for name, average in self.further_averages.items()},
         )
+
+    @property
+    def _averages(self) -> list[WeightAverage]:
+        return [*([self.average] if self.average else []), *self.further_averages.values()]
 
     @property
     def finished(self) -> bool:
@@ -140,8 +150,8 @@ class TrainingRun:
         self.optimizer.step()
         self.optimizer.zero_grad()
         self.step += 1
-        if self.average:
-            self.average.update(self.module)
+        for average in self._averages:
+            average.update(self.module)
         for name, value in {**values, "gradient_norm": norm}.items():
             # Left where it is: a number on the host would wait for the device at every step.
             self.sums[name] = self.sums.get(name, 0.0) + value.detach().double()
@@ -187,7 +197,8 @@ def fit(trainable: Trainable, config: TrainingConfig, state: Path) -> dict[str, 
         trainable: the model with its data; ends up with the best weights (averaged ones where an
             average is kept).
         config: budget and optimiser.
-        state: folder that survives a kill: checkpoint, best weights, `metrics.jsonl`.
+        state: folder that survives a kill: checkpoint, best weights, `metrics.jsonl`. Averages of
+            `further_ema_decays` lie in the checkpoint, as "average-0.999.safetensors".
 
     Returns:
         {"steps": done, "best_step": int, "best_score": float}.
