@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from phrase_models.diffusion.config import DenoiserConfig
-from phrase_models.diffusion.plan import NO_MATCH
+from phrase_models.diffusion.relations import relation_starts
 
 ROTARY_BASE = 10_000.0
 SLOT_ROTARY_BASE = 100.0
@@ -56,32 +56,10 @@ def rotate(states: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
     return torch.cat((first * cosine - second * sine, second * cosine + first * sine), dim=-1)
 
 
-def repeat_relations(matching_bar: Tensor, bar_mask: Tensor, num_slots: int) -> Tensor:
-    """How tokens are related: by repetition, and by one of them being padding.
-
-    Args:
-        matching_bar: (B, N), NO_MATCH where there is none.
-        bar_mask: (B, N) bool, False at padding.
-        num_slots: tokens a bar; counterparts are of the same slot.
-
-    Returns:
-        Float32 (B, 3, T, T) of zeros and ones: the second token is the first's counterpart in the
-        previous section of the same label; in the next one; is padding.
-    """
-    num_bars = matching_bar.shape[1]
-    bars = torch.arange(num_bars, device=matching_bar.device)
-    previous = (matching_bar[:, :, None] == bars) & (matching_bar[:, :, None] != NO_MATCH)
-    if num_slots > 1:
-        same_slot = torch.eye(num_slots, dtype=torch.bool, device=matching_bar.device)
-        previous = (previous[:, :, None, :, None] & same_slot[:, None]).flatten(3).flatten(1, 2)
-    padding = ~bar_mask.repeat_interleave(num_slots, dim=1)[:, None].expand_as(previous)
-    return torch.stack((previous, previous.mT, padding), dim=1).float()
-
-
 class SelfAttention(nn.Module):
     """Attention between the tokens of a song, normed queries and keys, rotary positions."""
 
-    def __init__(self, config: DenoiserConfig) -> None:
+    def __init__(self, config: DenoiserConfig, num_slots: int) -> None:
         super().__init__()
         dim, heads = config.model_dim, config.num_heads
         self.num_heads = heads
@@ -94,6 +72,10 @@ class SelfAttention(nn.Module):
             self.repeat_bias = nn.Parameter(
                 torch.linspace(REPEAT_BIAS_RANGE, 0.0, heads).repeat(2, 1)
             )
+        self.relation_bias: nn.Parameter | None = None
+        starts = relation_starts(config, num_slots)
+        if len(starts):
+            self.relation_bias = nn.Parameter(starts)
 
     def forward(
         self,
@@ -108,7 +90,7 @@ class SelfAttention(nn.Module):
             hidden: (B, T, d).
             rotary: from `rotary_table`.
             mask: tokens that may be attended to (B, 1, 1, T) bool, or None for all.
-            relations: from `repeat_relations`, where there is a repeat bias.
+            relations: from `bar_relations`, where there are biases.
 
         Returns:
             (B, T, d).
@@ -120,15 +102,20 @@ class SelfAttention(nn.Module):
         cosine, sine = (part.to(query.dtype) for part in rotary)
         query = rotate(self.query_norm(query).to(value.dtype), cosine, sine)
         key = rotate(self.key_norm(key).to(value.dtype), cosine, sine)
-        if relations is None or self.repeat_bias is None:
+        if relations is None:
             attended = attend(query, key, value, mask)
         else:
-            # One product instead of three sums over (B, H, T, T), which cost as much as attention.
-            hiding = torch.full_like(self.repeat_bias[:1], HIDING_BIAS)
-            weights = torch.cat((self.repeat_bias, hiding)).mT
+            # One product instead of sums over (B, H, T, T), which cost as much as attention.
+            weights = self._relation_weights(query).mT
             bias = (weights @ relations.flatten(2)).view(-1, self.num_heads, *relations.shape[2:])
             attended = attend_with_bias(query, key, value, bias)
         return self.out(attended.transpose(1, 2).flatten(2))
+
+    def _relation_weights(self, query: Tensor) -> Tensor:
+        """The bias of each relation (R, H), in the order of `bar_relations`."""
+        hiding = query.new_full((1, self.num_heads), HIDING_BIAS, dtype=torch.float32)
+        biases = (self.repeat_bias, hiding, self.relation_bias)
+        return torch.cat([bias for bias in biases if bias is not None])
 
 
 class CrossAttention(nn.Module):

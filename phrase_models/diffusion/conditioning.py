@@ -13,6 +13,7 @@ from phrase_models.diffusion.config import DenoiserConfig
 from phrase_models.diffusion.plan import (
     BAR_FEATURE_SIZES,
     BAR_FEATURES,
+    CHORDS_PER_BAR,
     LETTER_FEATURE,
     LETTERS,
     MAX_SECTION_BARS,
@@ -21,11 +22,14 @@ from phrase_models.diffusion.plan import (
     ROLES,
     PlanFeatures,
 )
+from phrase_models.form.song_form import RELATION_KINDS, CellState
 
 SECTION_DIM = 128  # width of the section encoder (paper section 4.3.1)
 NUM_SECTION_LAYERS = 3  # same place
 NUM_SECTION_HEADS = 4
 EMBEDDING_DEVIATION = 0.1
+NUM_STATES = 1 + len(CellState)
+NUM_KINDS = len(RELATION_KINDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +44,11 @@ class PlanBatch:
         matching_bar: (B, N), NO_MATCH where there is none.
         prompt: (B, K, 4), see `plan.PROMPT_FEATURES`.
         prompt_mask: (B, K) bool, sections that are there.
+        section_classes: (B, N), see `plan.PlanFeatures`, as are the next three.
+        states: (B, N, S).
+        classes: (B, 3, S, N).
+        chords: (B, N, 2).
+        given: (B, N, S) bool, slots whose latents are known.
     """
 
     bar_mask: Tensor
@@ -49,17 +58,32 @@ class PlanBatch:
     matching_bar: Tensor
     prompt: Tensor
     prompt_mask: Tensor
+    section_classes: Tensor
+    states: Tensor
+    classes: Tensor
+    chords: Tensor
+    given: Tensor
 
     def to(self, device: torch.device | str) -> Self:
-        """Move all tensors."""
-        return replace(self, **{f.name: getattr(self, f.name).to(device) for f in fields(self)})
+        """Move all tensors; to a GPU, the caller does not wait for them."""
+        return replace(
+            self, **{f.name: to_device(getattr(self, f.name), device) for f in fields(self)}
+        )
 
     def __getitem__(self, rows: slice) -> Self:
         """Some songs of the batch."""
         return replace(self, **{f.name: getattr(self, f.name)[rows] for f in fields(self)})
 
-    def hide(self, length: Tensor, sections: Tensor) -> Self:
-        """Hide the length, the sections, or both, of the songs marked by (B,) bool tensors."""
+    def hide(
+        self,
+        length: Tensor,
+        sections: Tensor,
+        form: Tensor | None = None,
+        chords: Tensor | None = None,
+    ) -> Self:
+        """Hide conditions of the songs marked by (B,) bool tensors; None hides nothing."""
+        none = torch.zeros_like(length)
+        form, chords = none if form is None else form, none if chords is None else chords
         return replace(
             self,
             length_bucket=self.length_bucket.masked_fill(length, 0),
@@ -67,12 +91,28 @@ class PlanBatch:
             bars=self.bars.masked_fill(sections[:, None, None], 0),
             matching_bar=self.matching_bar.masked_fill(sections[:, None], NO_MATCH),
             prompt_mask=self.prompt_mask & ~sections[:, None],
+            section_classes=self.section_classes.masked_fill(sections[:, None], 0),
+            states=self.states.masked_fill(form[:, None, None], 0),
+            classes=self.classes.masked_fill(form[:, None, None, None], 0),
+            chords=self.chords.masked_fill(chords[:, None, None], 0),
         )
 
     def hide_all(self) -> Self:
-        """The unconditional side of guidance."""
+        """The unconditional side of guidance; known slots stay known."""
         everyone = torch.ones_like(self.length_bucket, dtype=torch.bool)
-        return self.hide(everyone, everyone)
+        return self.hide(everyone, everyone, everyone, everyone)
+
+    def hide_form(self) -> Self:
+        """Without form and chords, as a weak side of guidance that still knows the sections."""
+        everyone = torch.ones_like(self.length_bucket, dtype=torch.bool)
+        return self.hide(~everyone, ~everyone, everyone, everyone)
+
+
+def to_device(tensor: Tensor, device: torch.device | str) -> Tensor:
+    """Move a tensor; from pinned memory to a CUDA device, so that neither side waits."""
+    if torch.device(device).type == "cuda" and tensor.device.type == "cpu":
+        return tensor.pin_memory().to(device, non_blocking=True)
+    return tensor.to(device)
 
 
 def collate_plans(
@@ -80,14 +120,16 @@ def collate_plans(
     num_bars: int,
     config: DenoiserConfig,
     letter_tables: Sequence[NDArray[np.int64]] | None = None,
+    num_slots: int = 1,
 ) -> PlanBatch:
-    """Pad plans to `num_bars` bars.
+    """Pad plans to `num_bars` bars; no slot of the batch is marked as given.
 
     Args:
         plans: one a song.
         num_bars: N, at least the longest plan.
         config: for the bucket size and the kind of padding.
         letter_tables: renaming of the letters, one a song.
+        num_slots: S, slots a bar; any number does where neither form nor given slots come in.
 
     Returns:
         The batch on the CPU.
@@ -96,7 +138,17 @@ def collate_plans(
     bars = np.zeros((batch, num_bars, len(BAR_FEATURES)), np.int64)
     matching = np.full((batch, num_bars), NO_MATCH, np.int64)
     prompt = np.zeros((batch, num_sections, len(PROMPT_FEATURES)), np.int64)
+    section_classes = np.zeros((batch, num_bars), np.int64)
+    states = np.zeros((batch, num_bars, num_slots), np.int64)
+    classes = np.zeros((batch, NUM_KINDS, num_slots, num_bars), np.int64)
+    chords = np.zeros((batch, num_bars, CHORDS_PER_BAR), np.int64)
     for row, plan in enumerate(plans):
+        section_classes[row, : plan.num_bars] = plan.section_classes
+        if plan.states is not None and plan.classes is not None and config.form_condition:
+            states[row, : plan.num_bars] = plan.states
+            classes[row, :, :, : plan.num_bars] = plan.classes
+        if plan.chords is not None and config.num_chords:
+            chords[row, : plan.num_bars] = plan.chords
         bars[row, : plan.num_bars] = plan.bars
         matching[row, : plan.num_bars] = plan.matching_bar
         prompt[row, : len(plan.prompt)] = plan.prompt
@@ -114,6 +166,11 @@ def collate_plans(
         matching_bar=torch.from_numpy(matching),
         prompt=torch.from_numpy(prompt),
         prompt_mask=torch.from_numpy(prompt[:, :, 0] > 0),
+        section_classes=torch.from_numpy(section_classes),
+        states=torch.from_numpy(states),
+        classes=torch.from_numpy(classes),
+        chords=torch.from_numpy(chords),
+        given=torch.zeros((batch, num_bars, num_slots), dtype=torch.bool),
     )
 
 
@@ -144,6 +201,35 @@ class AlignedPlanEmbedding(nn.Module):
         for index, table in enumerate(self.feature_embeddings):
             hidden = hidden + table(plans.bars[:, :, index])
         return hidden
+
+
+class ChordEmbedding(nn.Module):
+    """The chords of a bar as one vector: a table for each half."""
+
+    def __init__(self, config: DenoiserConfig) -> None:
+        super().__init__()
+        tables = (embedding(1 + config.num_chords, config.model_dim) for _ in range(CHORDS_PER_BAR))
+        self.tables = nn.ModuleList(tables)
+
+    def forward(self, plans: PlanBatch) -> Tensor:
+        """Plans -> (B, N, d)."""
+        halves = [table(plans.chords[:, :, half]) for half, table in enumerate(self.tables)]
+        return torch.stack(halves).sum(dim=0)
+
+
+class SlotEmbedding(nn.Module):
+    """What is known of each slot of a bar: a table of numbers a slot."""
+
+    def __init__(self, config: DenoiserConfig, num_slots: int, num_values: int) -> None:
+        super().__init__()
+        self.num_values, self.patch_bars = num_values, config.patch_bars
+        self.table = embedding(num_slots * num_values, config.model_dim)
+
+    def forward(self, values: Tensor) -> Tensor:
+        """Integers (B, N, S) -> (B, N, d), or (B, N, S, d) where slots are tokens."""
+        first = self.num_values * torch.arange(values.shape[-1], device=values.device)
+        by_slot: Tensor = self.table(values + first)
+        return by_slot.sum(dim=2) if self.patch_bars else by_slot
 
 
 class SectionEncoder(nn.Module):

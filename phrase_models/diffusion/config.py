@@ -41,13 +41,43 @@ class DenoiserConfig(BaseModel):
     repeat_bias: bool = Field(
         default=True, description="learnt attention towards the matching bar of same-label sections"
     )
+    form_condition: bool = Field(
+        default=False,
+        description="the form enters: a state a cell, and attention biases between bars that are "
+        "alike in a slot (token for token, in onsets and pitches, in rhythm)",
+    )
+    all_sections_bias: bool = Field(
+        default=False,
+        description="learnt attention towards the same bar of all earlier and of all later "
+        "sections of the label, beside the ones next to it",
+    )
+    bar_lags: tuple[int, ...] = Field(
+        default=(), description="distances in bars with a learnt attention of their own"
+    )
+    num_chords: int = Field(
+        default=0, ge=0, description="chord ids a half bar; 0 leaves the chords out"
+    )
+    given_share: float = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description="share of training songs with known slots, which enter without noise and with "
+        "a flag; 0 has no flag",
+    )
     self_conditioning: bool = True
     dropout: float = Field(default=0.0, ge=0, lt=1)
     condition_dropout: float = Field(
         default=0.1,
         ge=0,
         lt=1,
-        description="chance that length, and on its own sections, is hidden",
+        description="chance that a condition is hidden: length, sections, form and chords, each "
+        "on its own",
+    )
+    joint_dropout: float = Field(
+        default=0.0,
+        ge=0,
+        lt=1,
+        description="chance that all conditions are hidden at once, as guidance needs them",
     )
     permute_letters: bool = Field(
         default=True, description="training renames the sections A to E at random"
@@ -73,6 +103,20 @@ class DenoiserConfig(BaseModel):
                 "repeat_bias needs conditioning 'sections' with section_style 'aligned'; "
                 "set repeat_bias to false."
             )
+            raise ValueError(message)
+        if (self.form_condition or self.all_sections_bias or self.bar_lags) and (
+            not self.patch_bars or self.conditioning == "none"
+        ):
+            message = (
+                "form_condition, all_sections_bias and bar_lags relate bars: they need patch_bars "
+                "and a conditioning other than 'none'."
+            )
+            raise ValueError(message)
+        if self.all_sections_bias and self.conditioning != "sections":
+            message = "all_sections_bias needs conditioning 'sections'."
+            raise ValueError(message)
+        if any(lag < 1 for lag in self.bar_lags) or len({*self.bar_lags}) < len(self.bar_lags):
+            message = f"bar_lags {self.bar_lags} must be different whole numbers from 1."
             raise ValueError(message)
         return self
 

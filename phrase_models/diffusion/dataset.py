@@ -2,7 +2,8 @@
 
 A dataset folder holds `latents.npy` (float32 (R, D), a row a slot, bar by bar), `songs.json` (a
 list of song_id, split, first_row, num_bars, section_layout) and `dataset.json` (layout,
-slots_per_bar, latent_dim and, for models that pad with it, end_of_song_latent of D numbers).
+slots_per_bar, latent_dim and, for models that pad with it, end_of_song_latent of D numbers). Form
+and chords of the songs may lie beside them, see `plan_arrays`.
 """
 
 import json
@@ -23,11 +24,14 @@ from phrase_models.diffusion.plan import (
     PlanFeatures,
     SongPlan,
     check_plan,
+    check_vocabulary,
     permuted_letters,
     plan_features,
     plan_from_layout,
 )
+from phrase_models.diffusion.plan_arrays import PlanArrays
 from phrase_models.errors import ConfigurationError
+from phrase_models.form.song_form import CellState
 from phrase_models.normalizer import LatentNormalizer
 from phrase_models.training.randomness import numpy_generator
 
@@ -73,6 +77,26 @@ class LatentDataset:
             raise ConfigurationError(message)
         return np.concatenate([song.latents for song in songs])
 
+    def empty_slot_latents(self) -> NDArray[np.float32] | None:
+        """The raw latents of silent slots (S, D), as the training songs have them.
+
+        All silent slots hold the same phrase, so the first one serves; a slot that is never silent
+        borrows from another. None where no form says what is silent.
+        """
+        found: dict[int, NDArray[np.float32]] = {}
+        for song in self.split("train"):
+            if song.plan.form is None:
+                continue
+            silent = song.plan.form.states == CellState.SILENT
+            for slot in np.flatnonzero(silent.any(axis=0)).tolist():
+                found.setdefault(slot, np.asarray(song.latents[silent[:, slot].argmax(), slot]))
+            if len(found) == self.slots_per_bar:
+                break
+        if not found:
+            return None
+        some = found[min(found)]
+        return np.stack([found.get(slot, some) for slot in range(self.slots_per_bar)])
+
 
 def read_dataset(folder: Path) -> LatentDataset:
     """Open a dataset folder; the latents are memory-mapped.
@@ -83,8 +107,10 @@ def read_dataset(folder: Path) -> LatentDataset:
     description = json.loads((folder / "dataset.json").read_text())
     slots, latent_dim = description["slots_per_bar"], description["latent_dim"]
     rows = np.load(folder / "latents.npy", mmap_mode="r")
+    plans = PlanArrays.read(folder)
     songs = tuple(
-        _song(entry, rows, slots) for entry in json.loads((folder / "songs.json").read_text())
+        _song(entry, rows, slots, plans)
+        for entry in json.loads((folder / "songs.json").read_text())
     )
     end = description.get("end_of_song_latent")
     return LatentDataset(
@@ -96,11 +122,14 @@ def read_dataset(folder: Path) -> LatentDataset:
     )
 
 
-def _song(entry: dict[str, Any], rows: NDArray[np.float32], slots: int) -> LatentSong:
+def _song(
+    entry: dict[str, Any], rows: NDArray[np.float32], slots: int, plans: PlanArrays
+) -> LatentSong:
     first, num_bars = entry["first_row"], entry["num_bars"]
     latents = rows[first : first + num_bars * slots].reshape(num_bars, slots, -1)
     try:
         plan = plan_from_layout(entry.get("section_layout"), num_bars)
+        plan = plans.complete(plan, first // slots)
     except ConfigurationError as error:
         message = f"Song {entry['song_id']} of the dataset is damaged: {error}"
         raise ConfigurationError(message) from error
@@ -131,7 +160,10 @@ class SongBatches:
         self.features: list[PlanFeatures] = []
         for song in songs:
             plan = check_plan(song.plan, config.max_bars)
-            self.features.append(plan_features(len(song.latents), plan.sections))
+            check_vocabulary(plan, dataset.slots_per_bar, config.num_chords)
+            self.features.append(
+                plan_features(len(song.latents), plan.sections, plan.form, plan.chords)
+            )
         self.padding = np.zeros((dataset.slots_per_bar, dataset.latent_dim), np.float32)
         if config.pad_with_end:
             if dataset.end_of_song_latent is None:
@@ -183,7 +215,11 @@ class SongBatches:
         for place, row in enumerate(rows):
             latents[place, : len(self.latents[row])] = self.latents[row]
         plans = collate_plans(
-            [self.features[row] for row in rows], width, self.config, letter_tables
+            [self.features[row] for row in rows],
+            width,
+            self.config,
+            letter_tables,
+            num_slots=len(self.padding),
         )
         return LatentBatch(torch.from_numpy(latents), plans)
 

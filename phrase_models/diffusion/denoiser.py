@@ -17,18 +17,21 @@ from torch import Tensor, nn
 from phrase_models.diffusion.attention import (
     CrossAttention,
     SelfAttention,
-    repeat_relations,
     rotary_table,
 )
 from phrase_models.diffusion.conditioning import (
+    NUM_STATES,
     SECTION_DIM,
     AlignedPlanEmbedding,
+    ChordEmbedding,
     PlanBatch,
     SectionEncoder,
+    SlotEmbedding,
     embedding,
     num_length_buckets,
 )
 from phrase_models.diffusion.config import DenoiserConfig
+from phrase_models.diffusion.relations import bar_relations
 
 TIME_DIM = 128  # width of the sinusoidal code (paper section 4.3.1)
 TIME_SCALE = 1000.0
@@ -62,13 +65,13 @@ class FeedForward(nn.Module):
 class Block(nn.Module):
     """One layer: self-attention, cross-attention where there is a section list, feedforward."""
 
-    def __init__(self, config: DenoiserConfig) -> None:
+    def __init__(self, config: DenoiserConfig, num_slots: int) -> None:
         super().__init__()
         dim = config.model_dim
         adaptive = config.global_conditioning == "adaln_zero"
         self.norm = nn.LayerNorm(dim, elementwise_affine=not adaptive)
         self.feedforward_norm = nn.LayerNorm(dim, elementwise_affine=not adaptive)
-        self.attention = SelfAttention(config)
+        self.attention = SelfAttention(config, num_slots)
         self.feedforward = FeedForward(config)
         self.dropout = nn.Dropout(config.dropout)
         self.modulation = nn.Linear(dim, 6 * dim) if adaptive else None
@@ -137,12 +140,18 @@ class Denoiser(nn.Module):
         self.length_embedding = embedding(num_length_buckets(config), dim) if conditioned else None
         self.plan_embedding = AlignedPlanEmbedding(config) if conditioned and aligned else None
         self.section_encoder = SectionEncoder(config) if _has_prompt(config) else None
-        self.blocks = nn.ModuleList(Block(config) for _ in range(config.num_layers))
+        self.blocks = nn.ModuleList(Block(config, num_slots) for _ in range(config.num_layers))
         adaptive = config.global_conditioning == "adaln_zero"
         self.output_norm = nn.LayerNorm(dim, elementwise_affine=not adaptive)
         self.output_modulation = nn.Linear(dim, 2 * dim) if adaptive else None
         self.output = nn.Linear(dim, channels)
         self._initialise()
+        # Last, so that a model without them starts with the same weights.
+        self.state_embedding = (
+            SlotEmbedding(config, num_slots, NUM_STATES) if config.form_condition else None
+        )
+        self.chord_embedding = ChordEmbedding(config) if config.num_chords else None
+        self.given_embedding = SlotEmbedding(config, num_slots, 2) if config.given_share else None
 
     def _initialise(self) -> None:
         """Xavier matrices; modulations, cross-attention and output start at zero."""
@@ -167,7 +176,7 @@ class Denoiser(nn.Module):
         """Predict.
 
         Args:
-            noisy: x_t (B, N, S, D), N bars of S slots.
+            noisy: x_t (B, N, S, D), N bars of S slots; x_0 at given slots.
             times: (B,) in [0, 1], 1 is noise.
             plans: conditions and mask of the same B songs and N bars.
             estimate: x_0 as estimated before (B, N, S, D), for self-conditioning; None at first.
@@ -182,7 +191,7 @@ class Denoiser(nn.Module):
             hidden = hidden + steering[:, None]
         steering = F.silu(steering)
         rotary = rotary_table(self.config, num_bars, self.num_slots, noisy.device)
-        mask, relations = self._mask(plans), self._relations(plans)
+        mask, relations = self._mask(plans), bar_relations(self.config, plans, self._tokens_per_bar)
         memory = self.section_encoder(plans) if self.section_encoder is not None else None
         for block in self.blocks:
             hidden = block(hidden, steering, rotary, mask, relations, memory)
@@ -207,9 +216,17 @@ class Denoiser(nn.Module):
         bars = self.bar_embedding.weight[: noisy.shape[1]]
         if self.plan_embedding is not None:
             bars = bars + self.plan_embedding(plans)
+        if self.chord_embedding is not None:
+            bars = bars + self.chord_embedding(plans)
+        places = bars
+        if self.slot_embedding is not None:
+            places = bars[..., None, :] + self.slot_embedding.weight
+        if self.state_embedding is not None:
+            places = places + self.state_embedding(plans.states)
+        if self.given_embedding is not None:
+            places = places + self.given_embedding(plans.given.long())
         if self.slot_embedding is None:
-            return self.input(channels.flatten(2)) + bars
-        places = bars[..., None, :] + self.slot_embedding.weight
+            return self.input(channels.flatten(2)) + places
         return (self.input(channels) + places).flatten(1, 2)
 
     def _steering(self, times: Tensor, plans: PlanBatch) -> Tensor:
@@ -224,8 +241,3 @@ class Denoiser(nn.Module):
         if self.config.pad_with_end:
             return None
         return plans.bar_mask.repeat_interleave(self._tokens_per_bar, dim=1)[:, None, None]
-
-    def _relations(self, plans: PlanBatch) -> Tensor | None:
-        if not self.config.repeat_bias:
-            return None
-        return repeat_relations(plans.matching_bar, plans.bar_mask, self._tokens_per_bar)

@@ -2,7 +2,9 @@
 
 How songs are drawn from it is in `sampling`, which no training needs.
 
-A folder holds `model.safetensors`, `config.json`, `normalizer.json` and `length_prior.json`.
+A folder holds `model.safetensors`, `config.json`, `normalizer.json` and `length_prior.json`; where
+the training songs have form and chords, also the files of `plan_arrays`, its rows in the order of
+the length prior, and `empty_slot_latents.npy`.
 """
 
 import json
@@ -10,6 +12,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from phrase_models.diffusion.config import DenoiserConfig, NoiseScheduleConfig
@@ -17,6 +21,7 @@ from phrase_models.diffusion.dataset import LatentDataset
 from phrase_models.diffusion.denoiser import Denoiser
 from phrase_models.diffusion.noise_schedule import build_noise_schedule
 from phrase_models.diffusion.plan import SongPlan, plan_from_layout
+from phrase_models.diffusion.plan_arrays import PlanArrays
 from phrase_models.errors import ConfigurationError
 from phrase_models.normalizer import (
     Granularity,
@@ -28,6 +33,7 @@ from phrase_models.training.checkpoint import load_weights, module_weights, save
 from phrase_models.training.randomness import seed_everything
 
 FORMAT_VERSION = 1
+EMPTY_SLOTS_FILE = "empty_slot_latents.npy"
 
 
 class PhraseLDMConfig(BaseModel):
@@ -50,6 +56,7 @@ class PhraseLDM:
         config: PhraseLDMConfig,
         normalizer: LatentNormalizer,
         length_prior: Sequence[SongPlan] = (),
+        empty_slot_latents: NDArray[np.float32] | None = None,
     ) -> None:
         """Build with random weights from torch's global generator.
 
@@ -57,9 +64,11 @@ class PhraseLDM:
             config: architecture and schedule.
             normalizer: scale of the latents.
             length_prior: plans of the training songs, drawn from where a request leaves them open.
+            empty_slot_latents: (S, D), raw latents of silent slots, where they are known.
         """
         self.config, self.normalizer = config, normalizer
         self.length_prior = tuple(length_prior)
+        self.empty_slot_latents = empty_slot_latents
         self.denoiser = Denoiser(config.denoiser, config.slots_per_bar, config.latent_dim)
         self.schedule = build_noise_schedule(config.noise_schedule)
 
@@ -83,7 +92,8 @@ class PhraseLDM:
             latent_dim=dataset.latent_dim,
         )
         normalizer = fit_normalizer(dataset.training_latents(), granularity)
-        return cls(config, normalizer, [song.plan for song in dataset.split("train")])
+        plans = [song.plan for song in dataset.split("train")]
+        return cls(config, normalizer, plans, dataset.empty_slot_latents())
 
     # ------------------------------------------------------------------ folder
     def save(self, folder: Path) -> None:
@@ -96,6 +106,9 @@ class PhraseLDM:
             for plan in self.length_prior
         ]
         _write_json(folder / "length_prior.json", prior)
+        PlanArrays.of_plans(self.length_prior).write(folder)
+        if self.empty_slot_latents is not None:
+            np.save(folder / EMPTY_SLOTS_FILE, self.empty_slot_latents)
         description = {
             "class": "PhraseLDM",
             "format_version": FORMAT_VERSION,
@@ -121,15 +134,26 @@ class PhraseLDM:
                 f"{FORMAT_VERSION}; update the program."
             )
             raise ConfigurationError(message)
-        prior = [
-            plan_from_layout(entry["section_layout"], entry["num_bars"])
-            for entry in json.loads((folder / "length_prior.json").read_text())
-        ]
         config = PhraseLDMConfig.model_validate(description["config"])
-        model = cls(config, read_normalizer(folder / "normalizer.json"), prior)
+        empty = folder / EMPTY_SLOTS_FILE
+        model = cls(
+            config,
+            read_normalizer(folder / "normalizer.json"),
+            _read_plans(folder),
+            np.load(empty) if empty.exists() else None,
+        )
         load_weights(model.denoiser, folder / "model.safetensors")
         model.denoiser.eval()
         return model
+
+
+def _read_plans(folder: Path) -> list[SongPlan]:
+    arrays, first_bar, plans = PlanArrays.read(folder), 0, []
+    for entry in json.loads((folder / "length_prior.json").read_text()):
+        plan = plan_from_layout(entry["section_layout"], entry["num_bars"])
+        plans.append(arrays.complete(plan, first_bar))
+        first_bar += plan.num_bars or 0
+    return plans
 
 
 def _write_json(path: Path, value: Any) -> None:

@@ -3,7 +3,8 @@
 Timestep 0 is the cleanest noisy one, the last is (nearly) pure noise; alpha^2 + sigma^2 = 1.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 import torch
@@ -17,7 +18,7 @@ COSINE_OFFSET = 0.008  # same place
 
 @dataclass(frozen=True, slots=True)
 class NoiseSchedule:
-    """Tables over timesteps, float64 on the CPU.
+    """Tables over timesteps, float64 on the CPU, float32 elsewhere.
 
     Attributes:
         alphas, sigmas: (num_timesteps,).
@@ -33,9 +34,17 @@ class NoiseSchedule:
         """Length of the tables."""
         return len(self.alphas)
 
+    def to(self, device: torch.device) -> Self:
+        """The schedule for training on a device, which then looks levels up without waiting."""
+        if device.type == "cpu":
+            return self
+        return replace(
+            self, alphas=self.alphas.float().to(device), sigmas=self.sigmas.float().to(device)
+        )
+
     def levels(self, timesteps: Tensor) -> tuple[Tensor, Tensor]:
         """Alpha and sigma of timesteps (B,), each float32 (B, 1, 1, 1) on their device."""
-        index = timesteps.cpu()
+        index = timesteps.to(self.alphas.device)
         alpha, sigma = self.alphas[index], self.sigmas[index]
         shape = (-1, 1, 1, 1)
         return (

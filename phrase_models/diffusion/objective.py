@@ -46,12 +46,19 @@ def draw_timesteps(config: NoiseScheduleConfig, batch_size: int) -> Tensor:
 
 
 def hide_conditions(plans: PlanBatch, config: DenoiserConfig) -> PlanBatch:
-    """Hide length and sections, each on its own, so that guidance has an unconditional side."""
-    if not config.condition_dropout or config.conditioning == "none":
+    """Hide conditions at random so that guidance has an unconditional side.
+
+    Length, sections, form and chords each on its own, and with a chance of its own all at once.
+    """
+    chance, joint = config.condition_dropout, config.joint_dropout
+    if not (chance or joint) or config.conditioning == "none":
         return plans
-    draws = torch.rand(2, len(plans.bar_mask)) < config.condition_dropout
-    length, sections = draws.to(plans.bar_mask.device)
-    return plans.hide(length, sections)
+    batch = len(plans.bar_mask)
+    hidden = torch.rand(2, batch) < chance
+    if config.form_condition or config.num_chords or joint:
+        hidden = torch.cat((hidden, torch.rand(2, batch) < chance))
+        hidden = hidden | (torch.rand(batch) < joint)
+    return plans.hide(*hidden.to(plans.bar_mask.device))
 
 
 def squared_errors(
@@ -59,7 +66,8 @@ def squared_errors(
 ) -> Tensor:
     """Mean squared error of the prediction over each song's bars (B,), unweighted.
 
-    Bars outside `plans.bar_mask` count nothing; where songs are padded by their end, all count.
+    Bars outside `plans.bar_mask` and given slots count nothing; where songs are padded by their
+    end, all bars count.
 
     Args:
         denoiser: the network.
@@ -69,16 +77,32 @@ def squared_errors(
             gradient (arXiv 2208.04202).
     """
     alpha, sigma = schedule.levels(batch.timesteps)
-    noisy = add_noise(batch.clean, batch.noise, alpha, sigma)
+    noisy = _known(denoiser, batch, add_noise(batch.clean, batch.noise, alpha, sigma))
     times = schedule.times(batch.timesteps)
     estimate = None
     if self_condition and denoiser.config.self_conditioning:
         estimate = _half_estimated(denoiser, schedule, noisy, batch)
     output = denoiser(noisy, times, batch.plans, estimate)
     target = prediction_target(schedule.prediction, batch.clean, batch.noise, alpha, sigma)
-    by_bar = (output - target).square().mean(dim=(2, 3))
+    errors = (output - target).square()
+    if denoiser.config.given_share:
+        counted = _counted_slots(batch.plans)
+        total = (errors.mean(dim=3) * counted).sum(dim=(1, 2))
+        return total / counted.sum(dim=(1, 2)).clamp(min=1)
     mask = batch.plans.bar_mask
-    return (by_bar * mask).sum(dim=1) / mask.sum(dim=1)
+    return (errors.mean(dim=(2, 3)) * mask).sum(dim=1) / mask.sum(dim=1)
+
+
+def _counted_slots(plans: PlanBatch) -> Tensor:
+    """Slots that are to be written (B, N, S) bool."""
+    return plans.bar_mask[:, :, None] & ~plans.given
+
+
+def _known(denoiser: Denoiser, batch: NoisyBatch, latents: Tensor) -> Tensor:
+    """Put the clean latents of given slots in, where the network knows of them."""
+    if not denoiser.config.given_share:
+        return latents
+    return torch.where(batch.plans.given[..., None], batch.clean, latents)
 
 
 def _half_estimated(
@@ -103,16 +127,25 @@ def _half_estimated(
     # them again, so that they would get none (pytorch/pytorch issue 112583, fixed by pull 165068).
     torch.clear_autocast_cache()
     estimate[rows] = predicted_sample(schedule.prediction, output, noisy[rows], alpha, sigma)
+    if denoiser.config.given_share:  # as in sampling
+        given = batch.plans.given[rows, ..., None]
+        estimate[rows] = torch.where(given, batch.clean[rows], estimate[rows])
     return estimate
 
 
 def training_loss(
     denoiser: Denoiser, schedule: NoiseSchedule, config: NoiseScheduleConfig, batch: NoisyBatch
 ) -> dict[str, Tensor]:
-    """Scalars of a batch: "loss" with min-SNR weights, "error" without; longer songs weigh more."""
+    """Scalars of a batch: "loss" with min-SNR weights, "error" without.
+
+    Every slot that is to be written weighs the same, so longer songs weigh more.
+    """
     errors = squared_errors(denoiser, schedule, batch, self_condition=True)
     alpha, sigma = schedule.levels(batch.timesteps)
     weights = min_snr_weights(schedule.prediction, alpha, sigma, config.min_snr_gamma).flatten()
-    num_bars = batch.plans.bar_mask.sum(dim=1)
-    share = num_bars / num_bars.sum()
+    if denoiser.config.given_share:
+        counted = _counted_slots(batch.plans).sum(dim=(1, 2))
+    else:
+        counted = batch.plans.bar_mask.sum(dim=1)
+    share = counted / counted.sum()
     return {"loss": (errors * weights * share).sum(), "error": (errors * share).sum()}

@@ -4,12 +4,13 @@ Ids come from fixed ordered lists, so they are the same in every process; the re
 enumerates Python sets, whose order changes with the hash seed.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from phrase_models.errors import ConfigurationError
+from phrase_models.form.song_form import CellState, SongForm, relations
 from phrase_models.score.song import Section, format_section_layout, parse_section_layout
 
 ROLES = ("absent", "i", "o", "x", "b", "X", "sung", "other")
@@ -32,19 +33,42 @@ LETTER_FEATURE = BAR_FEATURES.index("letter")
 
 PROMPT_FEATURES = ("role", "letter", "num_bars", "start_bar")
 NO_MATCH = -1
+CHORDS_PER_BAR = 2
+UNKNOWN_CHORD = -1
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class SongPlan:
     """The request for one song.
 
     Attributes:
         num_bars: length, or None to leave it to the model.
         sections: contiguous from bar 0, or empty to leave them to the model.
+        form: what repeats what and where a slot is silent, or None to leave it to the model.
+        chords: (num_bars, 2), an id for each half of a bar, UNKNOWN_CHORD where it is left to the
+            model; a read-only int64 copy. Or None to leave all of them.
     """
 
     num_bars: int | None = None
     sections: tuple[Section, ...] = ()
+    form: SongForm | None = None
+    chords: NDArray[np.int64] | None = None
+
+    def __post_init__(self) -> None:
+        if self.chords is not None:
+            chords = np.array(self.chords, np.int64)
+            chords.setflags(write=False)
+            object.__setattr__(self, "chords", chords)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, SongPlan) and self._values() == other._values()
+
+    def __hash__(self) -> int:
+        return hash(self._values())
+
+    def _values(self) -> tuple[object, ...]:
+        chords = None if self.chords is None else (self.chords.shape, self.chords.tobytes())
+        return self.num_bars, self.sections, self.form, chords
 
     @property
     def section_layout(self) -> str:
@@ -75,24 +99,63 @@ def plan_from_layout(layout: str | None, num_bars: int | None = None) -> SongPla
 
 
 def check_plan(plan: SongPlan, max_bars: int) -> SongPlan:
-    """Complete the length from the sections and refuse what cannot be met.
+    """Complete the length from the sections, form or chords and refuse what cannot be met.
 
     Raises:
         ConfigurationError: if the plan is longer than `max_bars`, empty or contradicts itself.
     """
-    checked = plan_from_layout(plan.section_layout, plan.num_bars)
-    if checked.num_bars is None:
-        return checked
-    if checked.num_bars > max_bars:
+    num_bars = plan.num_bars
+    for part in (plan.form.states if plan.form else None, plan.chords):
+        if num_bars is None and part is not None and not plan.sections:
+            num_bars = len(part)
+    num_bars = plan_from_layout(plan.section_layout, num_bars).num_bars
+    if num_bars is None:
+        return plan
+    if num_bars > max_bars:
         message = (
-            f"A song of {checked.num_bars} bars was asked for, but this model writes at most "
+            f"A song of {num_bars} bars was asked for, but this model writes at most "
             f"{max_bars}; ask for fewer bars."
         )
         raise ConfigurationError(message)
-    if checked.num_bars < 1:
-        message = f"A song of {checked.num_bars} bars was asked for; ask for at least 1."
+    if num_bars < 1:
+        message = f"A song of {num_bars} bars was asked for; ask for at least 1."
         raise ConfigurationError(message)
-    return checked
+    if plan.form is not None and plan.form.num_bars != num_bars:
+        message = (
+            f"The form has {plan.form.num_bars} bars but the song {num_bars}; make them agree."
+        )
+        raise ConfigurationError(message)
+    if plan.chords is not None and plan.chords.shape != (num_bars, CHORDS_PER_BAR):
+        message = (
+            f"The chords have the shape {plan.chords.shape}, but the song has {num_bars} bars of "
+            f"{CHORDS_PER_BAR} chords each; make them agree."
+        )
+        raise ConfigurationError(message)
+    return replace(plan, num_bars=num_bars)
+
+
+def check_vocabulary(plan: SongPlan, num_slots: int, num_chords: int) -> None:
+    """Refuse a form of other slots, and chords that a model does not know.
+
+    Args:
+        plan: of a song.
+        num_slots: slots a bar.
+        num_chords: chord ids that are known; 0 where chords are not looked at.
+
+    Raises:
+        ConfigurationError: if the plan has others.
+    """
+    if plan.form is not None and plan.form.num_slots != num_slots:
+        message = f"The form has {plan.form.num_slots} slots a bar, but the songs {num_slots}."
+        raise ConfigurationError(message)
+    if plan.chords is None or not num_chords:
+        return
+    if plan.chords.min() < UNKNOWN_CHORD or plan.chords.max() >= num_chords:
+        message = (
+            f"The chords have ids from {plan.chords.min()} to {plan.chords.max()}, but this model "
+            f"knows {UNKNOWN_CHORD} (left open) to {num_chords - 1}."
+        )
+        raise ConfigurationError(message)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,19 +168,42 @@ class PlanFeatures:
         matching_bar: (N,), index of the same bar of the previous section of the same label,
             NO_MATCH where there is none.
         prompt: (K, 4), the PROMPT_FEATURES of each section; `start_bar` counts from 0.
+        section_classes: (N,), equal at the same bar of all sections of one label.
+        states: (N, S), 1 + CellState of each cell; None without a form.
+        classes: (3, S, N), of RELATION_KINDS: equal where cells of a slot are alike in that way;
+            None without a form.
+        chords: (N, 2), 1 + id of each half bar; None without chords.
     """
 
     num_bars: int
     bars: NDArray[np.int64]
     matching_bar: NDArray[np.int64]
     prompt: NDArray[np.int64]
+    section_classes: NDArray[np.int64]
+    states: NDArray[np.int64] | None = None
+    classes: NDArray[np.int64] | None = None
+    chords: NDArray[np.int64] | None = None
 
 
-def plan_features(num_bars: int, sections: tuple[Section, ...]) -> PlanFeatures:
-    """Describe every bar of a plan; sections beyond `num_bars` are not allowed."""
+def plan_features(
+    num_bars: int,
+    sections: tuple[Section, ...],
+    form: SongForm | None = None,
+    chords: NDArray[np.int64] | None = None,
+) -> PlanFeatures:
+    """Describe every bar of a plan; nothing beyond `num_bars` is allowed.
+
+    Args:
+        num_bars: N.
+        sections: of the song, or none.
+        form: of N bars, or None.
+        chords: (N, 2) ids, UNKNOWN_CHORD where there is none, or None.
+    """
     bars = np.zeros((num_bars, len(BAR_FEATURES)), np.int64)
     matching = np.full(num_bars, NO_MATCH, np.int64)
     prompt = np.zeros((len(sections), len(PROMPT_FEATURES)), np.int64)
+    section_classes = np.zeros(num_bars, np.int64)
+    first_class: dict[str, int] = {}
     latest: dict[str, Section] = {}
     occurrences: dict[str, int] = {}
     for index, section in enumerate(sections):
@@ -136,11 +222,35 @@ def plan_features(num_bars: int, sections: tuple[Section, ...]) -> PlanFeatures:
             ),
             axis=1,
         )
+        # Labels are kept apart by more than any section has bars.
+        first = first_class.setdefault(label, 1 + num_bars * len(first_class))
+        section_classes[start : start + length] = first + offsets
         if label in latest:
             shared = min(length, latest[label].num_bars)
             matching[start : start + shared] = latest[label].start_bar + offsets[:shared]
         latest[label] = section
-    return PlanFeatures(num_bars, bars, matching, prompt)
+    return PlanFeatures(
+        num_bars,
+        bars,
+        matching,
+        prompt,
+        section_classes,
+        None if form is None else 1 + form.states.astype(np.int64),
+        None if form is None else form_classes(form),
+        None if chords is None else 1 + np.asarray(chords, np.int64),
+    )
+
+
+def form_classes(form: SongForm) -> NDArray[np.int64]:
+    """Which bars of a slot a form ties to each other, as one number a bar.
+
+    Returns:
+        (3, S, N), RELATION_KINDS in order: 1 + the first bar of the cell's class; 0 at silent
+        cells. Two cells of a slot are alike where their numbers are equal and not 0.
+    """
+    alike = relations(form) | np.eye(form.num_bars, dtype=np.bool_)
+    plays = (form.states != CellState.SILENT).T
+    return np.where(plays, 1 + alike.argmax(axis=-1), 0)
 
 
 def label_ids(label: str) -> tuple[int, int]:

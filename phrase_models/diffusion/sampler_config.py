@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 Solver = Literal["ddpm", "ddim", "dpm_solver"]
+GuidanceHides = Literal["all", "form"]
 
 
 class SamplerConfig(BaseModel):
@@ -21,6 +22,26 @@ class SamplerConfig(BaseModel):
     )
     guidance_interval: tuple[float, float] = Field(
         default=(0.0, 1.0), description="times (0 clean, 1 noise) between which guidance acts"
+    )
+    guidance_hides: GuidanceHides = Field(
+        default="all",
+        description="what the weak side of guidance does not know: all conditions, or form and "
+        "chords alone",
+    )
+    copies: bool = Field(
+        default=True,
+        description="where a form is given, the estimate of a phrase's first copy serves all its "
+        "copies at every step",
+    )
+    variation_start: float = Field(
+        default=0.5,
+        ge=0,
+        le=1,
+        description="time (0 clean, 1 noise) until which a varied phrase follows its source",
+    )
+    force_silence: bool = Field(
+        default=False,
+        description="silent cells of a form get the latent of an empty slot at every step",
     )
     clip_value: float | None = Field(
         default=None, gt=0, description="estimates are held within this many standard deviations"

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -9,10 +10,24 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from phrase_models.diffusion.conditioning import PlanBatch, collate_plans
+from phrase_models.diffusion.fixed_slots import (
+    EXACT,
+    FixedSlots,
+    corrected,
+    fix_slots,
+    serving_bars,
+)
+from phrase_models.diffusion.given import GivenSlots
 from phrase_models.diffusion.guidance import Denoise, clipped, guided
 from phrase_models.diffusion.model import PhraseLDM
 from phrase_models.diffusion.noise_schedule import predicted_sample
-from phrase_models.diffusion.plan import SongPlan, check_plan, plan_features
+from phrase_models.diffusion.plan import (
+    PlanFeatures,
+    SongPlan,
+    check_plan,
+    check_vocabulary,
+    plan_features,
+)
 from phrase_models.diffusion.repeats import join_repeats
 from phrase_models.diffusion.sampler_config import SamplerConfig
 from phrase_models.diffusion.samplers import SAMPLERS, sampling_timesteps, song_generator
@@ -28,7 +43,8 @@ def resolve_plans(
     """Fill in what the requests leave open and the model needs, as `draw_songs` does.
 
     A missing plan is drawn from those of the training songs with a generator of the song's own;
-    missing sections from those of the same length, or hidden where there is none.
+    missing sections from those of the same length, or hidden where there is none. Form and chords
+    come along, unless the request has either.
 
     Raises:
         ConfigurationError: if a request is too long, or cannot be filled in.
@@ -42,6 +58,7 @@ def resolve_plans(
 def _resolve(model: PhraseLDM, plan: SongPlan, rng: np.random.Generator) -> SongPlan:
     config = model.config.denoiser
     plan = check_plan(plan, config.max_bars)
+    check_vocabulary(plan, model.config.slots_per_bar, config.num_chords)
     wants_sections = config.conditioning == "sections" and not plan.sections
     wants_length = plan.num_bars is None and not (
         config.conditioning == "none" and config.pad_with_end
@@ -55,7 +72,9 @@ def _resolve(model: PhraseLDM, plan: SongPlan, rng: np.random.Generator) -> Song
     ]
     if candidates:
         drawn = candidates[int(rng.integers(len(candidates)))]
-        return drawn if wants_sections else SongPlan(drawn.num_bars)
+        if plan.form is not None or plan.chords is not None:
+            drawn = replace(drawn, form=plan.form, chords=plan.chords)
+        return drawn if wants_sections else replace(drawn, sections=())
     if plan.num_bars is not None and config.condition_dropout:
         return plan
     message = (
@@ -71,6 +90,7 @@ def draw_songs(
     seed: int,
     sampler: SamplerConfig,
     *,
+    given: Sequence[GivenSlots | None] | None = None,
     first_index: int = 0,
     batch_size: int = 1,
     device: torch.device | str = "cpu",
@@ -86,6 +106,8 @@ def draw_songs(
         plans: one request a song; what is left open is filled in as in `resolve_plans`.
         seed: of all songs.
         sampler: solver and its settings.
+        given: slots of each song that are known, None where there are none: they come back bit for
+            bit. A model trained without `given_share` sees them noised like all others.
         first_index: index of the first song, to go on where an earlier call ended.
         batch_size: songs at a time.
         device: where the network runs.
@@ -98,6 +120,7 @@ def draw_songs(
     Raises:
         ConfigurationError: if a request cannot be met.
     """
+    given = [None] * len(plans) if given is None else given
     resolved = resolve_plans(model, plans, seed, first_index)
     device = torch.device(device)
     model.denoiser.to(device).eval()
@@ -105,7 +128,8 @@ def draw_songs(
     num_batches = -(-len(plans) // batch_size)
     songs: list[NDArray[np.float32]] = []
     for start in range(0, len(plans), batch_size):
-        chunk = resolved[start : start + batch_size]
+        rows = slice(start, start + batch_size)
+        chunk = resolved[rows]
         index = first_index + start
         generators = [song_generator(seed, index + row) for row in range(len(chunk))]
 
@@ -114,7 +138,9 @@ def draw_songs(
                 before = start // batch_size * len(timesteps)
                 progress(before + done, num_batches * len(timesteps))
 
-        songs += _sample_batch(model, chunk, generators, sampler, timesteps, device, report)
+        songs += _sample_batch(
+            model, chunk, given[rows], generators, sampler, timesteps, device, report
+        )
     return songs
 
 
@@ -122,6 +148,7 @@ def draw_songs(
 def _sample_batch(
     model: PhraseLDM,
     plans: Sequence[SongPlan],
+    given: Sequence[GivenSlots | None],
     generators: Sequence[torch.Generator],
     sampler: SamplerConfig,
     timesteps: Sequence[int],
@@ -138,7 +165,15 @@ def _sample_batch(
             noise[row, :num_bars] = torch.randn((num_bars, *shape[2:]), generator=generator)
         return noise.to(device)
 
-    denoise = _denoise(model, _plan_batch(model, plans, max(bars)).to(device), sampler)
+    features = [
+        plan_features(plan.num_bars or max(bars), plan.sections, plan.form, plan.chords)
+        for plan in plans
+    ]
+    fixed = _fix(model, features, given, sampler, max(bars))
+    given_mask = _given_mask(given, fixed)
+    batch = collate_plans(features, max(bars), config, num_slots=shape[2])
+    batch = replace(batch, given=given_mask).to(device)
+    denoise = _denoise(model, batch, fixed.to(device), sampler)
     done = 0
 
     def counting(noisy: Tensor, timestep: int, estimate: Tensor | None) -> Tensor:
@@ -156,44 +191,102 @@ def _sample_batch(
     with precision:
         clean = SAMPLERS[sampler.solver](counting, model.schedule, timesteps, draw_noise)
     latents = clean.float().cpu().numpy()
-    songs = [latents[row, :num_bars] for row, num_bars in enumerate(bars)]
-    if sampler.repeat_distance is not None:
-        songs = [join_repeats(song, sampler.repeat_distance) for song in songs]
-    return [model.normalizer.denormalise(song) for song in songs]
+    songs = []
+    for row, num_bars in enumerate(bars):
+        song = latents[row, :num_bars]
+        if sampler.repeat_distance is not None and not (sampler.copies and plans[row].form):
+            song = join_repeats(song, sampler.repeat_distance)
+        song = model.normalizer.denormalise(song)
+        songs.append(_finish(song, features[row], given[row], copies=sampler.copies))
+    return songs
 
 
-def _plan_batch(model: PhraseLDM, plans: Sequence[SongPlan], num_bars: int) -> PlanBatch:
-    features = [plan_features(plan.num_bars or num_bars, plan.sections) for plan in plans]
-    return collate_plans(features, num_bars, model.config.denoiser)
+def _fix(
+    model: PhraseLDM,
+    features: Sequence[PlanFeatures],
+    given: Sequence[GivenSlots | None],
+    sampler: SamplerConfig,
+    num_bars: int,
+) -> FixedSlots:
+    """What plans and given slots fix, at unit scale."""
+    shape = (model.config.slots_per_bar, model.config.latent_dim)
+    empty = None
+    if sampler.force_silence:
+        if model.empty_slot_latents is None:
+            message = (
+                "This model does not know the latents of silent slots, for it was trained without "
+                "forms; set force_silence to false."
+            )
+            raise ConfigurationError(message)
+        empty = model.normalizer.normalise(model.empty_slot_latents)
+    unit: list[GivenSlots | None] = []
+    for plan, slots in zip(features, given, strict=True):
+        if slots is None:
+            unit.append(None)
+            continue
+        slots.check((plan.num_bars, *shape))
+        unit.append(GivenSlots(slots.mask, model.normalizer.normalise(slots.latents)))
+    return fix_slots(features, unit, empty, num_bars, shape, sampler)
 
 
-def _denoise(model: PhraseLDM, plans: PlanBatch, sampler: SamplerConfig) -> Denoise:
-    """The network as a thing that denoises, guided and clipped as configured."""
+def _given_mask(given: Sequence[GivenSlots | None], fixed: FixedSlots) -> Tensor:
+    """Which slots a request gave, (B, N, S) bool; silent ones are not among them."""
+    mask = torch.zeros_like(fixed.known)
+    for row, slots in enumerate(given):
+        if slots is not None:
+            mask[row, : len(slots.mask)] = torch.from_numpy(slots.mask)
+    return mask
+
+
+def _finish(
+    song: NDArray[np.float32], plan: PlanFeatures, given: GivenSlots | None, *, copies: bool
+) -> NDArray[np.float32]:
+    """Put given slots back as they came, and into their copies; all raw (N, S, D)."""
+    if given is None:
+        return song
+    song, bars = song.copy(), plan.num_bars
+    song[:bars][given.mask] = given.latents[given.mask]
+    if copies and plan.classes is not None:
+        serving = serving_bars(plan.classes[EXACT], given.mask)
+        song[:bars] = np.take_along_axis(song[:bars], serving[..., None], axis=0)
+        song[:bars][given.mask] = given.latents[given.mask]
+    return song
+
+
+def _denoise(
+    model: PhraseLDM, plans: PlanBatch, fixed: FixedSlots, sampler: SamplerConfig
+) -> Denoise:
+    """The network as a thing that denoises: guided, clipped and corrected as configured."""
     first, last = sampler.guidance_interval
     final = model.schedule.num_timesteps - 1
 
     def active(timestep: int) -> bool:
         return first <= timestep / final <= last
 
-    scale = sampler.guidance_scale if model.config.denoiser.conditioning != "none" else 1.0
-    if scale != 1.0 and not model.config.denoiser.condition_dropout:
+    config = model.config.denoiser
+    scale = sampler.guidance_scale if config.conditioning != "none" else 1.0
+    if scale != 1.0 and not (config.condition_dropout or config.joint_dropout):
         message = (
             "This model was trained without condition dropout and cannot be guided; "
             "set guidance_scale to 1."
         )
         raise ConfigurationError(message)
-    both = guided(_network(model, plans), _network(model, plans.hide_all()), scale, active)
-    return clipped(both, sampler.clip_value)
+    weak = plans.hide_form() if sampler.guidance_hides == "form" else plans.hide_all()
+    both = guided(_network(model, plans, fixed), _network(model, weak, fixed), scale, active)
+    return corrected(clipped(both, sampler.clip_value), fixed, final * sampler.variation_start)
 
 
-def _network(model: PhraseLDM, plans: PlanBatch) -> Denoise:
-    self_conditioning = model.config.denoiser.self_conditioning
+def _network(model: PhraseLDM, plans: PlanBatch, fixed: FixedSlots) -> Denoise:
+    config = model.config.denoiser
+    schedule = model.schedule.to(plans.bar_mask.device)
 
     def denoise(noisy: Tensor, timestep: int, estimate: Tensor | None) -> Tensor:
+        if config.given_share:
+            noisy = torch.where(plans.given[..., None], fixed.latents, noisy)
         timesteps = torch.full((len(noisy),), timestep, device=noisy.device)
-        known = estimate if self_conditioning else None
-        output = model.denoiser(noisy, model.schedule.times(timesteps), plans, known)
-        alpha, sigma = model.schedule.levels(timesteps)
-        return predicted_sample(model.schedule.prediction, output, noisy, alpha, sigma)
+        known = estimate if config.self_conditioning else None
+        output = model.denoiser(noisy, schedule.times(timesteps), plans, known)
+        alpha, sigma = schedule.levels(timesteps)
+        return predicted_sample(schedule.prediction, output, noisy, alpha, sigma)
 
     return denoise

@@ -1,13 +1,16 @@
 """Training of PhraseLDM for the training loop (paper section 4.3.1)."""
 
 from contextlib import nullcontext
+from dataclasses import replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from phrase_models.diffusion.conditioning import to_device
 from phrase_models.diffusion.dataset import LatentBatch, LatentDataset, SongBatches
 from phrase_models.diffusion.denoiser import Denoiser
+from phrase_models.diffusion.given import draw_given
 from phrase_models.diffusion.model import PhraseLDM
 from phrase_models.diffusion.objective import (
     NoisyBatch,
@@ -17,7 +20,7 @@ from phrase_models.diffusion.objective import (
     training_loss,
 )
 from phrase_models.training.config import TrainingConfig
-from phrase_models.training.randomness import derive_seed
+from phrase_models.training.randomness import derive_seed, numpy_generator
 
 NUM_VALIDATION_TIMESTEPS = 8
 VALIDATION_BATCH = 16
@@ -52,20 +55,30 @@ class DiffusionTraining:
         return self.module.bar_embedding.weight.device
 
     def loss(self, step: int) -> dict[str, Tensor]:
-        """Loss of one batch; noise, timesteps and dropout come from torch's global generator."""
-        training = self.training
+        """Loss of one batch; noise, timesteps and dropout come from torch's global generators.
+
+        Small things are drawn on the CPU; noise where the weights are, for a batch of it takes a
+        host longer than the rest of its work.
+        """
+        training, config = self.training, self.model.config.denoiser
         batch = self.batches.training_batch(training.seed, step, training.batch_size)
         schedule = self.model.config.noise_schedule
         timesteps = draw_timesteps(schedule, len(batch.latents))
-        noise = torch.randn(batch.latents.shape)
-        plans = hide_conditions(batch.plans, self.model.config.denoiser)
+        noise = torch.randn(batch.latents.shape, device=self.device)
+        plans = hide_conditions(batch.plans, config)
+        if config.given_share:
+            rng = numpy_generator(training.seed, "given", step)
+            lengths = batch.plans.bars_left[:, 0].tolist()
+            _, bars, slots = plans.given.shape
+            given = draw_given(rng, lengths, (bars, slots), config.given_share)
+            plans = replace(plans, given=given)
         noisy = NoisyBatch(
-            batch.latents.to(self.device, non_blocking=True),
-            noise.to(self.device, non_blocking=True),
-            timesteps.to(self.device),
+            to_device(batch.latents, self.device),
+            noise,
+            to_device(timesteps, self.device),
             plans.to(self.device),
         )
-        values = training_loss(self.module, self.model.schedule, schedule, noisy)
+        values = training_loss(self.module, self.model.schedule.to(self.device), schedule, noisy)
         # Batches are of short songs or of long ones; every bar of the corpus weighs the same.
         num_bars = float(batch.plans.bar_mask.sum()) / len(batch.latents)
         return {**values, "loss": values["loss"] * (num_bars / self.mean_bars)}
@@ -94,7 +107,8 @@ class DiffusionTraining:
     def _errors(self, batch: LatentBatch, rows: range) -> Tensor:
         """Sum of the songs' errors at each validation timestep."""
         errors = torch.zeros(NUM_VALIDATION_TIMESTEPS, dtype=torch.float64)
-        num_timesteps = self.model.schedule.num_timesteps
+        schedule = self.model.schedule.to(self.device)
+        num_timesteps = schedule.num_timesteps
         plans, clean = batch.plans.to(self.device), batch.latents.to(self.device)
         for index in range(NUM_VALIDATION_TIMESTEPS):
             timestep = int((index + 0.5) / NUM_VALIDATION_TIMESTEPS * num_timesteps)
@@ -106,6 +120,6 @@ class DiffusionTraining:
                 noise[place] = torch.randn(noise.shape[1:], generator=generator)
             timesteps = torch.full((len(rows),), timestep, device=self.device)
             noisy = NoisyBatch(clean, noise.to(self.device), timesteps, plans)
-            by_song = squared_errors(self.module, self.model.schedule, noisy, self_condition=False)
+            by_song = squared_errors(self.module, schedule, noisy, self_condition=False)
             errors[index] = by_song.double().sum().cpu()
         return errors

@@ -50,8 +50,12 @@ def save_state(
     optimizer: torch.optim.Optimizer,
     average: Mapping[str, Tensor] | None,
     progress: Mapping[str, Any],
+    further_averages: Mapping[str, Mapping[str, Tensor]] | None = None,
 ) -> None:
-    """Write everything a run needs to go on, replacing the state before it in one rename."""
+    """Write everything a run needs to go on, replacing the state before it in one rename.
+
+    Further averages get a file each, by name.
+    """
     aside, old = folder.with_suffix(".tmp"), folder.with_suffix(".old")
     for leftover in (aside, old):
         shutil.rmtree(leftover, ignore_errors=True)
@@ -59,6 +63,8 @@ def save_state(
     save_weights(module_weights(module), aside / "model.safetensors")
     if average is not None:
         save_weights(average, aside / "average.safetensors")
+    for name, weights in (further_averages or {}).items():
+        save_weights(weights, aside / f"{name}.safetensors")
     save_weights(_flatten(optimizer), aside / "optimizer.safetensors")
     progress = {"format": CHECKPOINT_FORMAT, **progress}
     (aside / "progress.json").write_text(json.dumps(progress, indent=1))
@@ -72,7 +78,8 @@ def load_state(
     folder: Path,
     module: nn.Module,
     optimizer: torch.optim.Optimizer,
-    average: dict[str, Tensor] | None,
+    average: Mapping[str, Tensor] | None,
+    further_averages: Mapping[str, Mapping[str, Tensor]] | None = None,
 ) -> dict[str, Any] | None:
     """Restore a run in place and return its progress, or None where nothing was saved.
 
@@ -85,10 +92,19 @@ def load_state(
         return None
     load_weights(module, folder / "model.safetensors")
     if average is not None:
-        average.update(load_file(folder / "average.safetensors"))
+        _refill(average, folder / "average.safetensors")
+    for name, weights in (further_averages or {}).items():
+        _refill(weights, folder / f"{name}.safetensors")
     _unflatten(optimizer, load_file(folder / "optimizer.safetensors"))
     progress: dict[str, Any] = json.loads((folder / "progress.json").read_text())
     return progress
+
+
+def _refill(weights: Mapping[str, Tensor], path: Path) -> None:
+    """Load safetensors into tensors of the same names, where these are."""
+    stored = load_file(path)
+    for name, tensor in weights.items():
+        tensor.copy_(stored[name])
 
 
 def _flatten(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:

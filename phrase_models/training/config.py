@@ -23,6 +23,9 @@ class TrainingConfig(BaseModel):
     second_moment_decay: float = Field(default=0.98, gt=0, lt=1)
     gradient_clip: float = Field(default=1.0, gt=0)
     ema_decay: float | None = Field(default=None, gt=0, lt=1)
+    further_ema_decays: tuple[float, ...] = Field(
+        default=(), description="averages kept beside, to choose from after training"
+    )
     validate_every: int = Field(ge=1, description="steps")
     checkpoint_every: int = Field(ge=1, description="steps")
     patience: int | None = Field(

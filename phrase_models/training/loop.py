@@ -79,24 +79,29 @@ class TrainingRun:
         self.device = next(self.module.parameters()).device
         self.optimizer = build_optimizer(self.module, config)
         self.average = WeightAverage(self.module, config.ema_decay) if config.ema_decay else None
+        self.further_averages = {
+            f"average-{decay}": WeightAverage(self.module, decay)
+            for decay in config.further_ema_decays
+        }
         self.checkpoint, self.best_path = state / "checkpoint", state / "best.safetensors"
         self.metrics = MetricsFile(state / "metrics.jsonl")
         self.progress_path = state / "progress.json"
         self.step, self.best_score, self.best_step, self.stale = 0, math.inf, 0, 0
-        self.sums: dict[str, float] = {}
+        self.sums: dict[str, float | Tensor] = {}
         self.started, self.started_step = time.monotonic(), 0
         state.mkdir(parents=True, exist_ok=True)
 
     def restore(self) -> None:
         """Go on where the last checkpoint was written, if there is one."""
         weights = self.average.weights if self.average else None
-        progress = load_state(self.checkpoint, self.module, self.optimizer, weights)
+        further = {name: kept.weights for name, kept in self.further_averages.items()}
+        progress = load_state(self.checkpoint, self.module, self.optimizer, weights, further)
         if progress:
             self.step, self.best_step = progress["step"], progress["best_step"]
             self.stale, self.sums = progress["stale"], progress["sums"]
             self.best_score = progress["best_score"] if self.best_step else math.inf
-            if self.average:
-                self.average.num_updates = self.step
+            for average in self._averages:
+                average.num_updates = self.step
             logger.info("resumed at step %d of %d", self.step, self.config.num_steps)
         self.metrics.truncate_after(self.step)
         self.started_step = self.step
@@ -142,9 +147,14 @@ class TrainingRun:
                 "best_step": self.best_step,
                 "best_score": self.best_score if self.best_step else 0.0,
                 "stale": self.stale,
-                "sums": self.sums,
+                "sums": self._sums(),
             },
+            {name: average.weights for name, average in self.further_averages.items()},
         )
+
+    @property
+    def _averages(self) -> list[WeightAverage]:
+        return [*([self.average] if self.average else []), *self.further_averages.values()]
 
     @property
     def finished(self) -> bool:
@@ -177,12 +187,19 @@ class TrainingRun:
         self.optimizer.step()
         self.optimizer.zero_grad()
         self.step += 1
-        if self.average:
-            self.average.update(self.module)
+        for average in self._averages:
+            average.update(self.module)
         for name, value in {**values, "gradient_norm": norm}.items():
-            self.sums[name] = self.sums.get(name, 0.0) + float(value.detach())
+            self.sums[name] = self.sums.get(name, 0.0) + self._number(value.detach())
         if self.device.type == "cpu":
             self.check_figures()
+
+    def _number(self, value: Tensor) -> float | Tensor:
+        """What the running sums add up: a double, on a GPU one that nobody waits for."""
+        return value.double() if self.device.type == "cuda" else float(value)
+
+    def _sums(self) -> dict[str, float]:
+        return {name: float(value) for name, value in self.sums.items()}
 
     def validate(self) -> None:
         """Measure on held-out data; keep the weights if they are the best so far.
@@ -215,7 +232,7 @@ class TrainingRun:
         """
         self.check_figures()
         count = self.step % self.config.log_every or self.config.log_every
-        self.metrics.append(self.step, {f"train/{k}": v / count for k, v in self.sums.items()})
+        self.metrics.append(self.step, {f"train/{k}": v / count for k, v in self._sums().items()})
         self.sums = {}
         elapsed = time.monotonic() - self.started
         progress = {
@@ -235,7 +252,8 @@ def fit(trainable: Trainable, config: TrainingConfig, state: Path) -> dict[str, 
         trainable: the model with its data; ends up with the best weights (averaged ones where an
             average is kept).
         config: budget and optimiser.
-        state: folder that survives a kill: checkpoint, best weights, `metrics.jsonl`.
+        state: folder that survives a kill: checkpoint, best weights, `metrics.jsonl`. Averages of
+            `further_ema_decays` lie in the checkpoint, as "average-0.999.safetensors".
 
     Returns:
         {"steps": done, "best_step": int, "best_score": float}.

@@ -36,7 +36,7 @@ def test_every_stage_of_phrase_vae_trains_on_another_device(report, stage, bottl
     assert f"PhraseVAE {bottleneck} {stage}: {DEVICE}:0, no parameter without a gradient" in report
 
 
-@pytest.mark.parametrize("preset", ["cpu", "base", "paper"])
+@pytest.mark.parametrize("preset", ["cpu", "base", "paper", "cpu with every condition"])
 def test_every_denoiser_trains_on_another_device(report, preset):
     assert f"PhraseLDM {preset}: {DEVICE}:0" in report
 
@@ -54,7 +54,10 @@ def main() -> None:
         for bottleneck in ("multi_query", "pooling"):
             check_vae(bottleneck)
         for preset in ("cpu", "base", "paper"):
-            check_denoiser(preset)
+            check_denoiser(preset, preset)
+        conditions = {"form_condition": True, "all_sections_bias": True, "bar_lags": (2, 4, 8)}
+        conditions |= {"num_chords": 49, "given_share": 0.3, "num_layers": 2}
+        check_denoiser("cpu with every condition", "cpu", **conditions)
 
 
 def say(line: str) -> None:
@@ -118,7 +121,7 @@ def without_gradient(vae, stage: str) -> str:
     return f"without a gradient: {missing}" if missing else "no parameter without a gradient"
 
 
-def check_denoiser(preset: str) -> None:
+def check_denoiser(name: str, preset: str, **changes: object) -> None:
     import torch
     from torch._subclasses.fake_tensor import unset_fake_temporarily
 
@@ -130,24 +133,26 @@ def check_denoiser(preset: str) -> None:
     from tasks.settings.presets import load_preset
 
     settings = load_preset(preset)
-    config, schedule = settings.denoiser, settings.noise_schedule
+    config, schedule = settings.denoiser.model_copy(update=changes), settings.noise_schedule
     with unset_fake_temporarily():
         songs = [plan_from_layout(layout) for layout in ("i2 A4 B4 A4 o1", "i4 A4 b2 A4 X1")]
         features = [plan_features(song.num_bars, song.sections) for song in songs]
-        plans = collate_plans(features, config.max_bars, config)
+        plans = collate_plans(features, config.max_bars, config, num_slots=3)
         denoiser, alphas = Denoiser(config, 3, 64), build_noise_schedule(schedule)
     moved(denoiser).train()
-    there = {
+    tensors = {
         field.name: torch.empty_like(getattr(plans, field.name), device=DEVICE)
         for field in fields(plans)
     }
     clean = torch.empty(2, config.max_bars, 3, 64, device=DEVICE)
     timesteps = torch.zeros(2, dtype=torch.int64, device=DEVICE)
-    hidden = hide_conditions(replace(plans, **there), config)
+    hidden = hide_conditions(replace(plans, **tensors), config)
     noisy = NoisyBatch(clean, torch.empty_like(clean), timesteps, hidden)
+    if changes:
+        alphas = alphas.to(torch.device(DEVICE))
     loss = training_loss(denoiser, alphas, schedule, noisy)["loss"]
     loss.backward()
-    say(f"PhraseLDM {preset}: {loss.device}")
+    say(f"PhraseLDM {name}: {loss.device}")
 
 
 if __name__ == "__main__":

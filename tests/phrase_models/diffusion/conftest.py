@@ -7,6 +7,9 @@ import numpy as np
 import pytest
 
 from phrase_models.diffusion.config import DenoiserConfig
+from phrase_models.diffusion.plan import SongPlan, plan_from_layout
+from phrase_models.diffusion.plan_arrays import PlanArrays
+from phrase_models.form.song_form import NO_SOURCE, CellState, SongForm, roots
 
 LAYOUTS = ("i2 A4 B4 A4 B4 o1", "i1 A3 A3 x2 B4 B4", "A8", "i4 A4 b2 A4 X1 q3 F2", "A2 B2 A2 B2 C2")
 
@@ -38,6 +41,42 @@ def paper_config(**changes) -> DenoiserConfig:
         **changes,
     }
     return small_config(**values)
+
+
+def form_config(**changes) -> DenoiserConfig:
+    """Every condition at once."""
+    values = {
+        "form_condition": True,
+        "all_sections_bias": True,
+        "bar_lags": (2, 4),
+        "num_chords": 49,
+        "given_share": 0.5,
+        **changes,
+    }
+    return small_config(**values)
+
+
+def random_form(num_bars: int, seed: int) -> SongForm:
+    """A form in which every state occurs; later bars take up earlier ones."""
+    rng = np.random.default_rng(seed)
+    states = np.full((num_bars, 3), CellState.NEW, np.int8)
+    sources = np.full((num_bars, 3), NO_SOURCE)
+    for bar, slot in np.ndindex(num_bars, 3):
+        state = CellState(int(rng.choice(5, p=[0.2, 0.2, 0.4, 0.1, 0.1])))
+        heard = np.flatnonzero(states[:bar, slot] != CellState.SILENT)
+        if state == CellState.SILENT or len(heard):
+            states[bar, slot] = state
+        if state > CellState.NEW and len(heard):
+            sources[bar, slot] = rng.choice(heard)
+    return SongForm(states, sources)
+
+
+def random_plan(layout: str, seed: int) -> SongPlan:
+    """Sections, form and chords."""
+    sections = plan_from_layout(layout)
+    chords = np.random.default_rng(seed).integers(-1, 49, size=(sections.num_bars, 2))
+    form = random_form(sections.num_bars, seed)
+    return SongPlan(sections.num_bars, sections.sections, form, chords)
 
 
 CONFIGS = {
@@ -83,6 +122,40 @@ def write_dataset(folder: Path, *, num_songs: int = 5, latent_dim: int = 6) -> P
         )
     )
     return folder
+
+
+def write_form_dataset(folder: Path) -> Path:
+    """The same songs with form and chords, which their latents obey; silence is 9."""
+    write_dataset(folder)
+    latents, songs = (
+        np.load(folder / "latents.npy"),
+        json.loads((folder / "songs.json").read_text()),
+    )
+    plans = [random_plan(song["section_layout"], index) for index, song in enumerate(songs)]
+    for song, plan in zip(songs, plans, strict=True):
+        rows = latents[song["first_row"] :][: song["num_bars"] * 3].reshape(-1, 3, 6)
+        rows[:] = np.take_along_axis(rows, roots(plan.form)[..., None], axis=0)
+        rows[plan.form.states == CellState.SILENT] = 9.0
+    np.save(folder / "latents.npy", latents)
+    PlanArrays.of_plans(plans).write(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def form_dataset_folder(tmp_path_factory) -> Path:
+    return write_form_dataset(tmp_path_factory.mktemp("form"))
+
+
+@pytest.fixture
+def make_form_config():
+    """Builder: every condition, with changes."""
+    return form_config
+
+
+@pytest.fixture
+def make_plan():
+    """Builder: (layout, seed) -> a plan with random form and chords."""
+    return random_plan
 
 
 @pytest.fixture(scope="session")

@@ -3,13 +3,14 @@ from dataclasses import replace
 import pytest
 import torch
 
-from phrase_models.diffusion.attention import repeat_relations, rotary_table, rotate
+from phrase_models.diffusion.attention import rotary_table, rotate
 from phrase_models.diffusion.conditioning import collate_plans
 from phrase_models.diffusion.config import DenoiserConfig, NoiseScheduleConfig
 from phrase_models.diffusion.denoiser import Denoiser, time_code
 from phrase_models.diffusion.noise_schedule import build_noise_schedule
 from phrase_models.diffusion.objective import NoisyBatch, hide_conditions, training_loss
 from phrase_models.diffusion.plan import plan_features, plan_from_layout
+from phrase_models.diffusion.relations import padding_relation, repeat_relations
 from phrase_models.training.randomness import seed_everything
 
 LAYOUTS = ("i2 A4 B3 A4 o1", "A3 B2 A3")
@@ -165,11 +166,13 @@ def test_rotary_scores_depend_on_distances_in_bars_and_slots(make_config):
 def test_relations_point_to_the_counterpart_of_the_same_slot():
     matching = torch.tensor([[-1, -1, 0, 1]])
     mask = torch.tensor([[True, True, True, False]])
-    previous, following, padding = repeat_relations(matching, mask, 1)[0]
+    previous, following = repeat_relations(matching, 1)[0]
+    padding = padding_relation(mask, 1)[0, 0]
     assert previous.nonzero().tolist() == [[2, 0], [3, 1]]
     assert following.nonzero().tolist() == [[0, 2], [1, 3]]
-    assert padding.tolist() == [[0.0, 0.0, 0.0, 1.0]] * 4
-    by_slot = repeat_relations(matching, mask, 2)[0, 0]
+    assert padding.tolist() == [[False, False, False, True]] * 4
+    assert padding_relation(mask, 2).shape == (1, 1, 8, 8)
+    by_slot = repeat_relations(matching, 2)[0, 0]
     assert by_slot.nonzero().tolist() == [[4, 0], [5, 1], [6, 2], [7, 3]]
 
 

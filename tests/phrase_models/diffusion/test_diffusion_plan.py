@@ -93,7 +93,8 @@ def test_ids_do_not_depend_on_the_hash_seed():
         "from phrase_models.diffusion.plan import plan_features, plan_from_layout as p;"
         "plan = p('i2A4B4x1A4b2X1C2o2q1');"
         "f = plan_features(plan.num_bars, plan.sections);"
-        "print(f.bars.tolist(), f.matching_bar.tolist(), f.prompt.tolist())"
+        "print(f.bars.tolist(), f.matching_bar.tolist(), f.prompt.tolist(), "
+        "f.section_classes.tolist())"
     )
     outputs = {
         subprocess.run(
@@ -107,5 +108,6 @@ def test_ids_do_not_depend_on_the_hash_seed():
     }
     described = features("i2A4B4x1A4b2X1C2o2q1")
     assert outputs == {
-        f"{described.bars.tolist()} {described.matching_bar.tolist()} {described.prompt.tolist()}\n"
+        f"{described.bars.tolist()} {described.matching_bar.tolist()} {described.prompt.tolist()} "
+        f"{described.section_classes.tolist()}\n"
     }

@@ -70,6 +70,27 @@ def test_a_killed_and_resumed_run_ends_as_if_it_was_not(tmp_path, stops):
     assert metrics == metrics_resumed
 
 
+def test_further_averages_are_kept_and_resumed_beside_the_first(tmp_path):
+    decays = {"further_ema_decays": (0.5, 0.9)}
+    whole, metrics = run(tmp_path / "whole", **decays)
+    run(tmp_path / "resumed", 7, 17, **decays)
+    plain, plain_metrics = run(tmp_path / "plain")
+    assert metrics == plain_metrics
+    assert all(torch.equal(whole[name], plain[name]) for name in whole)
+    stored = {
+        name: [
+            load_file(tmp_path / kind / "checkpoint" / f"{name}.safetensors")
+            for kind in ("whole", "resumed")
+        ]
+        for name in ("average", "average-0.5", "average-0.9")
+    }
+    for first, second in stored.values():
+        assert all(torch.equal(first[name], second[name]) for name in first)
+    equal, other = stored["average-0.9"][0], stored["average-0.5"][0]
+    assert all(torch.equal(equal[name], stored["average"][0][name]) for name in equal)
+    assert not any(torch.equal(equal[name], other[name]) for name in equal)
+
+
 def test_a_kill_between_the_renames_of_a_checkpoint_uses_the_older_one(tmp_path):
     whole, _ = run(tmp_path / "whole")
     state = tmp_path / "resumed"

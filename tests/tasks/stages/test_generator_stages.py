@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from phrase_models import generators
-from phrase_models.diffusion.config import SamplerConfig
+from phrase_models.diffusion.sampler_config import SamplerConfig
 from phrase_models.errors import ConfigurationError
 from phrase_models.generation_metrics import LATENT_METRICS, NO_LATENTS
 from phrase_models.generator import GeneratorEntry
