@@ -30,6 +30,7 @@ from phrase_models.vae.decoding import LatentDecoder, Precision
 from phrase_models.vae.model import PhraseVAE
 from phrase_models.vae.phrase_table import PhraseTable, rounded_up
 from phrase_models.vae.pretrained import load_vae
+from phrase_models.vae.refinement import RefinedLatents, RefinementConfig, refine
 
 ENCODE_TOKENS = 8192
 """Padded tokens encoded together."""
@@ -55,10 +56,24 @@ class PhraseCodec:
     """A trained PhraseVAE with a slot layout."""
 
     def __init__(
-        self, vae: PhraseVAE, layout: SlotLayout, *, precision: Precision = "fp32"
+        self,
+        vae: PhraseVAE,
+        layout: SlotLayout,
+        *,
+        precision: Precision = "fp32",
+        refinement: RefinementConfig | None = None,
     ) -> None:
-        """Take a VAE over; "bf16" is for the matrix products, where the last tokens may differ."""
+        """Take a VAE over.
+
+        Args:
+            vae: trained; its weights must stay as they are.
+            layout: which phrase stands in which slot of a bar.
+            precision: "bf16" is for the matrix products, where the last tokens may differ.
+            refinement: how latents of phrases that do not come back are improved; None for the
+                encoder alone.
+        """
         self.vae, self.layout, self.precision = vae.eval(), layout, precision
+        self.refinement = refinement
         self.slots_per_bar = slots_per_bar(layout)
 
     @cached_property
@@ -67,16 +82,32 @@ class PhraseCodec:
         return LatentDecoder(self.vae, self.precision)
 
     @classmethod
-    def load(cls, vae_folder: Path, layout: SlotLayout) -> "PhraseCodec":
+    def load(
+        cls, vae_folder: Path, layout: SlotLayout, *, refinement: RefinementConfig | None = None
+    ) -> "PhraseCodec":
         """From a folder written by `save_vae`."""
-        return cls(load_vae(vae_folder), layout)
+        return cls(load_vae(vae_folder), layout, refinement=refinement)
 
     def encode_phrases(self, phrases: Sequence[Sequence[int]]) -> NDArray[np.float32]:
-        """Posterior means of token sequences: (N, D)."""
-        table = PhraseTable.build(phrases)
-        numbers: dict[tuple[int, ...], int] = {}
-        rows = [numbers.setdefault(tuple(phrase), len(numbers)) for phrase in phrases]
+        """Latents of token sequences (N, D): posterior means, refined if the codec refines."""
+        if self.refinement is not None:
+            return self.encode_refined(phrases, self.refinement).latents
+        table, rows = _distinct_phrases(phrases)
         return self._encode_table(table)[rows]
+
+    def encode_refined(
+        self, phrases: Sequence[Sequence[int]], refinement: RefinementConfig
+    ) -> RefinedLatents:
+        """Refined latents of token sequences (N, D), what they decode to, and what was done.
+
+        Equal phrases are refined, and counted, once.
+        """
+        table, rows = _distinct_phrases(phrases)
+        distinct = [table.row(row) for row in range(len(table))]
+        means = self._encode_table(table)
+        with self._products():
+            refined = refine(self.vae, self.decoder, distinct, means, refinement)
+        return refined.expanded(rows)
 
     @torch.no_grad()
     def _encode_table(self, table: PhraseTable) -> NDArray[np.float32]:
@@ -125,6 +156,8 @@ class PhraseCodec:
 
     def reconstruct(self, phrases: Sequence[Sequence[int]]) -> list[list[int]]:
         """Token sequences through their latents and back."""
+        if self.refinement is not None:
+            return self.encode_refined(phrases, self.refinement).outputs
         return self.decode_phrases(self.encode_phrases(phrases))
 
     def decode_song(self, latents: NDArray[np.float32], **song_fields: Any) -> DecodedSong:
@@ -174,6 +207,13 @@ class PhraseCodec:
             [[next(slots) for _ in range(self.slots_per_bar)] for _ in range(len(song))]
             for song in songs
         ]
+
+
+def _distinct_phrases(phrases: Sequence[Sequence[int]]) -> tuple[PhraseTable, list[int]]:
+    """Each phrase once, in the order of first occurrence, and which row each one is."""
+    numbers: dict[tuple[int, ...], int] = {}
+    rows = [numbers.setdefault(tuple(phrase), len(numbers)) for phrase in phrases]
+    return PhraseTable.build(phrases), rows
 
 
 def _before_end(firsts: NDArray[np.int64], sizes: Sequence[int]) -> NDArray[np.bool_]:

@@ -22,6 +22,8 @@ from phrase_models.vae.row_threads import equal_parts, map_on_cores
 COMPACT_BELOW = 0.9
 """The batch shrinks to the living rows once they are fewer than this share of it."""
 BATCH_SIZE = 256
+ACCELERATOR_BATCH_SIZE = 8192
+"""Elsewhere than on a CPU, where a step takes as long for few rows as for many."""
 LEAST_ROWS = 16
 """Fewer are not worth a thread of their own."""
 
@@ -46,7 +48,7 @@ class LatentDecoder:
         self,
         latents: NDArray[np.float32] | Tensor,
         *,
-        batch_size: int = BATCH_SIZE,
+        batch_size: int | None = None,
         constrained: bool = True,
         limits: NDArray[np.int64] | None = None,
     ) -> list[list[int]]:
@@ -54,7 +56,7 @@ class LatentDecoder:
 
         Args:
             latents: (N, D), raw.
-            batch_size: most rows decoded together.
+            batch_size: most rows decoded together; by default what suits the device.
             constrained: whether only valid phrases may come out (see `GrammarConstraint`).
             limits: most tokens of each row (N,), at least 1; `max_tokens` where not given.
 
@@ -73,7 +75,7 @@ class LatentDecoder:
         return [phrase for part in parts for phrase in part]
 
     def first_tokens(
-        self, latents: NDArray[np.float32] | Tensor, *, batch_size: int = BATCH_SIZE
+        self, latents: NDArray[np.float32] | Tensor, *, batch_size: int | None = None
     ) -> NDArray[np.int64]:
         """What each phrase begins with (N,): a special phrase is known by it, and complete."""
 
@@ -93,7 +95,7 @@ class LatentDecoder:
     def _map_batches(
         self,
         latents: NDArray[np.float32] | Tensor,
-        batch_size: int,
+        batch_size: int | None,
         decode_batch: Callable[[Tensor, slice], Decoded],
     ) -> list[Decoded]:
         """What the decoder attends to (B, m, d) and which rows it is of -> results, by batches.
@@ -108,9 +110,11 @@ class LatentDecoder:
             return decode_batch(self.vae.memory(all_rows[rows].to(device)), rows)
 
         if device.type == "cpu":
-            return map_on_cores(decode_rows, equal_parts(len(all_rows), batch_size, LEAST_ROWS))
-        starts = range(0, len(all_rows), batch_size)
-        return [decode_rows(slice(start, start + batch_size)) for start in starts]
+            parts = equal_parts(len(all_rows), batch_size or BATCH_SIZE, LEAST_ROWS)
+            return map_on_cores(decode_rows, parts)
+        size = batch_size or ACCELERATOR_BATCH_SIZE
+        starts = range(0, len(all_rows), size)
+        return [decode_rows(slice(start, start + size)) for start in starts]
 
 
 @torch.no_grad()

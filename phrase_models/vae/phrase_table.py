@@ -56,12 +56,19 @@ class PhraseTable:
     @classmethod
     def from_counts(cls, counts: dict[tuple[int, ...], int]) -> "PhraseTable":
         """From a dictionary phrase -> count, in its order."""
-        lengths = [len(phrase) for phrase in counts]
-        flat = [token for phrase in counts for token in phrase]
+        return cls.from_rows(list(counts), list(counts.values()))
+
+    @classmethod
+    def from_rows(
+        cls, rows: Sequence[Sequence[int]], counts: Sequence[int] | None = None
+    ) -> "PhraseTable":
+        """A row for each sequence, equal ones too; each occurs once unless counts are given."""
+        lengths = [len(row) for row in rows]
+        flat = [token for row in rows for token in row]
         return cls(
             np.asarray(flat, np.int16),
             np.concatenate(([0], np.cumsum(lengths))).astype(np.int64),
-            np.asarray(list(counts.values()), np.int64),
+            np.ones(len(rows), np.int64) if counts is None else np.asarray(counts, np.int64),
         )
 
     def followed_by(self, other: "PhraseTable") -> "PhraseTable":
