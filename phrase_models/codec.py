@@ -5,7 +5,7 @@ more than its distinct phrases.
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
@@ -27,13 +27,11 @@ from phrase_models.tokens.song_layout import (
     song_to_bars,
 )
 from phrase_models.vae.decoding import LatentDecoder, Precision
+from phrase_models.vae.encoding import encode_table
 from phrase_models.vae.model import PhraseVAE
-from phrase_models.vae.phrase_table import PhraseTable, rounded_up
+from phrase_models.vae.phrase_table import PhraseTable
 from phrase_models.vae.pretrained import load_vae
 from phrase_models.vae.refinement import RefinedLatents, RefinementConfig, refine
-
-ENCODE_TOKENS = 8192
-"""Padded tokens encoded together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,28 +104,12 @@ class PhraseCodec:
         distinct = [table.row(row) for row in range(len(table))]
         means = self._encode_table(table)
         with self._products():
-            refined = refine(self.vae, self.decoder, distinct, means, refinement)
+            refined = refine(self.decoder, distinct, means, refinement)
         return refined.expanded(rows)
 
-    @torch.no_grad()
     def _encode_table(self, table: PhraseTable) -> NDArray[np.float32]:
-        latents = np.empty((len(table), self.vae.config.latent_dim), np.float32)
-        lengths = rounded_up(table.lengths)
         with self._products():
-            for length in np.unique(lengths):
-                rows = np.flatnonzero(lengths == length)
-                size = max(1, ENCODE_TOKENS // int(length))
-                for start in range(0, len(rows), size):
-                    chunk = rows[start : start + size]
-                    latents[chunk] = self._means(table.padded(chunk, int(length)))
-        return latents
-
-    def _means(self, tokens: torch.Tensor) -> NDArray[np.float32]:
-        device = self.vae.embedding.weight.device
-        half = self.precision == "bf16"
-        with torch.autocast(device.type, torch.bfloat16) if half else nullcontext():
-            mean = self.vae.posterior(tokens.to(device)).mean
-        return mean.float().cpu().numpy()
+            return encode_table(self.vae, table, self.precision)
 
     @contextmanager
     def _products(self) -> Iterator[None]:

@@ -35,15 +35,14 @@ def train_vae_stage(spec: dict[str, Any], state: Path, output: Path) -> dict[str
     from phrase_models.vae.config import VAEConfig, VAEStageConfig
     from phrase_models.vae.model import PhraseVAE
     from phrase_models.vae.phrase_table import PhraseTable
-    from phrase_models.vae.pretrained import save_vae, start_from
-    from phrase_models.vae.training import VAETraining
+    from phrase_models.vae.pretrained import save_vae
+    from phrase_models.vae.stages import build_training, start_stage
 
     training = TrainingConfig.model_validate(spec["training"])
     seed_everything(training.seed, "initialise")
     vae = PhraseVAE(VAEConfig.model_validate(spec["architecture"]))
-    if spec["start_from"]:
-        start_from(vae, Path(spec["start_from"]))
-    trainable = VAETraining(
+    start_stage(vae, spec["stage"], Path(spec["start_from"]) if spec["start_from"] else None)
+    trainable = build_training(
         vae.to(spec["device"]),
         spec["stage"],
         VAEStageConfig.model_validate(spec["objective"]),

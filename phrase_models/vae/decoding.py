@@ -36,12 +36,18 @@ _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 class LatentDecoder:
     """A trained VAE's way from latents to phrases, most likely token at every place."""
 
-    def __init__(self, vae: PhraseVAE, precision: Precision = "fp32") -> None:
+    def __init__(
+        self, vae: PhraseVAE, precision: Precision = "fp32", *, noise_level: float = 0.0
+    ) -> None:
         """Take a VAE in eval mode, whose weights and device must stay as they are.
 
-        `precision` is that of the decoder's matrix products.
+        Args:
+            vae: trained.
+            precision: of the decoder's matrix products.
+            noise_level: standard deviations of noise that the latents are known to have; heeded
+                by a VAE with `noise_level_input` alone.
         """
-        self.vae = vae
+        self.vae, self.noise_level = vae, noise_level
         self.products = StepProducts.of(vae.decoder, vae.output_weight, _DTYPES[precision])
 
     def decode(
@@ -87,6 +93,10 @@ class LatentDecoder:
         firsts = self._map_batches(latents, batch_size, decode_batch)
         return np.concatenate([np.empty(0, np.int64), *firsts])
 
+    def memory(self, latents: Tensor) -> Tensor:
+        """Latents (B, D) -> what the decoder attends to (B, m, d)."""
+        return self.vae.memory(latents, latents.new_full((len(latents), 1), self.noise_level))
+
     def _start(
         self, memory: Tensor, most: int | Tensor, *, constrained: bool = True
     ) -> "_PhrasesUnderWay":
@@ -107,7 +117,7 @@ class LatentDecoder:
 
         @torch.inference_mode()
         def decode_rows(rows: slice) -> Decoded:
-            return decode_batch(self.vae.memory(all_rows[rows].to(device)), rows)
+            return decode_batch(self.memory(all_rows[rows].to(device)), rows)
 
         if device.type == "cpu":
             parts = equal_parts(len(all_rows), batch_size or BATCH_SIZE, LEAST_ROWS)

@@ -105,6 +105,24 @@ def _projection(config: VAEConfig, inputs: int, outputs: int) -> nn.Module:
     return nn.Linear(inputs, outputs)
 
 
+class NoiseLevel(nn.Module):
+    """What the decoder's memory gets for the noise on the latent; nothing at level 0.
+
+    The output layer starts at zero, so a VAE that was trained without it is not disturbed.
+    """
+
+    def __init__(self, hidden: int, outputs: int) -> None:
+        super().__init__()
+        self.widen = nn.Linear(1, hidden, bias=False)
+        self.narrow = nn.Linear(hidden, outputs, bias=False)
+        nn.init.zeros_(self.narrow.weight)
+
+    def forward(self, level: Tensor) -> Tensor:
+        """Levels (B, 1) in standard deviations -> (B, outputs)."""
+        added: Tensor = self.narrow(F.gelu(self.widen(level)))
+        return added
+
+
 class PhraseVAE(nn.Module):
     """Encoder, bottleneck and decoder; the stage decides which part of the bottleneck is used."""
 
@@ -129,6 +147,7 @@ class PhraseVAE(nn.Module):
         self.to_posterior = _projection(config, width, 2 * config.latent_dim)
         self.from_latent = _projection(config, config.latent_dim, width)
         self._initialise()
+        self.noise_level = NoiseLevel(config.model_dim, width) if config.noise_level_input else None
 
     @classmethod
     def from_pretrained(cls, folder: Path | str) -> "PhraseVAE":
@@ -224,9 +243,15 @@ class PhraseVAE(nn.Module):
         return Posterior(mean, log_variance.clamp(*LOG_VARIANCE_RANGE))
 
     # ------------------------------------------------------------------ decoder
-    def memory(self, latents: Tensor) -> Tensor:
-        """Latents (B, D) -> what the decoder attends to (B, m, d)."""
+    def memory(self, latents: Tensor, noise_level: Tensor | None = None) -> Tensor:
+        """Latents (B, D) -> what the decoder attends to (B, m, d).
+
+        `noise_level` (B, 1) is the noise on each, in standard deviations; None for none. Only a
+        model with `noise_level_input` heeds it.
+        """
         memory: Tensor = self.from_latent(latents)
+        if self.noise_level is not None and noise_level is not None:
+            memory = memory + self.noise_level(noise_level)
         return memory.view(len(latents), self.config.memory_length, -1)
 
     def decode(self, inputs: Tensor, memory: Tensor, memory_mask: Tensor | None = None) -> Tensor:
@@ -255,7 +280,7 @@ class PhraseVAE(nn.Module):
     def forward(
         self, tokens: Tensor, inputs: Tensor, stage: VAEStage, latent_noise: float = 0.0
     ) -> tuple[Tensor, Posterior | None]:
-        """Logits of one training stage.
+        """Logits of one training stage but "decoder" (see `decoder_tuning`).
 
         Args:
             tokens: what the encoder reads (B, T); corrupted in stage "infilling".

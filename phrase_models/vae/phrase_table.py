@@ -91,6 +91,11 @@ class PhraseTable:
         """The tokens of one row."""
         return self.token_ids[self.offsets[index] : self.offsets[index + 1]].tolist()
 
+    def take(self, rows: NDArray[np.int64]) -> "PhraseTable":
+        """These rows (M,) as a table."""
+        sequences = [self.row(row) for row in rows.tolist()]
+        return PhraseTable.from_rows(sequences, self.counts[rows].tolist())
+
     def padded(self, rows: NDArray[np.int64], length: int | None = None) -> Tensor:
         """Rows as (B, T) int64, padded by PAD; T leaves room for one end token."""
         lengths = self.lengths[rows]

@@ -11,12 +11,12 @@ from safetensors.torch import load_file
 from phrase_models.errors import ConfigurationError
 from phrase_models.tokens import vocabulary
 from phrase_models.training.checkpoint import load_weights, module_weights, save_weights
-from phrase_models.vae.config import VAEConfig, VAEStage
+from phrase_models.vae.config import FINISHED_STAGES, VAEConfig, VAEStage
 from phrase_models.vae.model import PhraseVAE
 
 FORMAT_VERSION = 1
 LATENT_PARTS = ("bottleneck_norm", "to_posterior", "from_latent")
-"""Parts that only the last stage trains."""
+"""Parts that no stage before "vae" trains."""
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
 
@@ -38,19 +38,42 @@ def save_vae(vae: PhraseVAE, stage: VAEStage, folder: Path) -> None:
 def start_from(vae: PhraseVAE, folder: Path) -> None:
     """Take over what an earlier stage trained; the parts it did not use stay as initialised.
 
+    Logits from a table of their own begin with the embedding where the earlier stage had but that.
+
     Raises:
         ValueError: if a part that it trained is missing or of another shape.
     """
+    finished = stage_of(folder) in FINISHED_STAGES
+    untrained = () if finished else LATENT_PARTS
     weights = {
         name: tensor
-        for name, tensor in load_file(folder / "model.safetensors").items()
-        if not name.startswith(LATENT_PARTS)
+        for name, tensor in load_file(folder / WEIGHTS_FILE).items()
+        if not name.startswith(untrained)
     }
+    if vae.output is not None:
+        weights.setdefault("output.weight", weights["embedding.weight"])
     missing = vae.load_state_dict(weights, strict=False).missing_keys
-    lost = [name for name in missing if not name.startswith((*LATENT_PARTS, "single_query"))]
+    optional = (*untrained, "noise_level") if finished else (*untrained, "single_query")
+    lost = [name for name in missing if not name.startswith(optional)]
     if lost:
         message = f"The stage in {folder} left no weights for {', '.join(lost)}."
         raise ValueError(message)
+
+
+def start_decoder_from(vae: PhraseVAE, folder: Path | None) -> None:
+    """Take over a finished VAE, whose decoder is to be tuned.
+
+    Raises:
+        ConfigurationError: if there is none to start from, or it is not finished.
+        ValueError: if a part of it is missing or of another shape.
+    """
+    if folder is None or stage_of(folder) not in FINISHED_STAGES:
+        message = (
+            "The decoder is tuned on a finished PhraseVAE; name the outcome of the stage 'vae' as "
+            f"what it starts from, not {folder or 'nothing'}."
+        )
+        raise ConfigurationError(message)
+    start_from(vae, folder)
 
 
 def stage_of(folder: Path) -> VAEStage:

@@ -77,7 +77,6 @@ class RefinedLatents:
 
 
 def refine(
-    vae: PhraseVAE,
     decoder: LatentDecoder,
     phrases: Sequence[Sequence[int]],
     latents: NDArray[np.float32],
@@ -89,8 +88,7 @@ def refine(
     duration and in program of which none is less and some are more; so no pooled F1 ever falls.
 
     Args:
-        vae: in eval mode; its weights are the same afterwards.
-        decoder: of the same VAE, decides what comes back.
+        decoder: decides what comes back; the weights of its VAE are the same afterwards.
         phrases: N token sequences, without begin and end tokens; best given once each.
         latents: their posterior means (N, D).
         config: steps, rate, pull and batch.
@@ -114,7 +112,7 @@ def refine(
     if lost:
         rows = np.array(lost, np.int64)
         candidates = refined.copy()
-        candidates[rows] = _descend(vae, [targets[row] for row in lost], refined[rows], config)
+        candidates[rows] = _descend(decoder, [targets[row] for row in lost], refined[rows], config)
         found = _decoded(decoder, candidates, rows)
         improved = [row for row in lost if _is_better(targets[row], outputs[row], found[row])]
         refined[improved] = candidates[improved]
@@ -161,13 +159,13 @@ def _matches_and_errors(counts: PhraseCounts) -> tuple[int, ...]:
 
 
 def _descend(
-    vae: PhraseVAE,
+    decoder: LatentDecoder,
     targets: Sequence[Sequence[int]],
     latents: NDArray[np.float32],
     config: RefinementConfig,
 ) -> NDArray[np.float32]:
     """Latents (R, D) of targets in ascending order of length, after the steps."""
-    table = PhraseTable.from_rows(targets)
+    table, vae = PhraseTable.from_rows(targets), decoder.vae
     device = vae.embedding.weight.device
     on_cpu = device.type == "cpu"
     size = config.batch_size if on_cpu else max(config.batch_size, ACCELERATOR_ROWS)
@@ -177,7 +175,7 @@ def _descend(
         rows = np.arange(start, min(start + size, len(latents)))
         tokens = table.padded(rows, padded_length(int(table.lengths[rows].max())))
         means = torch.from_numpy(latents[rows])
-        return _steps(vae, tokens.to(device), means.to(device), config).cpu().numpy()
+        return _steps(decoder, tokens.to(device), means.to(device), config).cpu().numpy()
 
     with _fixed_weights(vae):
         if on_cpu:
@@ -190,15 +188,17 @@ def _fixed_weights(vae: PhraseVAE) -> Iterator[None]:
     """No gradient of any weight, which would cost as much as those of the latents."""
     trained = [parameter for parameter in vae.parameters() if parameter.requires_grad]
     for parameter in trained:
-        parameter.requires_grad_(requires_grad=False)
+        parameter.requires_grad = False
     try:
         yield
     finally:
         for parameter in trained:
-            parameter.requires_grad_(requires_grad=True)
+            parameter.requires_grad = True
 
 
-def _steps(vae: PhraseVAE, tokens: Tensor, means: Tensor, config: RefinementConfig) -> Tensor:
+def _steps(
+    decoder: LatentDecoder, tokens: Tensor, means: Tensor, config: RefinementConfig
+) -> Tensor:
     """Tokens (B, T) with room for an end token and means (B, D) -> latents (B, D), in fp32."""
     inputs, targets = teacher_forcing(tokens)
     # A thread of its own has grad mode and autocast of its own.
@@ -206,7 +206,7 @@ def _steps(vae: PhraseVAE, tokens: Tensor, means: Tensor, config: RefinementConf
         latents = means.clone().requires_grad_()
         optimizer = torch.optim.Adam([latents], lr=config.learning_rate)
         for _ in range(config.num_steps):
-            logits = vae.decode(inputs, vae.memory(latents))
+            logits = decoder.vae.decode(inputs, decoder.memory(latents))
             loss = F.cross_entropy(
                 logits.flatten(0, 1),
                 targets.flatten(),

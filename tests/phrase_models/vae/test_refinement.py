@@ -45,7 +45,7 @@ def means(codec, phrases) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def refined(codec, phrases, means):
-    return refine(codec.vae, codec.decoder, phrases, means, CONFIG)
+    return refine(codec.decoder, phrases, means, CONFIG)
 
 
 def scores(phrases, outputs):
@@ -74,7 +74,7 @@ def test_lost_phrases_come_back_and_the_others_keep_their_latents(codec, phrases
 def test_no_figure_of_any_phrase_falls_when_the_steps_are_bad(codec, phrases, means):
     """A rate that throws latents far off must leave what was there."""
     before = codec.decode_phrases(means)
-    wild = refine(codec.vae, codec.decoder, phrases, means, RefinementConfig(learning_rate=3.0))
+    wild = refine(codec.decoder, phrases, means, RefinementConfig(learning_rate=3.0))
     assert wild.num_improved < wild.num_refined
     for target, old, new in zip(phrases, before, wild.outputs, strict=True):
         one, other = asdict(scores([target], [old])), asdict(scores([target], [new]))
@@ -98,7 +98,7 @@ def test_a_decoding_is_better_only_where_nothing_is_lost():
 
 
 def test_the_same_again_bit_for_bit(codec, phrases, means, refined):
-    again = refine(codec.vae, codec.decoder, phrases, means, CONFIG)
+    again = refine(codec.decoder, phrases, means, CONFIG)
     assert np.array_equal(again.latents, refined.latents)
     assert again.outputs == refined.outputs
 
@@ -106,7 +106,7 @@ def test_the_same_again_bit_for_bit(codec, phrases, means, refined):
 def test_order_and_batches_matter_only_to_rounding(codec, phrases, means, refined):
     order = np.random.default_rng(0).permutation(len(phrases))
     shuffled = [phrases[row] for row in order]
-    other = refine(codec.vae, codec.decoder, shuffled, means[order], RefinementConfig(batch_size=3))
+    other = refine(codec.decoder, shuffled, means[order], RefinementConfig(batch_size=3))
     assert other.outputs == [refined.outputs[row] for row in order]
     assert np.abs(other.latents - refined.latents[order]).max() < TOLERANCE
 
@@ -136,7 +136,7 @@ def test_special_phrases_and_none_at_all(codec):
     specials = [[vocabulary.EMPTY_SLOT], [vocabulary.END_OF_BAR], [vocabulary.END_OF_SONG]]
     assert codec.encode_refined(specials, CONFIG).outputs == specials
     nothing = refine(
-        codec.vae, codec.decoder, [], np.empty((0, codec.vae.config.latent_dim), np.float32), CONFIG
+        codec.decoder, [], np.empty((0, codec.vae.config.latent_dim), np.float32), CONFIG
     )
     assert nothing.latents.shape == (0, 64)
     assert nothing.num_refined == nothing.num_exact_after == 0
@@ -144,4 +144,4 @@ def test_special_phrases_and_none_at_all(codec):
 
 def test_lengths_must_agree(codec):
     with pytest.raises(ValueError, match="1 phrases but 2 latents"):
-        refine(codec.vae, LatentDecoder(codec.vae), [[4]], np.zeros((2, 64), np.float32), CONFIG)
+        refine(LatentDecoder(codec.vae), [[4]], np.zeros((2, 64), np.float32), CONFIG)
