@@ -108,6 +108,12 @@ class VAEStageConfig(BaseModel):
         le=1.0,
         description="share of the phrases drawn that are moved to another key",
     )
+    augmented_share: float = Field(
+        default=0.0,
+        ge=0.0,
+        le=1.0,
+        description="share of the long phrases drawn that are combined, thinned or moved",
+    )
     special_share: float = Field(
         default=0.02, ge=0.0, lt=1.0, description="share of special phrases among those drawn"
     )

@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from phrase_models.vae.decoding import Precision
 from phrase_models.vae.model import PhraseVAE
-from phrase_models.vae.phrase_table import PhraseTable, rounded_up
+from phrase_models.vae.phrase_lengths import rounded_up
+from phrase_models.vae.phrase_table import PhraseTable
 
 ENCODE_TOKENS = 8192
 """Padded tokens encoded together."""

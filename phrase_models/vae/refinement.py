@@ -26,7 +26,8 @@ from phrase_models.tokens import vocabulary
 from phrase_models.tokens.units import decode_unit
 from phrase_models.vae.decoding import LatentDecoder
 from phrase_models.vae.model import PhraseVAE
-from phrase_models.vae.phrase_table import PhraseTable, padded_length, teacher_forcing
+from phrase_models.vae.phrase_lengths import padded_length
+from phrase_models.vae.phrase_table import PhraseTable, teacher_forcing
 from phrase_models.vae.row_threads import map_on_cores
 
 ACCELERATOR_ROWS = 4096

@@ -26,14 +26,8 @@ from phrase_models.training.randomness import numpy_generator
 from phrase_models.vae.config import VAEStage, VAEStageConfig
 from phrase_models.vae.decoding import decode_memory
 from phrase_models.vae.model import PhraseVAE, Posterior
-from phrase_models.vae.phrase_table import (
-    LENGTH_MULTIPLE,
-    PhraseBatches,
-    PhraseTable,
-    padded_length,
-    rounded_up,
-    teacher_forcing,
-)
+from phrase_models.vae.phrase_lengths import LENGTH_MULTIPLE, padded_length, rounded_up
+from phrase_models.vae.phrase_table import PhraseBatches, PhraseTable, teacher_forcing
 
 VALIDATION_ROWS = 1024
 """Rows of the validation table measured during training; the final figures take all of them."""
@@ -94,6 +88,8 @@ class VAETraining:
             count_exponent=config.count_exponent,
             special_share=config.special_share,
             transposed_share=config.transposed_share,
+            augmented_share=config.augmented_share,
+            max_tokens=vae.config.max_tokens,
             bars=bars if stage == "infilling" else None,
             bar_share=config.bar_share,
         )

@@ -9,12 +9,8 @@ from phrase_models.training.loop import fit
 from phrase_models.vae.config import VAEConfig, VAEStageConfig
 from phrase_models.vae.decoding import LatentDecoder, decode_latents
 from phrase_models.vae.model import PhraseVAE, Posterior
-from phrase_models.vae.phrase_table import (
-    PhraseBatches,
-    PhraseTable,
-    padded_length,
-    teacher_forcing,
-)
+from phrase_models.vae.phrase_lengths import padded_length
+from phrase_models.vae.phrase_table import PhraseBatches, PhraseTable, teacher_forcing
 from phrase_models.vae.pretrained import load_vae, save_vae
 from phrase_models.vae.training import VAETraining
 
