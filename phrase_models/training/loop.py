@@ -80,7 +80,7 @@ class TrainingRun:
         self.metrics = MetricsFile(state / "metrics.jsonl")
         self.progress_path = state / "progress.json"
         self.step, self.best_score, self.best_step, self.stale = 0, math.inf, 0, 0
-        self.sums: dict[str, float] = {}
+        self.sums: dict[str, float | Tensor] = {}
         self.started, self.started_step = time.monotonic(), 0
         state.mkdir(parents=True, exist_ok=True)
 
@@ -110,7 +110,7 @@ class TrainingRun:
                 "best_step": self.best_step,
                 "best_score": self.best_score if self.best_step else 0.0,
                 "stale": self.stale,
-                "sums": self.sums,
+                "sums": {name: float(total) for name, total in self.sums.items()},
             },
         )
 
@@ -143,7 +143,11 @@ class TrainingRun:
         if self.average:
             self.average.update(self.module)
         for name, value in {**values, "gradient_norm": norm}.items():
-            self.sums[name] = self.sums.get(name, 0.0) + float(value.detach())
+            self.sums[name] = self.sums.get(name, 0.0) + self._number(value.detach())
+
+    def _number(self, value: Tensor) -> float | Tensor:
+        """What the running sums add up: a double, on a GPU one that nobody waits for."""
+        return value.double() if self.device.type == "cuda" else float(value)
 
     def validate(self) -> None:
         """Measure on held-out data; keep the weights if they are the best so far."""
@@ -163,7 +167,8 @@ class TrainingRun:
     def log(self) -> None:
         """Append the means since the last line, and how fast it goes."""
         count = self.step % self.config.log_every or self.config.log_every
-        self.metrics.append(self.step, {f"train/{k}": v / count for k, v in self.sums.items()})
+        means = {f"train/{k}": float(v) / count for k, v in self.sums.items()}
+        self.metrics.append(self.step, means)
         self.sums = {}
         elapsed = time.monotonic() - self.started
         progress = {
