@@ -17,7 +17,7 @@ from transformers.models.t5.modeling_t5 import T5Stack
 from phrase_models.tokens import vocabulary
 from phrase_models.vae import t5_stack
 from phrase_models.vae.config import VAEConfig, VAEStage
-from phrase_models.vae.score_state import ScoreStateEmbedding, one_place_per_note, score_state
+from phrase_models.vae.score_state import ScoreStateEmbedding
 
 LOG_VARIANCE_RANGE = (-12.0, 8.0)
 
@@ -189,7 +189,7 @@ class PhraseVAE(nn.Module):
         """Tokens (B, T) from the start of a sequence -> what the stacks read (B, T, d)."""
         embedded: Tensor = self.embedding(tokens)
         if self.state_embedding is not None:
-            embedded = embedded + self.state_embedding(*score_state(tokens))
+            embedded = embedded + self.state_embedding.of_tokens(tokens)
         return embedded
 
     def embed_step(self, tokens: Tensor, lowest_onset: Tensor, pitch_limit: Tensor) -> Tensor:
@@ -210,7 +210,7 @@ class PhraseVAE(nn.Module):
         """Tokens (B, T), padded by PAD -> what the bottleneck lets through (B, M, d)."""
         embedded, mask = self.embed(tokens), tokens != vocabulary.PAD
         if self.state_embedding is not None:
-            embedded, mask = one_place_per_note(tokens, embedded)
+            embedded, mask = self.state_embedding.one_place_per_note(tokens, embedded)
         if self.config.bottleneck == "multi_query":
             return self._read_by_queries(embedded, mask)
         hidden = self._run_encoder(embedded, mask)
