@@ -47,7 +47,7 @@ class Posterior:
         divergence = 0.5 * divergence
         if free_bits:
             closed = divergence.mean(0, keepdim=True) < free_bits
-            divergence = torch.where(closed, divergence.detach().new_tensor(free_bits), divergence)
+            divergence = torch.where(closed, free_bits, divergence)
         return divergence.mean(-1)
 
 

@@ -30,8 +30,8 @@ from phrase_models.vae.phrase_lengths import padded_length
 from phrase_models.vae.phrase_table import PhraseTable, teacher_forcing
 from phrase_models.vae.row_threads import map_on_cores
 
-ACCELERATOR_ROWS = 4096
-"""Rows of a batch where there is no CPU to keep in cache, if the configuration has fewer."""
+ACCELERATOR_TOKENS = 2**18
+"""Padded tokens of a batch elsewhere than on a CPU: some gigabytes, and few batches."""
 
 
 class RefinementConfig(BaseModel):
@@ -169,19 +169,32 @@ def _descend(
     table, vae = PhraseTable.from_rows(targets), decoder.vae
     device = vae.embedding.weight.device
     on_cpu = device.type == "cpu"
-    size = config.batch_size if on_cpu else max(config.batch_size, ACCELERATOR_ROWS)
-    starts = range(0, len(latents), size)
+    size = config.batch_size
+    if on_cpu:
+        batches = [range(i, min(i + size, len(targets))) for i in range(0, len(targets), size)]
+    else:
+        batches = _batches_of_tokens(padded_length(table.lengths).tolist(), ACCELERATOR_TOKENS)
 
-    def descend_batch(start: int) -> NDArray[np.float32]:
-        rows = np.arange(start, min(start + size, len(latents)))
+    def descend_batch(batch: range) -> NDArray[np.float32]:
+        rows = np.asarray(batch)
         tokens = table.padded(rows, padded_length(int(table.lengths[rows].max())))
         means = torch.from_numpy(latents[rows])
         return _steps(decoder, tokens.to(device), means.to(device), config).cpu().numpy()
 
     with _fixed_weights(vae):
         if on_cpu:
-            return np.concatenate(map_on_cores(descend_batch, starts))
-        return np.concatenate([descend_batch(start) for start in starts])
+            return np.concatenate(map_on_cores(descend_batch, batches))
+        return np.concatenate([descend_batch(batch) for batch in batches])
+
+
+def _batches_of_tokens(lengths: Sequence[int], most: int) -> list[range]:
+    """Consecutive rows, of ascending lengths, in batches of at most so many padded tokens."""
+    batches, start = [], 0
+    for row, length in enumerate(lengths):
+        if row > start and (row + 1 - start) * length > most:
+            batches.append(range(start, row))
+            start = row
+    return [*batches, range(start, len(lengths))]
 
 
 @contextmanager

@@ -100,9 +100,9 @@ class VAETraining:
         self.validation_rows = rows[np.argsort(validation.lengths[rows], kind="stable")]
 
         on_cpu = self.device.type == "cpu"
-        self._prepared = Prefetch(self._prepare, ahead=0 if on_cpu else PREPARED_STEPS)
+        self._prepared = Prefetch(self.prepare, ahead=0 if on_cpu else PREPARED_STEPS)
 
-    def _prepare(self, step: int) -> PreparedBatch:
+    def prepare(self, step: int) -> PreparedBatch:
         """The batch of a step in the host's memory; without global random numbers."""
         tokens = self.batches.batch(step)
         inputs, targets = teacher_forcing(tokens)

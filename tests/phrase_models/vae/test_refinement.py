@@ -15,7 +15,12 @@ from phrase_models.tokens.song_layout import song_to_bars, text_to_song
 from phrase_models.tokens.units import decode_unit, transpose_unit
 from phrase_models.vae.decoding import LatentDecoder
 from phrase_models.vae.pretrained import load_vae
-from phrase_models.vae.refinement import RefinementConfig, _is_better, refine
+from phrase_models.vae.refinement import (
+    RefinementConfig,
+    _batches_of_tokens,
+    _is_better,
+    refine,
+)
 
 RELEASE = Path(__file__).parents[3] / "releases" / "phrase-vae-64"
 TOLERANCE = 2e-3
@@ -140,6 +145,12 @@ def test_special_phrases_and_none_at_all(codec):
     )
     assert nothing.latents.shape == (0, 64)
     assert nothing.num_refined == nothing.num_exact_after == 0
+
+
+def test_batches_of_tokens_hold_every_row_once_and_no_more_than_they_may():
+    batches = _batches_of_tokens([2, 2, 4, 4, 6, 30, 30], 12)
+    assert batches == [range(3), range(3, 5), range(5, 6), range(6, 7)]
+    assert _batches_of_tokens([2] * 6, 12) == [range(6)]
 
 
 def test_lengths_must_agree(codec):
