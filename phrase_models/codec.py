@@ -60,6 +60,7 @@ class PhraseCodec:
         *,
         precision: Precision = "fp32",
         refinement: RefinementConfig | None = None,
+        noise_level: float = 0.0,
     ) -> None:
         """Take a VAE over.
 
@@ -69,15 +70,17 @@ class PhraseCodec:
             precision: "bf16" is for the matrix products, where the last tokens may differ.
             refinement: how latents of phrases that do not come back are improved; None for the
                 encoder alone.
+            noise_level: what the decoder is told of the noise on latents, in standard deviations;
+                for a VAE with `noise_level_input`.
         """
         self.vae, self.layout, self.precision = vae.eval(), layout, precision
-        self.refinement = refinement
+        self.refinement, self.noise_level = refinement, noise_level
         self.slots_per_bar = slots_per_bar(layout)
 
     @cached_property
     def decoder(self) -> LatentDecoder:
         """The way back from latents."""
-        return LatentDecoder(self.vae, self.precision)
+        return LatentDecoder(self.vae, self.precision, noise_level=self.noise_level)
 
     @classmethod
     def load(

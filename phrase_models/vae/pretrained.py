@@ -1,12 +1,14 @@
 """A PhraseVAE as a folder: `model.safetensors`, and `config.json` with its vocabulary."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file
+from torch import Tensor
 
 from phrase_models.errors import ConfigurationError
 from phrase_models.tokens import vocabulary
@@ -36,36 +38,30 @@ def save_vae(vae: PhraseVAE, stage: VAEStage, folder: Path) -> None:
 
 
 def start_from(vae: PhraseVAE, folder: Path) -> None:
-    """Take over what an earlier stage trained; the parts it did not use stay as initialised.
+    """Take over what an earlier training left; the parts it did not use stay as initialised.
 
-    Logits from a table of their own begin with the embedding where the earlier stage had but that.
+    So do the parts around the latent where that is of another size: a VAE with fewer numbers may
+    start from one with more. Logits from a table of their own begin with the embedding where the
+    earlier training had but that.
 
     Raises:
-        ValueError: if a part that it trained is missing or of another shape.
+        ValueError: if another part is missing or of another shape.
     """
-    finished = stage_of(folder) in FINISHED_STAGES
-    untrained = () if finished else LATENT_PARTS
-    weights = {
-        name: tensor
-        for name, tensor in load_file(folder / WEIGHTS_FILE).items()
-        if not name.startswith(untrained)
-    }
-    if vae.output is not None:
-        weights.setdefault("output.weight", weights["embedding.weight"])
-    missing = vae.load_state_dict(weights, strict=False).missing_keys
-    optional = (*untrained, "noise_level") if finished else (*untrained, "single_query")
-    lost = [name for name in missing if not name.startswith(optional)]
-    if lost:
-        message = f"The stage in {folder} left no weights for {', '.join(lost)}."
-        raise ValueError(message)
+    weights = load_file(folder / WEIGHTS_FILE)
+    if stage_of(folder) not in FINISHED_STAGES or not _same_latent(vae, weights):
+        weights = {
+            name: tensor for name, tensor in weights.items() if not name.startswith(LATENT_PARTS)
+        }
+    _take_over(vae, folder, weights, optional=(*LATENT_PARTS, "single_query"))
 
 
 def start_decoder_from(vae: PhraseVAE, folder: Path | None) -> None:
     """Take over a finished VAE, whose decoder is to be tuned.
 
     Raises:
-        ConfigurationError: if there is none to start from, or it is not finished.
-        ValueError: if a part of it is missing or of another shape.
+        ConfigurationError: if there is none to start from, or it is not finished, or its latent is
+            of another size.
+        ValueError: if another part of it is missing or of another shape.
     """
     if folder is None or stage_of(folder) not in FINISHED_STAGES:
         message = (
@@ -73,7 +69,35 @@ def start_decoder_from(vae: PhraseVAE, folder: Path | None) -> None:
             f"what it starts from, not {folder or 'nothing'}."
         )
         raise ConfigurationError(message)
-    start_from(vae, folder)
+    weights = load_file(folder / WEIGHTS_FILE)
+    if not _same_latent(vae, weights):
+        message = (
+            f"The PhraseVAE in {folder} has a latent of another size than the decoder to be tuned; "
+            "give both stages one architecture."
+        )
+        raise ConfigurationError(message)
+    _take_over(vae, folder, weights, optional=("noise_level",))
+
+
+def _same_latent(vae: PhraseVAE, weights: Mapping[str, Tensor]) -> bool:
+    """Whether the parts around the latent have the names and shapes that the VAE needs."""
+    return all(
+        name in weights and weights[name].shape == tensor.shape
+        for name, tensor in vae.state_dict().items()
+        if name.startswith(LATENT_PARTS)
+    )
+
+
+def _take_over(
+    vae: PhraseVAE, folder: Path, weights: dict[str, Tensor], optional: tuple[str, ...]
+) -> None:
+    if vae.output is not None:
+        weights.setdefault("output.weight", weights["embedding.weight"])
+    missing = vae.load_state_dict(weights, strict=False).missing_keys
+    lost = [name for name in missing if not name.startswith(optional)]
+    if lost:
+        message = f"The stage in {folder} left no weights for {', '.join(lost)}."
+        raise ValueError(message)
 
 
 def stage_of(folder: Path) -> VAEStage:

@@ -195,6 +195,23 @@ def test_the_earlier_stages_still_leave_the_latent_to_the_vae(tmp_path):
     assert torch.equal(later.from_latent.weight, before)
 
 
+def test_a_vae_may_start_from_one_with_a_latent_of_another_size(tmp_path):
+    larger = make_vae(seed=3)
+    save_vae(larger, "vae", tmp_path)
+    smaller, again = make_vae(seed=4, latent_dim=4), make_vae(seed=4)
+    before = {name: value.clone() for name, value in smaller.state_dict().items()}
+    start_from(smaller, tmp_path)
+    for name, value in smaller.state_dict().items():
+        around = name.startswith(("bottleneck_norm", "to_posterior", "from_latent"))
+        source = before if around else larger.state_dict()
+        assert torch.equal(value, source[name]), name
+    start_from(again, tmp_path)
+    for name, value in again.state_dict().items():
+        assert torch.equal(value, larger.state_dict()[name]), name
+    with pytest.raises(ConfigurationError, match="latent of another size"):
+        start_stage(smaller, "decoder", tmp_path)
+
+
 def test_logits_of_their_own_begin_with_the_embedding(tmp_path):
     save_vae(make_vae(), "vae", tmp_path)
     later = make_vae(seed=1, tied_embedding=False)
@@ -219,6 +236,7 @@ def test_the_noise_level_adds_nothing_at_zero_and_something_once_it_is_learnt(tm
     again = load_vae(tmp_path / "decoder")
     decoder = LatentDecoder(again, noise_level=0.5)
     assert torch.equal(decoder.memory(latents), told.memory(latents, half))
+    assert PhraseCodec(again, "role", noise_level=0.5).decoder.noise_level == 0.5
     silent = LatentDecoder(plain, noise_level=0.5)
     assert torch.equal(silent.memory(latents), plain.memory(latents))
 
