@@ -5,7 +5,7 @@ more than its distinct phrases.
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
@@ -27,12 +27,11 @@ from phrase_models.tokens.song_layout import (
     song_to_bars,
 )
 from phrase_models.vae.decoding import LatentDecoder, Precision
+from phrase_models.vae.encoding import encode_table
 from phrase_models.vae.model import PhraseVAE
-from phrase_models.vae.phrase_table import PhraseTable, rounded_up
+from phrase_models.vae.phrase_table import PhraseTable
 from phrase_models.vae.pretrained import load_vae
-
-ENCODE_TOKENS = 8192
-"""Padded tokens encoded together."""
+from phrase_models.vae.refinement import RefinedLatents, RefinementConfig, refine
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,48 +54,65 @@ class PhraseCodec:
     """A trained PhraseVAE with a slot layout."""
 
     def __init__(
-        self, vae: PhraseVAE, layout: SlotLayout, *, precision: Precision = "fp32"
+        self,
+        vae: PhraseVAE,
+        layout: SlotLayout,
+        *,
+        precision: Precision = "fp32",
+        refinement: RefinementConfig | None = None,
+        noise_level: float = 0.0,
     ) -> None:
-        """Take a VAE over; "bf16" is for the matrix products, where the last tokens may differ."""
+        """Take a VAE over.
+
+        Args:
+            vae: trained; its weights must stay as they are.
+            layout: which phrase stands in which slot of a bar.
+            precision: "bf16" is for the matrix products, where the last tokens may differ.
+            refinement: how latents of phrases that do not come back are improved; None for the
+                encoder alone.
+            noise_level: what the decoder is told of the noise on latents, in standard deviations;
+                for a VAE with `noise_level_input`.
+        """
         self.vae, self.layout, self.precision = vae.eval(), layout, precision
+        self.refinement, self.noise_level = refinement, noise_level
         self.slots_per_bar = slots_per_bar(layout)
 
     @cached_property
     def decoder(self) -> LatentDecoder:
         """The way back from latents."""
-        return LatentDecoder(self.vae, self.precision)
+        return LatentDecoder(self.vae, self.precision, noise_level=self.noise_level)
 
     @classmethod
-    def load(cls, vae_folder: Path, layout: SlotLayout) -> "PhraseCodec":
+    def load(
+        cls, vae_folder: Path, layout: SlotLayout, *, refinement: RefinementConfig | None = None
+    ) -> "PhraseCodec":
         """From a folder written by `save_vae`."""
-        return cls(load_vae(vae_folder), layout)
+        return cls(load_vae(vae_folder), layout, refinement=refinement)
 
     def encode_phrases(self, phrases: Sequence[Sequence[int]]) -> NDArray[np.float32]:
-        """Posterior means of token sequences: (N, D)."""
-        table = PhraseTable.build(phrases)
-        numbers: dict[tuple[int, ...], int] = {}
-        rows = [numbers.setdefault(tuple(phrase), len(numbers)) for phrase in phrases]
+        """Latents of token sequences (N, D): posterior means, refined if the codec refines."""
+        if self.refinement is not None:
+            return self.encode_refined(phrases, self.refinement).latents
+        table, rows = _distinct_phrases(phrases)
         return self._encode_table(table)[rows]
 
-    @torch.no_grad()
-    def _encode_table(self, table: PhraseTable) -> NDArray[np.float32]:
-        latents = np.empty((len(table), self.vae.config.latent_dim), np.float32)
-        lengths = rounded_up(table.lengths)
-        with self._products():
-            for length in np.unique(lengths):
-                rows = np.flatnonzero(lengths == length)
-                size = max(1, ENCODE_TOKENS // int(length))
-                for start in range(0, len(rows), size):
-                    chunk = rows[start : start + size]
-                    latents[chunk] = self._means(table.padded(chunk, int(length)))
-        return latents
+    def encode_refined(
+        self, phrases: Sequence[Sequence[int]], refinement: RefinementConfig
+    ) -> RefinedLatents:
+        """Refined latents of token sequences (N, D), what they decode to, and what was done.
 
-    def _means(self, tokens: torch.Tensor) -> NDArray[np.float32]:
-        device = self.vae.embedding.weight.device
-        half = self.precision == "bf16"
-        with torch.autocast(device.type, torch.bfloat16) if half else nullcontext():
-            mean = self.vae.posterior(tokens.to(device)).mean
-        return mean.float().cpu().numpy()
+        Equal phrases are refined, and counted, once.
+        """
+        table, rows = _distinct_phrases(phrases)
+        distinct = [table.row(row) for row in range(len(table))]
+        means = self._encode_table(table)
+        with self._products():
+            refined = refine(self.decoder, distinct, means, refinement)
+        return refined.expanded(rows)
+
+    def _encode_table(self, table: PhraseTable) -> NDArray[np.float32]:
+        with self._products():
+            return encode_table(self.vae, table, self.precision)
 
     @contextmanager
     def _products(self) -> Iterator[None]:
@@ -125,6 +141,8 @@ class PhraseCodec:
 
     def reconstruct(self, phrases: Sequence[Sequence[int]]) -> list[list[int]]:
         """Token sequences through their latents and back."""
+        if self.refinement is not None:
+            return self.encode_refined(phrases, self.refinement).outputs
         return self.decode_phrases(self.encode_phrases(phrases))
 
     def decode_song(self, latents: NDArray[np.float32], **song_fields: Any) -> DecodedSong:
@@ -174,6 +192,13 @@ class PhraseCodec:
             [[next(slots) for _ in range(self.slots_per_bar)] for _ in range(len(song))]
             for song in songs
         ]
+
+
+def _distinct_phrases(phrases: Sequence[Sequence[int]]) -> tuple[PhraseTable, list[int]]:
+    """Each phrase once, in the order of first occurrence, and which row each one is."""
+    numbers: dict[tuple[int, ...], int] = {}
+    rows = [numbers.setdefault(tuple(phrase), len(numbers)) for phrase in phrases]
+    return PhraseTable.build(phrases), rows
 
 
 def _before_end(firsts: NDArray[np.int64], sizes: Sequence[int]) -> NDArray[np.bool_]:

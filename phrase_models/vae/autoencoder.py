@@ -7,7 +7,8 @@ import torch
 
 from phrase_models.vae.decoding import decode_memory
 from phrase_models.vae.model import PhraseVAE
-from phrase_models.vae.phrase_table import PhraseTable, padded_length
+from phrase_models.vae.phrase_lengths import padded_length
+from phrase_models.vae.phrase_table import PhraseTable
 
 BATCH = 256
 

@@ -7,7 +7,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from phrase_models.tokens.units import Granularity
 
 Bottleneck = Literal["multi_query", "single_query", "pooling"]
-VAEStage = Literal["infilling", "autoencoder", "vae"]
+VAEStage = Literal["infilling", "autoencoder", "vae", "decoder"]
+FINISHED_STAGES: tuple[VAEStage, ...] = ("vae", "decoder")
+"""Stages whose outcome has a latent."""
 
 
 class VAEConfig(BaseModel):
@@ -45,6 +47,11 @@ class VAEConfig(BaseModel):
         description="hidden width of a small network on either side of the latent; 0: one linear "
         "layer, as in the paper",
     )
+    noise_level_input: bool = Field(
+        default=False,
+        description="whether the decoder is told how much noise is on its latent; at 0, which is "
+        "what it reads unless told otherwise, this adds nothing",
+    )
     max_tokens: int = Field(ge=16, le=512, description="longest phrase, without begin and end")
 
     def for_stage(self, stage: VAEStage) -> "VAEConfig":
@@ -53,7 +60,9 @@ class VAEConfig(BaseModel):
         So trainings that differ only in what comes later are one training.
         """
         unused: dict[str, object] = {}
-        if stage != "vae":
+        if stage != "decoder":
+            unused |= {"noise_level_input": False}
+        if stage not in FINISHED_STAGES:
             unused |= {"latent_dim": 2, "bottleneck_hidden_dim": 0}
         if stage == "infilling":
             unused |= {"bottleneck": "multi_query", "num_queries": 1}
@@ -66,7 +75,7 @@ class VAEConfig(BaseModel):
 
 
 class VAEStageConfig(BaseModel):
-    """What one of the three training stages minimises."""
+    """What one of the training stages minimises."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -77,6 +86,12 @@ class VAEStageConfig(BaseModel):
     )
     latent_noise: float = Field(
         default=0.0, ge=0.0, description="standard deviation of extra noise on the decoder's latent"
+    )
+    noise_range: float = Field(
+        default=0.6,
+        ge=0.0,
+        description="stage decoder: the noise on a latent is at most so many standard deviations "
+        "that its dimension has over the training phrases; the level of a phrase is uniform",
     )
     decoder_mask_fraction: float = Field(
         default=0.0, ge=0.0, lt=1.0, description="share of decoder input tokens replaced by [MASK]"
@@ -92,6 +107,12 @@ class VAEStageConfig(BaseModel):
         ge=0.0,
         le=1.0,
         description="share of the phrases drawn that are moved to another key",
+    )
+    augmented_share: float = Field(
+        default=0.0,
+        ge=0.0,
+        le=1.0,
+        description="share of the long phrases drawn that are combined, thinned or moved",
     )
     special_share: float = Field(
         default=0.02, ge=0.0, lt=1.0, description="share of special phrases among those drawn"

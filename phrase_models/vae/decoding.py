@@ -22,6 +22,8 @@ from phrase_models.vae.row_threads import equal_parts, map_on_cores
 COMPACT_BELOW = 0.9
 """The batch shrinks to the living rows once they are fewer than this share of it."""
 BATCH_SIZE = 256
+ACCELERATOR_BATCH_SIZE = 8192
+"""Elsewhere than on a CPU, where a step takes as long for few rows as for many."""
 LEAST_ROWS = 16
 """Fewer are not worth a thread of their own."""
 
@@ -34,19 +36,25 @@ _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 class LatentDecoder:
     """A trained VAE's way from latents to phrases, most likely token at every place."""
 
-    def __init__(self, vae: PhraseVAE, precision: Precision = "fp32") -> None:
+    def __init__(
+        self, vae: PhraseVAE, precision: Precision = "fp32", *, noise_level: float = 0.0
+    ) -> None:
         """Take a VAE in eval mode, whose weights and device must stay as they are.
 
-        `precision` is that of the decoder's matrix products.
+        Args:
+            vae: trained.
+            precision: of the decoder's matrix products.
+            noise_level: standard deviations of noise that the latents are known to have; heeded
+                by a VAE with `noise_level_input` alone.
         """
-        self.vae = vae
+        self.vae, self.noise_level = vae, noise_level
         self.products = StepProducts.of(vae.decoder, vae.output_weight, _DTYPES[precision])
 
     def decode(
         self,
         latents: NDArray[np.float32] | Tensor,
         *,
-        batch_size: int = BATCH_SIZE,
+        batch_size: int | None = None,
         constrained: bool = True,
         limits: NDArray[np.int64] | None = None,
     ) -> list[list[int]]:
@@ -54,7 +62,7 @@ class LatentDecoder:
 
         Args:
             latents: (N, D), raw.
-            batch_size: most rows decoded together.
+            batch_size: most rows decoded together; by default what suits the device.
             constrained: whether only valid phrases may come out (see `GrammarConstraint`).
             limits: most tokens of each row (N,), at least 1; `max_tokens` where not given.
 
@@ -73,7 +81,7 @@ class LatentDecoder:
         return [phrase for part in parts for phrase in part]
 
     def first_tokens(
-        self, latents: NDArray[np.float32] | Tensor, *, batch_size: int = BATCH_SIZE
+        self, latents: NDArray[np.float32] | Tensor, *, batch_size: int | None = None
     ) -> NDArray[np.int64]:
         """What each phrase begins with (N,): a special phrase is known by it, and complete."""
 
@@ -85,6 +93,10 @@ class LatentDecoder:
         firsts = self._map_batches(latents, batch_size, decode_batch)
         return np.concatenate([np.empty(0, np.int64), *firsts])
 
+    def memory(self, latents: Tensor) -> Tensor:
+        """Latents (B, D) -> what the decoder attends to (B, m, d)."""
+        return self.vae.memory(latents, latents.new_full((len(latents), 1), self.noise_level))
+
     def _start(
         self, memory: Tensor, most: int | Tensor, *, constrained: bool = True
     ) -> "_PhrasesUnderWay":
@@ -93,7 +105,7 @@ class LatentDecoder:
     def _map_batches(
         self,
         latents: NDArray[np.float32] | Tensor,
-        batch_size: int,
+        batch_size: int | None,
         decode_batch: Callable[[Tensor, slice], Decoded],
     ) -> list[Decoded]:
         """What the decoder attends to (B, m, d) and which rows it is of -> results, by batches.
@@ -105,12 +117,14 @@ class LatentDecoder:
 
         @torch.inference_mode()
         def decode_rows(rows: slice) -> Decoded:
-            return decode_batch(self.vae.memory(all_rows[rows].to(device)), rows)
+            return decode_batch(self.memory(all_rows[rows].to(device)), rows)
 
         if device.type == "cpu":
-            return map_on_cores(decode_rows, equal_parts(len(all_rows), batch_size, LEAST_ROWS))
-        starts = range(0, len(all_rows), batch_size)
-        return [decode_rows(slice(start, start + batch_size)) for start in starts]
+            parts = equal_parts(len(all_rows), batch_size or BATCH_SIZE, LEAST_ROWS)
+            return map_on_cores(decode_rows, parts)
+        size = batch_size or ACCELERATOR_BATCH_SIZE
+        starts = range(0, len(all_rows), size)
+        return [decode_rows(slice(start, start + size)) for start in starts]
 
 
 @torch.no_grad()

@@ -17,7 +17,7 @@ from transformers.models.t5.modeling_t5 import T5Stack
 from phrase_models.tokens import vocabulary
 from phrase_models.vae import t5_stack
 from phrase_models.vae.config import VAEConfig, VAEStage
-from phrase_models.vae.score_state import ScoreStateEmbedding, one_place_per_note, score_state
+from phrase_models.vae.score_state import ScoreStateEmbedding
 
 LOG_VARIANCE_RANGE = (-12.0, 8.0)
 
@@ -47,7 +47,7 @@ class Posterior:
         divergence = 0.5 * divergence
         if free_bits:
             closed = divergence.mean(0, keepdim=True) < free_bits
-            divergence = torch.where(closed, divergence.detach().new_tensor(free_bits), divergence)
+            divergence = torch.where(closed, free_bits, divergence)
         return divergence.mean(-1)
 
 
@@ -105,6 +105,24 @@ def _projection(config: VAEConfig, inputs: int, outputs: int) -> nn.Module:
     return nn.Linear(inputs, outputs)
 
 
+class NoiseLevel(nn.Module):
+    """What the decoder's memory gets for the noise on the latent; nothing at level 0.
+
+    The output layer starts at zero, so a VAE that was trained without it is not disturbed.
+    """
+
+    def __init__(self, hidden: int, outputs: int) -> None:
+        super().__init__()
+        self.widen = nn.Linear(1, hidden, bias=False)
+        self.narrow = nn.Linear(hidden, outputs, bias=False)
+        nn.init.zeros_(self.narrow.weight)
+
+    def forward(self, level: Tensor) -> Tensor:
+        """Levels (B, 1) in standard deviations -> (B, outputs)."""
+        added: Tensor = self.narrow(F.gelu(self.widen(level)))
+        return added
+
+
 class PhraseVAE(nn.Module):
     """Encoder, bottleneck and decoder; the stage decides which part of the bottleneck is used."""
 
@@ -129,6 +147,7 @@ class PhraseVAE(nn.Module):
         self.to_posterior = _projection(config, width, 2 * config.latent_dim)
         self.from_latent = _projection(config, config.latent_dim, width)
         self._initialise()
+        self.noise_level = NoiseLevel(config.model_dim, width) if config.noise_level_input else None
 
     @classmethod
     def from_pretrained(cls, folder: Path | str) -> "PhraseVAE":
@@ -170,7 +189,7 @@ class PhraseVAE(nn.Module):
         """Tokens (B, T) from the start of a sequence -> what the stacks read (B, T, d)."""
         embedded: Tensor = self.embedding(tokens)
         if self.state_embedding is not None:
-            embedded = embedded + self.state_embedding(*score_state(tokens))
+            embedded = embedded + self.state_embedding.of_tokens(tokens)
         return embedded
 
     def embed_step(self, tokens: Tensor, lowest_onset: Tensor, pitch_limit: Tensor) -> Tensor:
@@ -191,7 +210,7 @@ class PhraseVAE(nn.Module):
         """Tokens (B, T), padded by PAD -> what the bottleneck lets through (B, M, d)."""
         embedded, mask = self.embed(tokens), tokens != vocabulary.PAD
         if self.state_embedding is not None:
-            embedded, mask = one_place_per_note(tokens, embedded)
+            embedded, mask = self.state_embedding.one_place_per_note(tokens, embedded)
         if self.config.bottleneck == "multi_query":
             return self._read_by_queries(embedded, mask)
         hidden = self._run_encoder(embedded, mask)
@@ -224,9 +243,15 @@ class PhraseVAE(nn.Module):
         return Posterior(mean, log_variance.clamp(*LOG_VARIANCE_RANGE))
 
     # ------------------------------------------------------------------ decoder
-    def memory(self, latents: Tensor) -> Tensor:
-        """Latents (B, D) -> what the decoder attends to (B, m, d)."""
+    def memory(self, latents: Tensor, noise_level: Tensor | None = None) -> Tensor:
+        """Latents (B, D) -> what the decoder attends to (B, m, d).
+
+        `noise_level` (B, 1) is the noise on each, in standard deviations; None for none. Only a
+        model with `noise_level_input` heeds it.
+        """
         memory: Tensor = self.from_latent(latents)
+        if self.noise_level is not None and noise_level is not None:
+            memory = memory + self.noise_level(noise_level)
         return memory.view(len(latents), self.config.memory_length, -1)
 
     def decode(self, inputs: Tensor, memory: Tensor, memory_mask: Tensor | None = None) -> Tensor:
@@ -255,7 +280,7 @@ class PhraseVAE(nn.Module):
     def forward(
         self, tokens: Tensor, inputs: Tensor, stage: VAEStage, latent_noise: float = 0.0
     ) -> tuple[Tensor, Posterior | None]:
-        """Logits of one training stage.
+        """Logits of one training stage but "decoder" (see `decoder_tuning`).
 
         Args:
             tokens: what the encoder reads (B, T); corrupted in stage "infilling".

@@ -7,7 +7,6 @@ as weights, not as rows.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 import torch
@@ -17,8 +16,8 @@ from torch import Tensor
 from phrase_models.tokens import vocabulary
 from phrase_models.tokens.units import Granularity
 from phrase_models.training.randomness import numpy_generator
-
-Lengths = TypeVar("Lengths", int, NDArray[np.int64])
+from phrase_models.vae.augmentation import augment
+from phrase_models.vae.phrase_lengths import padded_length
 
 SPECIAL_PHRASES = (
     (vocabulary.EMPTY_SLOT,),
@@ -27,8 +26,6 @@ SPECIAL_PHRASES = (
 )
 TRANSPOSITIONS = (-6, 5)
 """Semitones, both included: every key once."""
-LENGTH_MULTIPLE = 2
-"""Padded lengths are multiples of it: little padding, and few enough distinct shapes."""
 VALIDATION_ROWS = 1024
 """Rows of the validation table measured during training; the final figures take all of them."""
 VALIDATION_BATCH = 128
@@ -60,12 +57,19 @@ class PhraseTable:
     @classmethod
     def from_counts(cls, counts: dict[tuple[int, ...], int]) -> "PhraseTable":
         """From a dictionary phrase -> count, in its order."""
-        lengths = [len(phrase) for phrase in counts]
-        flat = [token for phrase in counts for token in phrase]
+        return cls.from_rows(list(counts), list(counts.values()))
+
+    @classmethod
+    def from_rows(
+        cls, rows: Sequence[Sequence[int]], counts: Sequence[int] | None = None
+    ) -> "PhraseTable":
+        """A row for each sequence, equal ones too; each occurs once unless counts are given."""
+        lengths = [len(row) for row in rows]
+        flat = [token for row in rows for token in row]
         return cls(
             np.asarray(flat, np.int16),
             np.concatenate(([0], np.cumsum(lengths))).astype(np.int64),
-            np.asarray(list(counts.values()), np.int64),
+            np.ones(len(rows), np.int64) if counts is None else np.asarray(counts, np.int64),
         )
 
     def followed_by(self, other: "PhraseTable") -> "PhraseTable":
@@ -88,16 +92,20 @@ class PhraseTable:
         """The tokens of one row."""
         return self.token_ids[self.offsets[index] : self.offsets[index + 1]].tolist()
 
+    def take(self, rows: NDArray[np.int64]) -> "PhraseTable":
+        """These rows (M,) as a table."""
+        sequences = [self.row(row) for row in rows.tolist()]
+        return PhraseTable.from_rows(sequences, self.counts[rows].tolist())
+
     def padded(self, rows: NDArray[np.int64], length: int | None = None) -> Tensor:
         """Rows as (B, T) int64, padded by PAD; T leaves room for one end token."""
         lengths = self.lengths[rows]
         width = int(lengths.max()) + 1 if length is None else length
-        tokens = np.full((len(rows), width), vocabulary.PAD, np.int64)
-        inside = np.arange(width) < lengths[:, None]
-        tokens[inside] = np.concatenate(
-            [self.token_ids[self.offsets[row] : self.offsets[row + 1]] for row in rows]
-        )
-        return torch.from_numpy(tokens)
+        columns = np.arange(width)
+        inside = columns < lengths[:, None]
+        places = np.where(inside, self.offsets[rows, None] + columns, 0)
+        tokens = np.where(inside, self.token_ids[places], vocabulary.PAD)
+        return torch.from_numpy(tokens.astype(np.int64))
 
     def save(self, path: Path) -> None:
         """Write as .npz."""
@@ -113,16 +121,6 @@ class PhraseTable:
 def unit_table_path(folder: Path, granularity: Granularity, split: str) -> Path:
     """File of one table among those of a corpus."""
     return folder / f"{granularity}-{split}.npz"
-
-
-def rounded_up(lengths: Lengths) -> Lengths:
-    """Lengths, or one, as the next multiple of LENGTH_MULTIPLE."""
-    return -(-lengths // LENGTH_MULTIPLE) * LENGTH_MULTIPLE
-
-
-def padded_length(lengths: Lengths) -> Lengths:
-    """Lengths, or one, with an end token, rounded up."""
-    return rounded_up(lengths + 1)
 
 
 def _weights(
@@ -160,8 +158,8 @@ class PhraseBatches:
 
     A row is drawn with probability proportional to count ** count_exponent; the special phrases
     share `special_share` of the draws; `transposed_share` of the drawn rows are moved to another
-    key; `bars`, where given, get `bar_share` of the draws. The batch of a step is a pure function
-    of (seed, step).
+    key; `augmented_share` of the long ones are altered before (see `augmentation`); `bars`, where
+    given, get `bar_share` of the draws. The batch of a step is a pure function of (seed, step).
     """
 
     def __init__(
@@ -173,10 +171,27 @@ class PhraseBatches:
         count_exponent: float,
         special_share: float,
         transposed_share: float = 0.0,
+        augmented_share: float = 0.0,
+        max_tokens: int | None = None,
         bars: PhraseTable | None = None,
         bar_share: float = 0.0,
     ) -> None:
+        """Sort the table into buckets.
+
+        Args:
+            table: what is drawn.
+            batch_tokens: padded tokens of a batch.
+            seed: of everything.
+            count_exponent: see above.
+            special_share: see above.
+            transposed_share: see above.
+            augmented_share: see above.
+            max_tokens: of an altered phrase; by default those of the longest in the table.
+            bars: more rows.
+            bar_share: of the draws.
+        """
         self.seed, self.transposed_share = seed, transposed_share
+        self.augmented_share = augmented_share
         weights = _weights(table, count_exponent, special_share)
         if bars is not None and bar_share:
             of_bars = _weights(bars, count_exponent, 0.0)
@@ -188,6 +203,7 @@ class PhraseBatches:
             )
             table = table.followed_by(bars)
         self.table = table
+        self.max_tokens = int(table.lengths.max()) if max_tokens is None else max_tokens
         buckets = _buckets(table.lengths, batch_tokens)
         self.lengths, self.rows = list(buckets), list(buckets.values())
         self.cumulative = [np.cumsum(weights[rows]) for rows in self.rows]
@@ -206,6 +222,10 @@ class PhraseBatches:
         draws = rng.random(self.sizes[bucket]) * cumulative[-1]
         rows = self.rows[bucket][np.searchsorted(cumulative, draws, side="right")]
         tokens = self.table.padded(rows, self.lengths[bucket])
+        if self.augmented_share:
+            own = numpy_generator(self.seed, "augmentation", step)
+            altered = augment(tokens.numpy(), self.augmented_share, self.max_tokens, own)
+            tokens = torch.from_numpy(altered)
         if self.transposed_share:
             moved = rng.random(len(rows)) < self.transposed_share
             semitones = rng.integers(*TRANSPOSITIONS, size=len(rows), endpoint=True)

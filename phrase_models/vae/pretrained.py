@@ -1,22 +1,24 @@
 """A PhraseVAE as a folder: `model.safetensors`, and `config.json` with its vocabulary."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file
+from torch import Tensor
 
 from phrase_models.errors import ConfigurationError
 from phrase_models.tokens import vocabulary
 from phrase_models.training.checkpoint import load_weights, module_weights, save_weights
-from phrase_models.vae.config import VAEConfig, VAEStage
+from phrase_models.vae.config import FINISHED_STAGES, VAEConfig, VAEStage
 from phrase_models.vae.model import PhraseVAE
 
 FORMAT_VERSION = 1
 LATENT_PARTS = ("bottleneck_norm", "to_posterior", "from_latent")
-"""Parts that only the last stage trains."""
+"""Parts that no stage before "vae" trains."""
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
 
@@ -36,18 +38,63 @@ def save_vae(vae: PhraseVAE, stage: VAEStage, folder: Path) -> None:
 
 
 def start_from(vae: PhraseVAE, folder: Path) -> None:
-    """Take over what an earlier stage trained; the parts it did not use stay as initialised.
+    """Take over what an earlier training left; the parts it did not use stay as initialised.
+
+    So do the parts around the latent where that is of another size: a VAE with fewer numbers may
+    start from one with more. Logits from a table of their own begin with the embedding where the
+    earlier training had but that.
 
     Raises:
-        ValueError: if a part that it trained is missing or of another shape.
+        ValueError: if another part is missing or of another shape.
     """
-    weights = {
-        name: tensor
-        for name, tensor in load_file(folder / "model.safetensors").items()
-        if not name.startswith(LATENT_PARTS)
-    }
+    weights = load_file(folder / WEIGHTS_FILE)
+    if stage_of(folder) not in FINISHED_STAGES or not _same_latent(vae, weights):
+        weights = {
+            name: tensor for name, tensor in weights.items() if not name.startswith(LATENT_PARTS)
+        }
+    _take_over(vae, folder, weights, optional=(*LATENT_PARTS, "single_query"))
+
+
+def start_decoder_from(vae: PhraseVAE, folder: Path | None) -> None:
+    """Take over a finished VAE, whose decoder is to be tuned.
+
+    Raises:
+        ConfigurationError: if there is none to start from, or it is not finished, or its latent is
+            of another size.
+        ValueError: if another part of it is missing or of another shape.
+    """
+    if folder is None or stage_of(folder) not in FINISHED_STAGES:
+        message = (
+            "The decoder is tuned on a finished PhraseVAE; name the outcome of the stage 'vae' as "
+            f"what it starts from, not {folder or 'nothing'}."
+        )
+        raise ConfigurationError(message)
+    weights = load_file(folder / WEIGHTS_FILE)
+    if not _same_latent(vae, weights):
+        message = (
+            f"The PhraseVAE in {folder} has a latent of another size than the decoder to be tuned; "
+            "give both stages one architecture."
+        )
+        raise ConfigurationError(message)
+    _take_over(vae, folder, weights, optional=("noise_level",))
+
+
+def _same_latent(vae: PhraseVAE, weights: Mapping[str, Tensor]) -> bool:
+    """Whether the parts around the latent have the names and shapes that the VAE needs."""
+    return all(
+        name in weights and weights[name].shape == tensor.shape
+        for name, tensor in vae.state_dict().items()
+        if name.startswith(LATENT_PARTS)
+    )
+
+
+def _take_over(
+    vae: PhraseVAE, folder: Path, weights: dict[str, Tensor], optional: tuple[str, ...]
+) -> None:
+    if vae.output is not None:
+        weights.setdefault("output.weight", weights["embedding.weight"])
     missing = vae.load_state_dict(weights, strict=False).missing_keys
-    lost = [name for name in missing if not name.startswith((*LATENT_PARTS, "single_query"))]
+    lost = [name for name in missing if not name.startswith(optional)]
     if lost:
         message = f"The stage in {folder} left no weights for {', '.join(lost)}."
         raise ValueError(message)

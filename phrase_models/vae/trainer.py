@@ -8,9 +8,9 @@ from phrase_models.training.loop import fit
 from phrase_models.training.randomness import seed_everything
 from phrase_models.vae.model import PhraseVAE
 from phrase_models.vae.phrase_table import PhraseTable, unit_table_path
-from phrase_models.vae.pretrained import save_vae, start_from
+from phrase_models.vae.pretrained import save_vae
 from phrase_models.vae.specification import VAETrainingSpecification
-from phrase_models.vae.training import VAETraining
+from phrase_models.vae.stages import build_training, start_stage
 
 
 def train(spec: VAETrainingSpecification, state: Path, output: Path) -> dict[str, Any]:
@@ -29,10 +29,9 @@ def train(spec: VAETrainingSpecification, state: Path, output: Path) -> dict[str
     granularity, training = recipe.architecture.granularity, recipe.training
     seed_everything(training.seed, "initialise")
     vae = PhraseVAE(recipe.architecture)
-    if spec.start_from is not None:
-        start_from(vae, spec.start_from)
+    start_stage(vae, recipe.stage, spec.start_from)
     bars = unit_table_path(spec.phrases, "bar", "train") if recipe.reads_bars else None
-    trainable = VAETraining(
+    trainable = build_training(
         vae.to(spec.hardware.device),
         recipe.stage,
         recipe.objective,

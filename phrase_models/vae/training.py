@@ -1,9 +1,14 @@
-"""The three training stages of PhraseVAE (paper section 3.2, figure 2) for the training loop.
+"""The first three training stages of PhraseVAE (paper section 3.2, figure 2) for the training loop.
 
 1. "infilling": span infilling without any bottleneck, on phrases and whole bars.
 2. "autoencoder": the outputs of the query tokens are all the decoder sees.
 3. "vae": the tight bottleneck with its KL term.
+
+The fourth, "decoder", is in `decoder_tuning`.
 """
+
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -16,21 +21,52 @@ from phrase_models.tokens import vocabulary
 from phrase_models.tokens.corruption import corrupt
 from phrase_models.tokens.units import decode_unit
 from phrase_models.training.config import TrainingConfig
+from phrase_models.training.prefetch import Prefetch
 from phrase_models.training.randomness import numpy_generator
 from phrase_models.training.warmup import warmup_share
 from phrase_models.vae.config import VAEStage, VAEStageConfig
 from phrase_models.vae.decoding import decode_memory
 from phrase_models.vae.model import PhraseVAE, Posterior
+from phrase_models.vae.phrase_lengths import LENGTH_MULTIPLE, padded_length, rounded_up
 from phrase_models.vae.phrase_table import (
-    LENGTH_MULTIPLE,
     VALIDATION_BATCH,
     VALIDATION_ROWS,
     PhraseBatches,
     PhraseTable,
-    padded_length,
-    rounded_up,
     teacher_forcing,
 )
+
+PREPARED_STEPS = 3
+"""Batches that are ready before an accelerator asks for them."""
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedBatch:
+    """The tokens of one training step.
+
+    Attributes:
+        source: what the encoder reads (B, T).
+        inputs: what the decoder reads (B, U), beginning with BOS.
+        targets: what the decoder should say (B, U), padded by PAD.
+    """
+
+    source: Tensor
+    inputs: Tensor
+    targets: Tensor
+
+    def pinned(self) -> "PreparedBatch":
+        """In memory that a device copies from without the program waiting."""
+        return PreparedBatch(
+            self.source.pin_memory(), self.inputs.pin_memory(), self.targets.pin_memory()
+        )
+
+    def to(self, device: torch.device) -> "PreparedBatch":
+        """On another device."""
+        return PreparedBatch(
+            self.source.to(device, non_blocking=True),
+            self.inputs.to(device, non_blocking=True),
+            self.targets.to(device, non_blocking=True),
+        )
 
 
 class VAETraining:
@@ -56,6 +92,8 @@ class VAETraining:
             count_exponent=config.count_exponent,
             special_share=config.special_share,
             transposed_share=config.transposed_share,
+            augmented_share=config.augmented_share,
+            max_tokens=vae.config.max_tokens,
             bars=bars if stage == "infilling" else None,
             bar_share=config.bar_share,
         )
@@ -65,16 +103,26 @@ class VAETraining:
         rows = np.sort(rows[:VALIDATION_ROWS])
         self.validation_rows = rows[np.argsort(validation.lengths[rows], kind="stable")]
 
-    def loss(self, step: int) -> dict[str, Tensor]:
-        """Cross-entropy of one batch, and the weighted KL term in stage "vae"."""
+        on_cpu = self.device.type == "cpu"
+        self._prepared = Prefetch(self.prepare, ahead=0 if on_cpu else PREPARED_STEPS)
+
+    def prepare(self, step: int) -> PreparedBatch:
+        """The batch of a step in the host's memory; without global random numbers."""
         tokens = self.batches.batch(step)
         inputs, targets = teacher_forcing(tokens)
-        source = self._source(tokens, step)
-        inputs = self._masked(inputs)
-        logits, posterior = self.module(
-            source.to(self.device), inputs.to(self.device), self.stage, self.config.latent_noise
-        )
-        reconstruction = _cross_entropy(logits, targets.to(self.device))
+        batch = PreparedBatch(self._source(tokens, step), inputs, targets)
+        return batch.pinned() if self.device.type == "cuda" else batch
+
+    def prepared(self, step: int) -> PreparedBatch:
+        """The batch of a step on the device of the model."""
+        return self._prepared(step).to(self.device)
+
+    def loss(self, step: int) -> dict[str, Tensor]:
+        """Cross-entropy of one batch, and the weighted KL term in stage "vae"."""
+        batch = self.prepared(step)
+        inputs = self._masked(batch.inputs)
+        logits, posterior = self.module(batch.source, inputs, self.stage, self.config.latent_noise)
+        reconstruction = cross_entropy(logits, batch.targets)
         if posterior is None:
             return {"loss": reconstruction, "reconstruction": reconstruction}
         divergence = posterior.kl_divergence(self.config.free_bits).mean()
@@ -90,8 +138,10 @@ class VAETraining:
         fraction = self.config.decoder_mask_fraction
         if not fraction:
             return inputs
-        share = 2 * fraction * torch.rand(len(inputs), 1)
-        hidden = (torch.rand(inputs.shape) < share) & (inputs != vocabulary.BOS)
+        share = 2 * fraction * torch.rand(len(inputs), 1, device=inputs.device)
+        hidden = (torch.rand(inputs.shape, device=inputs.device) < share) & (
+            inputs != vocabulary.BOS
+        )
         return inputs.masked_fill(hidden & (inputs != vocabulary.PAD), vocabulary.MASK)
 
     def _source(self, tokens: Tensor, step: int) -> Tensor:
@@ -113,17 +163,13 @@ class VAETraining:
         reconstruction = divergence = 0.0
         num_tokens = 0
         counts: list[PhraseCounts] = []
-        for start in range(0, len(self.validation_rows), VALIDATION_BATCH):
-            rows = self.validation_rows[start : start + VALIDATION_BATCH]
-            tokens = self.validation.padded(
-                rows, padded_length(int(self.validation.lengths[rows].max()))
-            )
+        for start, rows, tokens in self.validation_batches():
             inputs, targets = teacher_forcing(tokens)
             source = self._source(tokens, start)
             memory, memory_mask, posterior = self._memory(source.to(self.device))
             logits = self.module.decode(inputs.to(self.device), memory, memory_mask)
             present = int((targets != vocabulary.PAD).sum())
-            reconstruction += present * float(_cross_entropy(logits, targets.to(self.device)))
+            reconstruction += present * float(cross_entropy(logits, targets.to(self.device)))
             num_tokens += present
             if posterior is not None:
                 divergence += float(posterior.kl_divergence().sum())
@@ -138,6 +184,19 @@ class VAETraining:
             figures |= {"f1_op": scores.f1_op, "f1_opd": scores.f1_opd}
             figures["exact"] = scores.exact_phrase_rate
         return figures
+
+    def validation_batches(self) -> Iterator[tuple[int, NDArray[np.int64], Tensor]]:
+        """Held-out phrases, shorter ones first.
+
+        Yields:
+            Where the batch begins, its rows of the validation table (B,), their tokens (B, T).
+        """
+        # Decoding takes an accelerator as long for few rows as for many.
+        size = VALIDATION_BATCH if self.device.type == "cpu" else VALIDATION_ROWS
+        for start in range(0, len(self.validation_rows), size):
+            rows = self.validation_rows[start : start + size]
+            longest = int(self.validation.lengths[rows].max())
+            yield start, rows, self.validation.padded(rows, padded_length(longest))
 
     def _count(self, rows: NDArray[np.int64], memory: Tensor, longest: int) -> list[PhraseCounts]:
         """Notes of rows of the validation table against what their memory decodes to."""
@@ -158,7 +217,7 @@ class VAETraining:
         return self.module.memory(posterior.mean), None, posterior
 
 
-def _cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
+def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
     """Mean over the tokens that are there; (B, T, V) and (B, T)."""
     return F.cross_entropy(
         logits.flatten(0, 1).float(), targets.flatten(), ignore_index=vocabulary.PAD

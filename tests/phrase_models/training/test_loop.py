@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from phrase_models.training.config import TrainingConfig
 from phrase_models.training.ema import WeightAverage
-from phrase_models.training.loop import fit
+from phrase_models.training.loop import TrainingRun, fit
 from phrase_models.training.optimizer import learning_rate_factor
 from phrase_models.training.randomness import derive_seed, seed_everything
 
@@ -124,6 +124,13 @@ def test_metrics_are_means_over_the_steps_between_lines(tmp_path):
     lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines] == [5, 10, 10]
     assert set(lines[0]["values"]) == {"train/loss", "train/gradient_norm"}
+
+
+def test_sums_kept_on_the_device_give_the_same_metrics_bit_for_bit(tmp_path, monkeypatch):
+    _, numbers = run(tmp_path / "numbers", 13)
+    monkeypatch.setattr(TrainingRun, "_number", lambda _self, value: value.double())
+    _, tensors = run(tmp_path / "tensors", 13)
+    assert tensors == numbers
 
 
 def test_learning_rate_warms_up_and_decays():

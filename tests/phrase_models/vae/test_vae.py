@@ -6,15 +6,12 @@ from phrase_models.errors import ConfigurationError
 from phrase_models.tokens import vocabulary
 from phrase_models.training.config import TrainingConfig
 from phrase_models.training.loop import fit
+from phrase_models.training.prefetch import Prefetch
 from phrase_models.vae.config import VAEConfig, VAEStageConfig
 from phrase_models.vae.decoding import LatentDecoder, decode_latents
 from phrase_models.vae.model import PhraseVAE, Posterior
-from phrase_models.vae.phrase_table import (
-    PhraseBatches,
-    PhraseTable,
-    padded_length,
-    teacher_forcing,
-)
+from phrase_models.vae.phrase_lengths import padded_length
+from phrase_models.vae.phrase_table import PhraseBatches, PhraseTable, teacher_forcing
 from phrase_models.vae.pretrained import load_vae, save_vae
 from phrase_models.vae.training import VAETraining
 
@@ -193,6 +190,34 @@ def test_three_stages_overfit_a_few_phrases(tmp_path):
         figures = trainable.validate()
     assert figures["f1_opd"] == 1.0
     assert figures["exact"] == 1.0
+
+
+def test_preparing_batches_ahead_changes_no_weight(tmp_path):
+    table = PhraseTable.build(PHRASES)
+    config = CONFIG.model_copy(update={"dropout": 0.2})
+    objective = VAEStageConfig(
+        transposed_share=0.5, augmented_share=0.5, latent_noise=0.1, decoder_mask_fraction=0.2
+    )
+    training = TrainingConfig(
+        num_steps=8,
+        batch_size=128,
+        learning_rate=1e-3,
+        validate_every=3,
+        checkpoint_every=100,
+        log_every=2,
+    )
+    outcomes = []
+    for ahead in (0, 3):
+        torch.manual_seed(0)
+        vae = PhraseVAE(config)
+        task = VAETraining(vae, "infilling", objective, training, table, table)
+        task._prepared = Prefetch(task.prepare, ahead)
+        fit(task, training, tmp_path / str(ahead))
+        metrics = (tmp_path / str(ahead) / "metrics.jsonl").read_text()
+        outcomes.append((vae.state_dict(), metrics))
+    assert outcomes[0][1] == outcomes[1][1]
+    for name, value in outcomes[0][0].items():
+        assert torch.equal(value, outcomes[1][0][name]), name
 
 
 def test_constrained_decoding_is_always_valid_and_plain_decoding_is_not():

@@ -15,7 +15,7 @@ from phrase_models.vae.decoding import decode_latents
 from phrase_models.vae.model import PhraseVAE, Posterior
 from phrase_models.vae.phrase_table import PhraseBatches, PhraseTable, teacher_forcing, transpose
 from phrase_models.vae.pretrained import LATENT_PARTS, save_vae, start_from
-from phrase_models.vae.score_state import one_place_per_note, score_state
+from phrase_models.vae.score_state import ScoreStateEmbedding, most_places
 from phrase_models.vae.training import VAETraining
 
 MELODY = from_text("i-13 o-0 p-72 d-6 o-12 p-74 d-6")
@@ -118,20 +118,32 @@ def test_the_score_state_is_the_grammars_own():
     for token in PIANO:
         state = grammar.PhraseGrammar.advance(state, np.array([token]))
         expected.append((int(state.lowest_onset[0]), int(state.pitch_limit[0])))
-    onset, limit = score_state(torch.tensor([PIANO]))
+    onset, limit = ScoreStateEmbedding(1).state(torch.tensor([PIANO]))
     assert list(zip(onset[0].tolist(), limit[0].tolist(), strict=True)) == expected
     # A second program begins again.
-    onset, limit = score_state(torch.tensor([PIANO + MELODY]))
+    onset, limit = ScoreStateEmbedding(1).state(torch.tensor([PIANO + MELODY]))
     assert (onset[0, len(PIANO)], limit[0, len(PIANO)]) == (0, 128)
 
 
 def test_one_place_per_note_keeps_programs_and_durations():
     tokens = PhraseTable.build([MELODY, PIANO]).padded(np.arange(2))
     values = tokens[..., None].float()
-    kept, mask = one_place_per_note(tokens, values)
+    kept, mask = ScoreStateEmbedding(1).one_place_per_note(tokens, values)
     rows = [kept[row, mask[row], 0].long().tolist() for row in range(2)]
     assert rows[0] == from_text("i-13 d-6 d-6")
     assert rows[1] == from_text("i-0 d-12 d-12 d-24")
+
+
+def test_no_unit_has_more_places_than_an_accelerator_leaves_for_them():
+    state = ScoreStateEmbedding(1)
+    chord = from_text("i-0 o-0 p-80 d-3 p-79 d-3 p-78 d-3 p-77 d-3 p-76 d-3")
+    units = [[vocabulary.EMPTY_SLOT], MELODY, PIANO, chord, from_text("i-0 o-0 p-1 d-1") * 3]
+    most = 0
+    for unit in units:
+        kept = int(state.stands_for_itself[torch.tensor(unit)].sum())
+        assert kept <= most_places(len(unit))
+        most += kept == most_places(len(unit))
+    assert most >= 2
 
 
 def test_state_embeddings_do_not_look_ahead():
