@@ -1,0 +1,103 @@
+"""What the headline run trains: networks, budgets and samplers, all in one place."""
+
+from phrase_models.diffusion.config import DenoiserConfig, NoiseScheduleConfig, SamplerConfig
+from phrase_models.score.chords import NUM_CHORDS
+from phrase_models.training.config import TrainingConfig
+from phrase_models.vae.config import VAEConfig, VAEStageConfig
+
+
+def _vae(latent_dim: int) -> VAEConfig:
+    return VAEConfig(
+        model_dim=256,
+        feedforward_dim=1024,
+        num_heads=8,
+        head_dim=64,
+        num_encoder_layers=3,
+        num_decoder_layers=2,
+        num_queries=8,
+        latent_dim=latent_dim,
+        dropout=0.0,
+        state_embeddings=True,
+        bottleneck_hidden_dim=512,
+        max_tokens=224,
+    )
+
+
+VAES = {
+    "phrase64": _vae(64),
+    "phrase48": _vae(48),
+    "phrase32": _vae(32),
+    "small": _vae(8).model_copy(
+        update={"model_dim": 32, "feedforward_dim": 64, "num_heads": 2, "head_dim": 16}
+        | {"num_encoder_layers": 1, "num_decoder_layers": 1, "max_tokens": 48}
+    ),
+}
+"""Of them "small" is for rehearsals."""
+
+
+def vae_training(stage: str, *, small: bool = False) -> tuple[VAEStageConfig, TrainingConfig]:
+    """Objective and budget of one of the four trainings; steps of the last two are measured."""
+    objective = VAEStageConfig(transposed_share=0.75, augmented_share=0.1)
+    changes: dict[str, dict[str, float]] = {
+        "infilling": {"bar_share": 0.2},
+        "autoencoder": {},
+        "vae": {"kl_warmup_steps": 500},
+        "decoder": {"noise_range": 0.6},
+    }
+    steps = {"infilling": 300, "autoencoder": 700, "vae": 10000, "decoder": 1500}[stage]
+    training = TrainingConfig(
+        num_steps=20 if small else steps,
+        batch_size=1024 if small else 16384,
+        learning_rate=5e-4 if stage == "decoder" else 1e-3,
+        warmup_steps=10 if small else 300,
+        second_moment_decay=0.98,
+        validate_every=10**6,
+        checkpoint_every=10**6,
+        precision="bf16",
+        log_every=50,
+        keep="last",
+    )
+    return objective.model_copy(update=changes[stage]), training
+
+
+def _denoiser(**changes: object) -> DenoiserConfig:
+    return DenoiserConfig(
+        num_layers=8,
+        model_dim=384,
+        num_heads=6,
+        feedforward_dim=1024,
+        form_condition=True,
+        all_sections_bias=True,
+        bar_lags=(2, 4, 8),
+        num_chords=NUM_CHORDS,
+        given_share=0.25,
+        dropout=0.1,
+        joint_dropout=0.05,
+    ).model_copy(update=changes)
+
+
+SMALL = {"num_layers": 2, "model_dim": 64, "num_heads": 2, "feedforward_dim": 64}
+DENOISERS = {"velocity": _denoiser(), "sample": _denoiser(), "small": _denoiser(**SMALL)}
+NOISE_SCHEDULES = {
+    "velocity": NoiseScheduleConfig(prediction="velocity", min_snr_gamma=None),
+    "sample": NoiseScheduleConfig(prediction="sample", min_snr_gamma=None),
+    "small": NoiseScheduleConfig(prediction="velocity", min_snr_gamma=None),
+}
+SAMPLER = SamplerConfig(num_sampling_steps=30, guidance_scale=1.5)
+
+
+def denoiser_training(seed: int, *, small: bool = False) -> TrainingConfig:
+    """Budget of a denoiser; its steps are measured."""
+    return TrainingConfig(
+        seed=seed,
+        num_steps=10000,
+        batch_size=4 if small else 64,
+        learning_rate=1e-3,
+        warmup_steps=10 if small else 300,
+        ema_decay=0.9 if small else 0.999,
+        validate_every=10**6,
+        checkpoint_every=10**6,
+        precision="bf16",
+        log_every=50,
+        keep="last",
+    )
