@@ -7,8 +7,9 @@
     python -m benchmarks.gpu_headline bring   WORK OUT FILE ...
 
 PACK is made by `benchmarks.headline_pack`. Every step leaves a folder under WORK and does nothing
-where that is complete. How many optimiser steps fit into the seconds is measured first, so that the
-learning rate ends where it should. Nothing here needs an orchestrator, a tracker or a table library.
+where that is complete. How many optimiser steps fit into the seconds is measured first, so that
+the learning rate ends where it should. Nothing here needs an orchestrator, a tracker or a table
+library.
 """
 
 import argparse

@@ -2,8 +2,9 @@
 
     python -m benchmarks.headline_pack SONGS PHRASES PACK
 
-SONGS and PHRASES are artifacts of `ingest_songs` and `collect_phrases`. PACK gets the unit tables of
-the VAE's training, `songs.json` and `slots.npz` (tokens of every slot, chords of every half bar).
+SONGS and PHRASES are artifacts of `ingest_songs` and `collect_phrases`. PACK gets the unit tables
+of the VAE's training, `songs.json` and `slots.npz` (tokens of every slot, chords of every half
+bar).
 """
 
 import json
