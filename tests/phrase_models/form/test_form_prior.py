@@ -59,7 +59,7 @@ def test_probabilities_of_all_forms_sum_to_one_at_most(prior):
     total = 0.0
     for slots in itertools.product(slot_forms, repeat=3):
         states, sources = (np.array([s[i] for s in slots]).T for i in (0, 1))
-        scorer = _Scorer(prior.tables)
+        scorer = _Scorer(prior._weights)
         walk(layout, temperament, scorer, SongForm(states, sources))
         total += math.exp(scorer.total)
     assert 0.3 < total <= 1.0 + 1e-9
@@ -71,7 +71,7 @@ def test_scores_and_draws_walk_alike(prior):
     count = 2000
     drawn = [prior.sample(layout, rng, temperament) for _ in range(count)]
     form = SongForm(np.array([[1, 1, 1]]), np.full((1, 3), -1))
-    scorer = _Scorer(prior.tables)
+    scorer = _Scorer(prior._weights)
     walk(layout, temperament, scorer, form)
     # Modes that want a repeat where nothing came before end in the same forms, so draws have more.
     assert drawn.count(form) / count >= math.exp(scorer.total) - 0.05
