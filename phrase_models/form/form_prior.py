@@ -20,7 +20,7 @@ from phrase_models.form import form_decisions as decisions
 from phrase_models.form.count_table import Contexts, CountTable, draw_index
 from phrase_models.form.form_decisions import BRIDGE, Temperament, walk
 from phrase_models.form.section_modes import COPY_MODE, NUM_MODES
-from phrase_models.form.song_form import CellState, SongForm
+from phrase_models.form.song_form import CellState, SongForm, repeated_bars
 from phrase_models.score.song import Section
 
 _NUM_LEVELS = 3
@@ -233,13 +233,11 @@ def _measure(layout: Layout, form: SongForm) -> tuple[NDArray[np.float64], float
         ]
     )
     bars = again if again.any() else np.ones_like(again)
-    states, sources = form.states[bars], form.sources[bars]
-    plays, repeats = states != CellState.SILENT, states == CellState.REPEATS
-    exact = repeats.sum(axis=0) / np.maximum(plays.sum(axis=0), 1)
-    latest = sources.max(axis=1, initial=-1)
-    whole = plays.any(axis=1) & (~plays | (repeats & (sources == latest[:, None]))).all(axis=1)
+    states = form.states[bars]
+    num_played = (states != CellState.SILENT).sum(axis=0)
+    exact = (states == CellState.REPEATS).sum(axis=0) / np.maximum(num_played, 1)
     bridge = (form.states[:, BRIDGE] != CellState.SILENT).mean()
-    return exact, float(bridge), float(whole.mean())
+    return exact, float(bridge), float(repeated_bars(form)[bars].mean())
 
 
 def _slot_of(contexts: Contexts) -> int:
