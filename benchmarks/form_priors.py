@@ -160,7 +160,8 @@ def main(tables: Path, chords: Path | None) -> None:
     cells = sum(song.form.states.size for song in held_out)
     score = sum(prior.log_likelihood(song.sections, song.form) for song in held_out)
     print(f"forms: held-out log likelihood {score / cells:.3f} nats a cell (at least)")
-    blank = replace(prior, tables={name: table.emptied() for name, table in prior.tables.items()})
+    empty = {name: table.emptied() for name, table in prior.tables.items()}
+    blank = replace(prior, tables=empty, copy_odds=np.ones(3))
     score = sum(blank.log_likelihood(song.sections, song.form) for song in held_out)
     print(f"forms: {score / cells:.3f} with all decisions equally likely")
     print(f"forms: {len(json.dumps(prior.to_json())) / 1e6:.2f} MB of JSON")
