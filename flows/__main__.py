@@ -126,10 +126,6 @@ def generate(
     seed: Annotated[int, typer.Option(help="Song k of a seed is always the same.")] = 0,
     steps: Annotated[int | None, typer.Option(min=1, help="Sampling steps.")] = None,
     guidance: Annotated[float | None, typer.Option(min=0, help="Guidance scale.")] = None,
-    repeat_distance: Annotated[
-        float | None,
-        typer.Option(min=0, help="Phrases nearer than this become equal; 0 leaves them as drawn."),
-    ] = None,
     key: Annotated[str, typer.Option(help="Major key to write in, such as G.")] = "C",
     tempo: Annotated[float, typer.Option(help="Beats a minute.")] = 90.0,
     generator: Annotated[
@@ -148,7 +144,6 @@ def generate(
         seed=seed,
         num_sampling_steps=steps,
         guidance_scale=guidance,
-        repeat_distance=repeat_distance,
         key=key,
         tempo_bpm=tempo,
         generator=generator,

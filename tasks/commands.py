@@ -228,7 +228,6 @@ def generate_from_store(
     key: str,
     num_sampling_steps: int | None,
     guidance_scale: float | None,
-    repeat_distance: float | None,
     **request: Any,
 ) -> None:
     """Songs by the models trained last, or by a baseline from the songs read last, into a folder.
@@ -243,8 +242,6 @@ def generate_from_store(
         sampler["num_sampling_steps"] = num_sampling_steps
     if guidance_scale is not None:
         sampler["guidance_scale"] = guidance_scale
-    if repeat_distance is not None:
-        sampler["repeat_distance"] = repeat_distance or None
     try:
         config = GenerationConfig(sampler=sampler, transpose=semitones_to(key), **request)
     except ValueError as error:

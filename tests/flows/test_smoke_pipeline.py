@@ -93,7 +93,6 @@ def test_song_k_is_the_same_however_many_are_made(whole, tmp_path):
         "key": "G",
         "num_sampling_steps": 4,
         "guidance_scale": None,
-        "repeat_distance": 0.5,
         "seed": 3,
     }
     request |= {"num_bars": None, "sections": "i4 A8 B4 o2", "tempo_bpm": 92.0}
@@ -156,7 +155,6 @@ def test_a_song_that_cannot_be_made_is_refused_with_a_sentence(whole, tmp_path, 
         "key": "C",
         "num_sampling_steps": None,
         "guidance_scale": None,
-        "repeat_distance": None,
         "seed": 0,
     }
     request |= {"num_bars": None, "sections": None, "num_songs": 1} | request_

@@ -8,7 +8,6 @@ from phrase_models.diffusion.config import NoiseScheduleConfig
 from phrase_models.diffusion.dataset import read_dataset
 from phrase_models.diffusion.model import PhraseLDM
 from phrase_models.diffusion.plan import SongPlan, plan_from_layout
-from phrase_models.diffusion.repeats import join_repeats
 from phrase_models.diffusion.sampler_config import SamplerConfig
 from phrase_models.diffusion.sampling import draw_songs, resolve_plans
 from phrase_models.diffusion.training import DiffusionTraining
@@ -77,15 +76,6 @@ def test_solvers_and_half_precision_agree_on_shapes(model, solver):
         song = draw_songs(model, PLANS[:1], 0, sampler)[0]
         assert song.shape == (9, 3, 6)
         assert np.isfinite(song).all()
-
-
-def test_repeats_are_joined_at_unit_scale(model):
-    drawn = draw_songs(model, PLANS[:2], 3, SAMPLER)
-    joined = draw_songs(model, PLANS[:2], 3, SAMPLER.model_copy(update={"repeat_distance": 1.2}))
-    for before, after in zip(drawn, joined, strict=True):
-        expected = join_repeats(model.normalizer.normalise(before), 1.2)
-        assert np.allclose(after, model.normalizer.denormalise(expected), atol=1e-5)
-        assert not np.allclose(after, before, atol=1e-3)
 
 
 def test_progress_counts_evaluations(model):
