@@ -24,6 +24,9 @@ StoreOption = Annotated[Path, typer.Option(help="Folder of artifacts, MLflow and
 VAEOption = Annotated[
     Path | None, typer.Option(help="Folder of a PhraseVAE, instead of the store's newest.")
 ]
+RefineOption = Annotated[
+    bool, typer.Option(help="Improve latents of phrases that do not come back.")
+]
 DataOption = Annotated[
     Path | None,
     typer.Option(help="Folder that the source reads, such as `phraseldm fetch` makes."),
@@ -164,11 +167,12 @@ def reconstruct(
     output: Annotated[Path, typer.Option("--output", "-o", help="MIDI file to write.")],
     store: StoreOption = Path("store"),
     vae: VAEOption = None,
+    refine: RefineOption = True,
 ) -> None:
     """Send a MIDI file through PhraseVAE and back, and print how much of it came through."""
     from tasks import commands
 
-    typer.echo(commands.reconstruct_file(store, file, output, vae=vae))
+    typer.echo(commands.reconstruct_file(store, file, output, vae=vae, refine=refine))
 
 
 @app.command()
@@ -256,11 +260,13 @@ def interpolate(
         int, typer.Option(min=2, max=99, help="Songs to write, both ends included.")
     ] = 8,
     vae: VAEOption = None,
+    refine: RefineOption = True,
 ) -> None:
     """Write the songs between two MIDI files by way of PhraseVAE's latents."""
     from tasks.interpolation import interpolate_files
 
-    typer.echo(interpolate_files(store, first, second, points, output, vae=vae))
+    sentence = interpolate_files(store, first, second, points, output, vae=vae, refine=refine)
+    typer.echo(sentence)
 
 
 @export_app.command("vae")

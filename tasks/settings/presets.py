@@ -14,6 +14,7 @@ from phrase_models.score.chords import NUM_CHORDS
 from phrase_models.sources.synthetic.composer import SyntheticConfig
 from phrase_models.training.config import TrainingConfig
 from phrase_models.vae.config import VAEConfig, VAEStageConfig
+from phrase_models.vae.refinement_config import RefinementConfig
 from tasks.settings.pipeline import (
     LatentsConfig,
     PipelineConfig,
@@ -22,7 +23,6 @@ from tasks.settings.pipeline import (
     VAETrainingConfig,
 )
 from tasks.settings.stages import EvaluationConfig, GenerationConfig
-
 
 PLAIN_VELOCITY = NoiseScheduleConfig(min_snr_gamma=None)
 """Every timestep of the velocity weighs the same."""
@@ -144,6 +144,8 @@ def demo() -> PipelineConfig:
         autoencoder=_stage(VAEStageConfig(), training(200)),
         bottleneck=_stage(VAEStageConfig(kl_warmup_steps=100), training(2000)),
         decoder=_stage(VAEStageConfig(), training(300).model_copy(update={"learning_rate": 5e-4})),
+        # Most phrases of so short a training need it, so few and long steps.
+        latents=LatentsConfig(refinement=RefinementConfig(num_steps=10, learning_rate=0.15)),
         denoiser=_denoiser(num_layers=4, model_dim=192, num_heads=3, feedforward_dim=512),
         noise_schedule=PLAIN_VELOCITY,
         diffusion=TrainingConfig(

@@ -155,7 +155,7 @@ def _scores_by_class(
     members: Sequence[str], ways: Mapping[str, Sequence[PhraseCounts]]
 ) -> dict[str, dict[str, float]]:
     table: dict[str, dict[str, float]] = {}
-    for name in sorted(set(members), key=_first_number):
+    for name in sorted(set(members), key=class_order):
         table[name] = {"num_phrases": members.count(name)}
         for way, counts in ways.items():
             suffix = f"_{way}" if way else ""
@@ -168,7 +168,8 @@ def _scores_by_class(
     return table
 
 
-def _first_number(name: str) -> tuple[int, str]:
+def class_order(name: str) -> tuple[int, str]:
+    """Key that sorts classes by the number they begin with, else by name."""
     digits = name.rstrip("+").partition("-")[0]
     return (int(digits) if digits.isdigit() else 0, name)
 

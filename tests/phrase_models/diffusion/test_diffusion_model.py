@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from phrase_models.diffusion.sampler_config import SamplerConfig
 from phrase_models.diffusion.sampling import draw_songs, resolve_plans
 from phrase_models.diffusion.training import DiffusionTraining
 from phrase_models.errors import ConfigurationError
+from phrase_models.form.form_lending import LendingSong, fit_to_layout
 from phrase_models.training.config import TrainingConfig
 from phrase_models.training.loop import fit
 from phrase_models.training.randomness import seed_everything
@@ -100,6 +102,38 @@ def test_open_plans_are_drawn_from_training_songs(model):
     assert fitting.section_layout == "A2 B2 A2 B2 C2"
     assert resolve_plans(model, [SongPlan(11)], seed=1) == [SongPlan(11)]
     assert resolve_plans(model, [PLANS[0]], seed=1) == [PLANS[0]]
+
+
+def test_open_plans_bring_layout_form_and_chords_of_one_training_song(
+    form_dataset_folder, make_form_config
+):
+    model = shaken(read_dataset(form_dataset_folder), make_form_config())
+    drawn = resolve_plans(model, [SongPlan()] * 20, seed=1)
+    assert set(drawn) == set(model.length_prior)
+
+
+def test_sections_borrow_a_form_of_another_song_fitted_to_them(
+    form_dataset_folder, make_form_config, make_plan
+):
+    model = shaken(read_dataset(form_dataset_folder), make_form_config())
+    asked = plan_from_layout("i2 A3 A3 x2 B4 B4")  # nearly the layout of the second song
+    lender = next(plan for plan in model.length_prior if plan.section_layout.startswith("i1 A3"))
+    lent = fit_to_layout(LendingSong(lender.sections, lender.form, lender.chords), asked.sections)
+    (plan,) = resolve_plans(model, [asked], seed=1)
+    assert (plan.sections, plan.form) == (asked.sections, lent.form)
+    assert np.array_equal(plan.chords, lent.chords)
+    own = np.zeros((18, 2), np.int64)
+    (plan,) = resolve_plans(model, [replace(asked, chords=own)], seed=1)
+    assert plan.form == lent.form
+    assert np.array_equal(plan.chords, own)
+    known = make_plan(asked.section_layout, 3)
+    assert resolve_plans(model, [known], seed=1) == [known]
+    # No song of the layout itself lends, so a known layout gets another form than its song has.
+    (plan,) = resolve_plans(model, [plan_from_layout(lender.section_layout)], seed=1)
+    assert plan.form not in (None, lender.form)
+    # Where no training song has a form, it is hidden.
+    model.length_prior = tuple(replace(plan, form=None) for plan in model.length_prior)
+    assert resolve_plans(model, [asked], seed=1) == [asked]
 
 
 def test_length_models_draw_lengths_only(dataset, make_config):
