@@ -33,8 +33,8 @@ EXPERIMENTS = "phrase-ldm"
 REPORT_EXPERIMENT = f"{EXPERIMENTS}/reports"
 PIPELINE_EXPERIMENT = f"{EXPERIMENTS}/pipeline"
 LEFT_OUT_OF_SWEEPS = ("exact_phrase_rate", "f1_iopd")
-"""Beginnings of names. MLflow's compare page opens on the metric whose name comes first, which is f1_op without these;
-the runs of the scoring stage have them."""
+"""Beginnings of names. MLflow's compare page opens on the metric whose name comes first, which is
+f1_op without these; the runs of the scoring stage have them."""
 
 
 class Tracker(Protocol):
