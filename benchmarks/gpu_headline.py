@@ -48,7 +48,7 @@ from phrase_models.vae.config import VAEConfig, VAEStage, VAEStageConfig
 from phrase_models.vae.model import PhraseVAE
 from phrase_models.vae.phrase_table import PhraseTable
 from phrase_models.vae.pretrained import load_vae, save_vae
-from phrase_models.vae.refinement import RefinementConfig
+from phrase_models.vae.refinement_config import RefinementConfig
 from phrase_models.vae.stages import build_training, start_stage
 from phrase_models.vae.training import VAETraining
 

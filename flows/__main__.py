@@ -24,6 +24,9 @@ StoreOption = Annotated[Path, typer.Option(help="Folder of artifacts, MLflow and
 VAEOption = Annotated[
     Path | None, typer.Option(help="Folder of a PhraseVAE, instead of the store's newest.")
 ]
+RefineOption = Annotated[
+    bool, typer.Option(help="Improve latents of phrases that do not come back.")
+]
 DataOption = Annotated[
     Path | None,
     typer.Option(help="Folder that the source reads, such as `phraseldm fetch` makes."),
@@ -126,10 +129,6 @@ def generate(
     seed: Annotated[int, typer.Option(help="Song k of a seed is always the same.")] = 0,
     steps: Annotated[int | None, typer.Option(min=1, help="Sampling steps.")] = None,
     guidance: Annotated[float | None, typer.Option(min=0, help="Guidance scale.")] = None,
-    repeat_distance: Annotated[
-        float | None,
-        typer.Option(min=0, help="Phrases nearer than this become equal; 0 leaves them as drawn."),
-    ] = None,
     key: Annotated[str, typer.Option(help="Major key to write in, such as G.")] = "C",
     tempo: Annotated[float, typer.Option(help="Beats a minute.")] = 90.0,
     generator: Annotated[
@@ -148,7 +147,6 @@ def generate(
         seed=seed,
         num_sampling_steps=steps,
         guidance_scale=guidance,
-        repeat_distance=repeat_distance,
         key=key,
         tempo_bpm=tempo,
         generator=generator,
@@ -169,11 +167,12 @@ def reconstruct(
     output: Annotated[Path, typer.Option("--output", "-o", help="MIDI file to write.")],
     store: StoreOption = Path("store"),
     vae: VAEOption = None,
+    refine: RefineOption = True,
 ) -> None:
     """Send a MIDI file through PhraseVAE and back, and print how much of it came through."""
     from tasks import commands
 
-    typer.echo(commands.reconstruct_file(store, file, output, vae=vae))
+    typer.echo(commands.reconstruct_file(store, file, output, vae=vae, refine=refine))
 
 
 @app.command()
@@ -261,11 +260,13 @@ def interpolate(
         int, typer.Option(min=2, max=99, help="Songs to write, both ends included.")
     ] = 8,
     vae: VAEOption = None,
+    refine: RefineOption = True,
 ) -> None:
     """Write the songs between two MIDI files by way of PhraseVAE's latents."""
     from tasks.interpolation import interpolate_files
 
-    typer.echo(interpolate_files(store, first, second, points, output, vae=vae))
+    sentence = interpolate_files(store, first, second, points, output, vae=vae, refine=refine)
+    typer.echo(sentence)
 
 
 @export_app.command("vae")

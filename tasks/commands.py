@@ -16,13 +16,19 @@ from phrase_models.metrics.note_matching import count_phrase, pool
 from phrase_models.score.key_names import semitones_to
 from phrase_models.score.midi import read_midi, write_midi
 from phrase_models.score.song import Phrase
-from phrase_models.tokens.song_layout import song_to_bars, song_to_text, text_to_song
+from phrase_models.tokens.song_layout import (
+    bars_to_slots,
+    song_to_bars,
+    song_to_text,
+    text_to_song,
+)
 from storage.artifacts import ArtifactRef, ArtifactStore
 from storage.writing import translate_disk_errors
+from tasks.encoding import encode_with_figures, refinement_cost
 from tasks.engine.runtime import configure_environment
 from tasks.engine.stage import StageRunner
 from tasks.launch import Launch, Request, launch
-from tasks.reports.provenance import phrase_codec
+from tasks.reports.provenance import newest_vae, phrase_codec
 from tasks.settings.pipeline import parse_assignments
 from tasks.settings.stages import GenerationConfig
 from tasks.stages.generate_songs import batch_settings, generator_inputs
@@ -129,15 +135,30 @@ def _cell(result: Mapping[str, Any] | None) -> str:
     return f"{result['value']:.3f}{interval}"
 
 
+RECONSTRUCTION_WAYS = {
+    "": "encoder alone",
+    "_refined": "refined",
+    "_tuned": "tuned decoder",
+    "_tuned_refined": "tuned decoder, refined",
+}
+"""Ends of the names of scores, and what they stand for."""
+
+
 def print_reconstruction(folder: Path) -> None:
-    """One line of a `score_reconstruction` artifact."""
+    """A `score_reconstruction` artifact, a line for each way through the VAE."""
     figures = json.loads((folder / "reconstruction.json").read_text())
     console.print(
-        f"PhraseVAE on {figures['num_phrases']} phrases of {figures['num_songs']} held-out songs: "
-        f"F1_op {figures['f1_op']:.4f}  F1_opd {figures['f1_opd']:.4f}  "
-        f"F1_iopd {figures['f1_iopd']:.4f}  exact {figures['exact_phrase_rate']:.4f}",
-        soft_wrap=True,
+        f"PhraseVAE on {figures['num_phrases']} phrases of {figures['num_songs']} held-out songs:"
     )
+    for suffix, way in RECONSTRUCTION_WAYS.items():
+        if f"f1_op{suffix}" in figures:
+            console.print(
+                f"  {way:<24} F1_op {figures[f'f1_op{suffix}']:.4f}  "
+                f"F1_opd {figures[f'f1_opd{suffix}']:.4f}  "
+                f"F1_iopd {figures[f'f1_iopd{suffix}']:.4f}  "
+                f"exact {figures[f'exact_phrase_rate{suffix}']:.4f}",
+                soft_wrap=True,
+            )
 
 
 def print_corpus(store: Path, songs: ArtifactRef, corpus_tables: ArtifactRef) -> None:
@@ -180,12 +201,16 @@ def write_tokens_file(tokens: Path, output: Path) -> None:
         write_midi(song, output)
 
 
-def reconstruct_file(store: Path, path: Path, output: Path, *, vae: Path | None = None) -> str:
-    """Through PhraseVAE and back (see `phrase_codec`); returns the figures as a sentence."""
+def reconstruct_file(
+    store: Path, path: Path, output: Path, *, vae: Path | None = None, refine: bool = True
+) -> str:
+    """Through PhraseVAE and back (see `phrase_codec`); returns the figures as sentences."""
     song = read_midi(path)
-    codec = phrase_codec(store, vae)
+    codec = phrase_codec(store, vae, refine=refine)
+    slots = bars_to_slots(song_to_bars(song), codec.layout)
+    latents, figures = encode_with_figures(codec, [phrase for bar in slots for phrase in bar])
     decoded = codec.decode_song(
-        codec.encode_song(song),
+        latents.reshape(song.num_bars, codec.slots_per_bar, -1),
         song_id=song.song_id,
         sections=song.sections,
         tempo_bpm=song.tempo_bpm,
@@ -199,7 +224,8 @@ def reconstruct_file(store: Path, path: Path, output: Path, *, vae: Path | None 
     scores = pool(counts)
     return (
         f"{song.num_notes} notes in {song.num_bars} bars: F1_op {scores.f1_op:.4f}  "
-        f"F1_opd {scores.f1_opd:.4f}  F1_iopd {scores.f1_iopd:.4f}; wrote {output}"
+        f"F1_opd {scores.f1_opd:.4f}  F1_iopd {scores.f1_iopd:.4f}; "
+        f"{refinement_cost(figures)}; wrote {output}"
     )
 
 
@@ -215,10 +241,9 @@ def _of(bar: list[Phrase], program: int) -> Phrase | None:
 # --------------------------------------------------------------------------- songs
 INPUT_STAGES: dict[InputName, str] = {
     "songs": "ingest_songs",
-    "vae": "train_vae",
     "diffusion": "train_diffusion",
 }
-"""Stage that makes each input of a generator."""
+"""Stage that makes each input of a generator; of the VAE there are two (`newest_vae`)."""
 
 
 def generate_from_store(
@@ -228,7 +253,6 @@ def generate_from_store(
     key: str,
     num_sampling_steps: int | None,
     guidance_scale: float | None,
-    repeat_distance: float | None,
     **request: Any,
 ) -> None:
     """Songs by the models trained last, or by a baseline from the songs read last, into a folder.
@@ -243,8 +267,6 @@ def generate_from_store(
         sampler["num_sampling_steps"] = num_sampling_steps
     if guidance_scale is not None:
         sampler["guidance_scale"] = guidance_scale
-    if repeat_distance is not None:
-        sampler["repeat_distance"] = repeat_distance or None
     try:
         config = GenerationConfig(sampler=sampler, transpose=semitones_to(key), **request)
     except ValueError as error:
@@ -252,7 +274,8 @@ def generate_from_store(
         raise ConfigurationError(message) from error
     entry = generator_entry(config.generator)
     inputs: dict[str, ArtifactRef] = {
-        name: artifacts.latest(INPUT_STAGES[name]) for name in entry.needs
+        name: newest_vae(artifacts) if name == "vae" else artifacts.latest(INPUT_STAGES[name])
+        for name in entry.needs
     }
     generator = entry.build(generator_inputs(entry, inputs, config, None))
     settings = batch_settings(config)

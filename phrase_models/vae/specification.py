@@ -11,7 +11,7 @@ from phrase_models.vae.config import VAEConfig, VAEStage, VAEStageConfig
 
 
 class VAERecipeConfig(BaseModel):
-    """What decides the weights of one of the three trainings."""
+    """What decides the weights of one of the four trainings."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -27,7 +27,7 @@ class VAERecipeConfig(BaseModel):
 
 
 class VAETrainingSpecification(TrainingSpecification):
-    """One of the three trainings.
+    """One of the four trainings.
 
     Attributes:
         phrases: folder of tables of distinct units (see `phrase_table.unit_table_path`).

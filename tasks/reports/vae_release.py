@@ -76,7 +76,7 @@ def export_vae(store: Path, folder: Path, precision: Precision) -> str:
         shutil.rmtree(old, ignore_errors=True)
     size = (place / WEIGHTS_FILE).stat().st_size / 1e6
     return (
-        f"Wrote {folder}: PhraseVAE train_vae/{ref.folder.name}, {weights.count:,} weights in "
+        f"Wrote {folder}: PhraseVAE {ref.stage}/{ref.folder.name}, {weights.count:,} weights in "
         f"{precision}, {size:.1f} MB"
     )
 

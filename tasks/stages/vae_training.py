@@ -1,4 +1,4 @@
-"""What `train_infilling`, `train_autoencoder` and `train_vae` have in common."""
+"""What `train_infilling`, `train_autoencoder`, `train_vae` and `tune_decoder` have in common."""
 
 from __future__ import annotations
 

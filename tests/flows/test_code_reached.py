@@ -25,7 +25,10 @@ STARTING_A_TRAINING = {"phrase_models.train", "phrase_models.training.watchdog"}
 ROOT = Path(__file__).resolve().parents[2]
 FEW_STEPS = {
     f"{name}.{key}": value
-    for name in ("infilling.training", "autoencoder.training", "bottleneck.training", "diffusion")
+    for name in (
+        *("infilling.training", "autoencoder.training", "bottleneck.training", "decoder.training"),
+        "diffusion",
+    )
     for key, value in (("num_steps", "4"), ("validate_every", "2"), ("checkpoint_every", "2"))
 }
 TRACED_TRAINER = """

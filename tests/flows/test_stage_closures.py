@@ -17,15 +17,17 @@ from tasks.launch import Request, launch
 from tasks.stages.registry import STAGE_NAMES
 
 ROOT = Path(__file__).resolve().parents[2]
-VAE_TRAININGS = ("train_infilling", "train_autoencoder", "train_vae")
+VAE_TRAININGS = ("train_infilling", "train_autoencoder", "train_vae", "tune_decoder")
 TRAININGS = (*VAE_TRAININGS, "train_pianotree", "train_diffusion")
-READING_ROWS = ("tokenise_songs", "encode_latents", "generate_songs", "evaluate_songs")
+READING_ROWS = (
+    *("tokenise_songs", "encode_latents", "collect_songs", "generate_songs", "evaluate_songs"),
+)
+USING_THE_CODEC = ("encode_latents", "collect_songs", "generate_songs")
 LOOP = (
     "phrase_models.training.loop",
     "phrase_models.training.checkpoint",
     "phrase_models.training.optimizer",
     "phrase_models.training.randomness",
-    "phrase_models.training.hardware",
 )
 MEMBERS = {
     "vae": (
@@ -34,6 +36,8 @@ MEMBERS = {
         "phrase_models.vae.phrase_table",
         "phrase_models.vae.pretrained",
         "phrase_models.metrics.note_matching",
+        "phrase_models.vae.stages",
+        "phrase_models.vae.decoder_tuning",
         "phrase_models.vae.trainer",
         "tasks.stages.vae_training",
     ),
@@ -42,7 +46,6 @@ MEMBERS = {
         "phrase_models.baselines.pianotree.training",
         "phrase_models.vae.phrase_table",
         "phrase_models.metrics.note_matching",
-        "phrase_models.baselines.pianotree.trainer",
         "tasks.stages.train_pianotree",
     ),
     "train_diffusion": (
@@ -51,18 +54,18 @@ MEMBERS = {
         "phrase_models.diffusion.dataset",
         "phrase_models.diffusion.objective",
         "phrase_models.diffusion.training",
-        "phrase_models.diffusion.trainer",
         "tasks.stages.train_diffusion",
     ),
 }
 OUT_OF_TRAININGS = (
-    r"phrase_models\.diffusion\.(samplers|sampler_config|sampling|guidance|repeats)",
+    r"phrase_models\.diffusion\.(samplers|sampler_config|sampling|guidance|fixed_slots)",
+    r"phrase_models\.vae\.(refinement|refinement_config)",
     r"phrase_models\.metrics\.(?!note_matching$).*",
     r"phrase_models\.(gallery|score\.midi|sources|plots|codec|latent_report|errors)(\..*)?",
     r"phrase_models\.training\.watchdog",
     r"storage\..*",
     r"tasks\.(engine|settings|reports)\..*",
-    r"tasks\.stages\.(?!train_|vae_training).*",
+    r"tasks\.stages\.(?!train_|vae_training$).*",
 )
 
 
@@ -239,7 +242,7 @@ EDITS: dict[str, tuple[Edit, Iterable[str]]] = {
                 "phrase_models.diffusion.sampler_config", '"dpm_solver"]', '"dpm_solver", "heun"]'
             ),
         ),
-        ("generate_songs",),
+        ("generate_songs", "evaluate_songs"),
     ),
     "a new metric beside others": (
         both(
@@ -270,12 +273,20 @@ EDITS: dict[str, tuple[Edit, Iterable[str]]] = {
         VAE_TRAININGS,
     ),
     "the rule of when bars are read": (
-        replaced("phrase_models.vae.specification", "bar_share > 0", "bar_share >= 0"),
+        replaced(
+            "phrase_models.vae.specification",
+            "objective.bar_share > 0",
+            "objective.bar_share >= 0",
+        ),
         VAE_TRAININGS,
     ),
     "the objective of the diffusion": (
         appended("phrase_models.diffusion.objective", "WEIGHT = 2"),
         ("train_diffusion",),
+    ),
+    "how latents are refined": (
+        appended("phrase_models.vae.refinement", "MORE = 2"),
+        ("score_reconstruction", *USING_THE_CODEC),
     ),
     "a comment and a docstring": (
         replaced("phrase_models.training.loop", '"""One update', '# More.\n        """An update'),

@@ -102,7 +102,8 @@ class VAEStore:
 
     def training(self, stage: str, granularity: str) -> dict[str, Any]:
         """Configuration of a training: that of the preset, but for its seed."""
-        settings = self.config.infilling if stage == "infilling" else self.config.bottleneck
+        sections = {"infilling": self.config.infilling, "decoder": self.config.decoder}
+        settings = sections.get(stage, self.config.bottleneck)
         return {
             "stage": stage,
             "architecture": self.config.vae.model_copy(update={"granularity": granularity}),
@@ -124,8 +125,8 @@ class VAEStore:
         with self.store.lock(stage, key):
             work = self.store.work(stage, key)
             (work.output / "name.txt").write_text(f"{stage} {key}")  # so that no digests are equal
-            if stage.startswith("train"):
-                save_vae(self.vae, stage.removeprefix("train_"), work.output)
+            if stage.startswith(("train_", "tune_")):
+                save_vae(self.vae, stage.partition("_")[2], work.output)
             self.refs[stage] = self.store.commit(
                 stage, key, config=config, inputs=inputs, code={}, version=1, meta=meta or {}
             )

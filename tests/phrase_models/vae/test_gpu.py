@@ -11,7 +11,7 @@ from phrase_models.training.loop import TrainingRun
 from phrase_models.vae.config import VAEConfig, VAEStageConfig
 from phrase_models.vae.model import PhraseVAE
 from phrase_models.vae.phrase_table import PhraseTable
-from phrase_models.vae.refinement import RefinementConfig
+from phrase_models.vae.refinement_config import RefinementConfig
 from phrase_models.vae.stages import build_training
 
 pytestmark = [

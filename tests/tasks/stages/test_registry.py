@@ -29,7 +29,7 @@ from tasks.engine.runtime import RuntimeConfig
 from tasks.engine.stage import Session
 from tasks.engine.tracking import tracker_factory
 from tasks.launch import check_refresh
-from tasks.stages.compose_corpus import STAGE as COMPOSE
+from tasks.stages.compose_corpus import corpus_stage
 from tasks.stages.count_pitches import pitches_stage
 from tasks.stages.ingest_songs import ingest_stage
 from tasks.stages.registry import STAGE_NAMES
@@ -39,7 +39,7 @@ root = Path(sys.argv[1])
 session = Session(ArtifactStore(root), RuntimeConfig(), tracker_factory(root, enabled=False))
 runner = PlainRunner(session)
 config = load_preset("smoke")
-corpus = runner.run(COMPOSE.configured(config.source.synthetic, {}))
+corpus = runner.run(corpus_stage(config))
 songs = runner.run(ingest_stage(config, corpus=corpus))
 found = runner.run(pitches_stage(songs))
 notes = tables.read_notes(songs.folder / "notes.parquet")
