@@ -9,7 +9,7 @@ song alone, `SongMetric` for what needs more of it, `SetMetric` for what needs a
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import astuple, dataclass, replace
 
 import numpy as np
@@ -389,6 +389,7 @@ def evaluate_songs(
     seed: int = 0,
     leave_one_out: bool = False,
     metrics: Sequence[SongMetric | SetMetric] = METRICS,
+    values: Mapping[str, np.ndarray] | None = None,
 ) -> list[MetricResult]:
     """Every metric of a set of songs, official and exact, with 95 % intervals over songs.
 
@@ -402,13 +403,15 @@ def evaluate_songs(
         leave_one_out: see `measure_song`; for real songs measured against a training set that
             holds them.
         metrics: what is measured, in the order of the table.
+        values: `song_values` of the same songs, where they are there already.
 
     Returns:
         Results in a fixed order. A metric that is undefined has value nan and a note.
     """
     if not generated:
         return [undefined("num_songs", "no songs to evaluate")]
-    values = song_values(generated, training, leave_one_out=leave_one_out, metrics=metrics)
+    if values is None:
+        values = song_values(generated, training, leave_one_out=leave_one_out, metrics=metrics)
     sets = SongSets(generated, reference, seed)
     results: list[MetricResult] = []
     for metric in metrics:
