@@ -235,7 +235,10 @@ def _longest(column: Column) -> str:
 
 def _as_json(results: Mapping[str, MetricResult]) -> dict[str, dict]:
     return {
-        name: {k: None if v != v else v for k, v in asdict(result).items()}
+        name: {
+            key: None if isinstance(value, float) and math.isnan(value) else value
+            for key, value in asdict(result).items()
+        }
         for name, result in results.items()
     }
 
