@@ -37,7 +37,7 @@ from phrase_models.diffusion.model import PhraseLDM
 from phrase_models.diffusion.sampling import draw_songs
 from phrase_models.diffusion.training import DiffusionTraining
 from phrase_models.form.form_extraction import form_of_slots
-from phrase_models.metrics.reconstruction import count_bar, pool
+from phrase_models.metrics.note_matching import count_bar, pool
 from phrase_models.score.song import parse_section_layout
 from phrase_models.tokens import vocabulary
 from phrase_models.tokens.units import decode_unit

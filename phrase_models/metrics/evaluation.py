@@ -21,7 +21,6 @@ from phrase_models.metrics.evaluated_song import (
     EvaluatedSong,
     SongView,
     TrainingReference,
-    build_training_reference,
     failure_of,
 )
 from phrase_models.metrics.instrumentation import (
@@ -60,21 +59,6 @@ from phrase_models.metrics.song_features import (
 from phrase_models.metrics.structure import section_recurrence, srs_official
 from phrase_models.metrics.two_sample import bars_two_sample, songs_two_sample
 from phrase_models.score.song import Song
-
-__all__ = [
-    "METRICS",
-    "EvaluatedSong",
-    "SetMetric",
-    "SongMeasures",
-    "SongMetric",
-    "SongSets",
-    "TrainingReference",
-    "build_training_reference",
-    "evaluate_songs",
-    "measure_song",
-    "note_metric",
-    "song_values",
-]
 
 
 @dataclass(frozen=True, slots=True)
