@@ -43,8 +43,8 @@ def launched(**overrides: str) -> Launch:
         ("data", []),
         ("vae", VAE),
         ("latents", [*VAE, "encode_latents"]),
-        ("diffusion", [*VAE, "encode_latents", "train_diffusion"]),
-        ("songs", [*VAE, "encode_latents", "train_diffusion", "generate_songs"]),
+        ("diffusion", [*VAE, "encode_latents", "collect_songs", "train_diffusion"]),
+        ("songs", [*VAE, "encode_latents", "collect_songs", "train_diffusion", "generate_songs"]),
     ],
 )
 def test_the_road_ends_at_the_part_that_is_named(until, more):
