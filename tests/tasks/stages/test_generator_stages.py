@@ -15,7 +15,7 @@ from phrase_models.errors import ConfigurationError
 from phrase_models.generator import GeneratorEntry
 from phrase_models.generators import GENERATORS, generator_entry
 from storage.artifacts import ArtifactRef, ArtifactStore
-from storage.code_digest import code_components
+from tasks.engine.code_closure import closure, stage_modules
 from tasks.engine.plain_runner import PlainRunner
 from tasks.engine.runtime import RuntimeConfig
 from tasks.engine.stage import Session, stage_key
@@ -173,12 +173,11 @@ def test_a_new_generator_leaves_the_songs_of_the_others_as_they_are(world, recip
     modules = {entry.name: entry.module for entry in GENERATORS.values()}
     assert "first_bar" in modules
     for name, module in modules.items():
-        closure = code_components(
-            world.generation_stage(name).code, ("tasks", "phrase_models", "storage")
-        )
-        assert module in closure
+        stage = world.generation_stage(name)
+        reached = closure(stage_modules(stage.body, stage.code))
+        assert module in reached
         others = {other for other in modules.values() if other != module}
-        assert closure.keys() & (others | {"phrase_models.generators"}) == set()
+        assert reached.keys() & (others | {"phrase_models.generators"}) == set()
 
 
 def test_only_the_inputs_that_a_generator_needs_are_in_its_key(world):
