@@ -199,9 +199,11 @@ def _cell(
 
 
 def _number(result: MetricResult | None, *, is_share: bool = False) -> str:
-    """A value with its interval; empty where it is undefined."""
-    if result is None or math.isnan(result.value):
+    """A value with its interval; "undefined" where it is, empty where it was not measured."""
+    if result is None:
         return ""
+    if math.isnan(result.value):
+        return "undefined"
     scale, digits, unit = (100.0, 1, " %") if is_share else (1.0, 2, "")
     text = f"{scale * result.value:.{digits}f}{unit}"
     if math.isnan(result.low):
@@ -219,14 +221,14 @@ def _paired(item: SongEvaluation) -> str:
     ]
     if all(math.isnan(ratio.value) for ratio in ratios):
         return ""
-    cells = " / ".join(_number(ratio) or "undefined" for ratio in ratios)
+    cells = " / ".join(map(_number, ratios))
     return f"{cells} ({max(ratio.num_items for ratio in ratios)} pairs)"
 
 
 def _longest(result: MetricResult | None, values: Mapping[str, np.ndarray]) -> str:
-    notes = values.get("longest_quotation_notes", np.zeros(0))
-    text = _number(result)
-    return f"{text}, at most {np.nanmax(notes):.0f}" if text else ""
+    if result is None or math.isnan(result.value):
+        return _number(result)
+    return f"{_number(result)}, at most {np.nanmax(values[result.name]):.0f}"
 
 
 def _reasons(result: MetricResult | None) -> str:

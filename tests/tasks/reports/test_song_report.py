@@ -86,6 +86,7 @@ class SongStore:
             for name, column in columns.items()
         }
         metrics["generated"]["feature_frechet"] = entry(fid)
+        metrics["generated"]["groove_consistency"] = entry(0.0) | {"value": None}
         metrics["generated"]["two_sample_auc_songs"] = entry(0.9) | {"note": TOLD}
         return self.commit(
             "evaluate_songs",
@@ -168,7 +169,7 @@ def test_figures_stand_beside_those_of_real_songs(song_store):
     assert row["features / real to real"] == "4.00 [3.50, 4.50] / 2.50"
     assert row["in scale"] == "96.0 % [46.0, 146.0]"
     assert row["longest quotation, notes"] == "7.00 [6.50, 7.50], at most 9"
-    assert row["polyphony"] == ""
+    assert (row["polyphony"], row["groove"]) == ("", "undefined")
     real = rows["real songs, training"]
     assert (real["features / real to real"], real["note SRS .9"]) == ("2.50", "0.60 [0.10, 1.10]")
     assert rows["real songs, held-out"]["features / real to real"] == "2.50 / 2.50"
