@@ -30,13 +30,14 @@ from benchmarks.headline_recipes import (
     denoiser_training,
     vae_training,
 )
+from benchmarks.packed_songs import read_slots
 from phrase_models.codec import PhraseCodec
 from phrase_models.diffusion.dataset import read_dataset
 from phrase_models.diffusion.model import PhraseLDM
 from phrase_models.diffusion.sampling import draw_songs
 from phrase_models.diffusion.training import DiffusionTraining
 from phrase_models.form.form_extraction import form_of_slots
-from phrase_models.metrics.reconstruction import count_bar, pool
+from phrase_models.metrics.note_matching import count_bar, pool
 from phrase_models.score.song import parse_section_layout
 from phrase_models.tokens import vocabulary
 from phrase_models.tokens.units import decode_unit
@@ -170,18 +171,6 @@ def _new_vae(config: VAEConfig, stage: VAEStage, seed: int, previous: Path | Non
 
 
 # --------------------------------------------------------------------------- latents
-def read_slots(pack: Path) -> tuple[list[dict], list[list[int]], np.ndarray]:
-    """Songs, tokens of every slot, chords (bars, 2)."""
-    songs = json.loads((pack / "songs.json").read_text())
-    with np.load(pack / "slots.npz") as file:
-        ends = np.cumsum(file["lengths"])
-        tokens = file["token_ids"].tolist()
-        chords = file["chords"].astype(np.int64)
-    starts = np.concatenate(([0], ends[:-1]))
-    phrases = [tokens[a:b] for a, b in zip(starts.tolist(), ends.tolist(), strict=True)]
-    return songs, phrases, chords
-
-
 def encode(pack: Path, work: Path, name: str, device: str) -> None:
     """Refined latents of all songs with their forms and chords as a dataset folder; figures."""
     folder = work / name / "dataset"

@@ -1,6 +1,7 @@
 """What the headline run trains: networks, budgets and samplers, all in one place."""
 
-from phrase_models.diffusion.config import DenoiserConfig, NoiseScheduleConfig, SamplerConfig
+from phrase_models.diffusion.config import DenoiserConfig, NoiseScheduleConfig
+from phrase_models.diffusion.sampler_config import SamplerConfig
 from phrase_models.score.chords import NUM_CHORDS
 from phrase_models.training.config import TrainingConfig
 from phrase_models.vae.config import VAEConfig, VAEStageConfig

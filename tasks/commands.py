@@ -121,10 +121,11 @@ def print_metrics(folder: Path) -> None:
     """The table of an `evaluate_songs` artifact."""
     metrics = json.loads((folder / "metrics.json").read_text())
     table = Table(title="Generated songs beside real ones (95 % intervals over songs)")
-    for column in ("metric", "generated", "real songs"):
+    for column in ("metric", "generated", "real (training)", "real (held-out)"):
         table.add_column(column, overflow="fold")
     for name, result in metrics["generated"].items():
-        table.add_row(name, _cell(result), _cell(metrics["real"].get(name)))
+        real, held_out = (metrics.get(key, {}).get(name) for key in ("real", "held_out"))
+        table.add_row(name, _cell(result), _cell(real), _cell(held_out))
     console.print(table)
 
 

@@ -313,7 +313,7 @@ def base() -> PipelineConfig:
         generation=GenerationConfig(
             num_songs=200, sampler=SamplerConfig(num_sampling_steps=30, guidance_scale=1.5)
         ),
-        evaluation=EvaluationConfig(num_floor_songs=100),
+        evaluation=EvaluationConfig(num_reference_songs=200, num_floor_songs=200),
     )
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from phrase_models.codec import PhraseCodec
+from phrase_models.tokens import vocabulary
 from phrase_models.tokens.song_layout import bars_to_slots, song_to_bars
 from storage.artifacts import ArtifactRef
 from storage.latents import write_latents
@@ -50,6 +51,7 @@ def encode_latents(context: StageContext) -> Mapping[str, Any]:
         layout=config.layout,
         slots_per_bar=codec.slots_per_bar,
         vae_digest=vae.digest,
+        bar_end=codec.encode_phrases([[vocabulary.END_OF_BAR]])[0],
     )
     return {
         "num_latents": len(latents),

@@ -7,12 +7,8 @@ from pathlib import Path
 import pytest
 
 from phrase_models.metrics import evaluation
-from phrase_models.metrics.evaluated_song import EvaluatedSong
-from phrase_models.metrics.evaluation import (
-    build_training_reference,
-    evaluate_songs,
-    note_metric,
-)
+from phrase_models.metrics.evaluated_song import EvaluatedSong, build_training_reference
+from phrase_models.metrics.evaluation import evaluate_songs, note_metric
 from phrase_models.metrics.memorisation import build_training_melodies
 from phrase_models.score.song import MELODY, Note, Song, Track
 

@@ -5,7 +5,8 @@ from dataclasses import replace
 
 from phrase_models.metrics.note_matching import PhraseCounts
 from tasks.reports.measurements import Measurement
-from tasks.reports.report import NOT_RUN, latent_table, report_table
+from tasks.reports.report import latent_table, report_table
+from tasks.reports.report_tables import NOT_RUN
 
 
 def measured(
