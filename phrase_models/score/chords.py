@@ -2,7 +2,8 @@
 
 An id is 0 where no chord sounds, else `1 + 4 * root + quality`: root 0..11 (C is 0), quality 0
 major, 1 minor, 2 diminished, 3 any other (suspended, augmented). Sevenths, further notes and the
-bass are left out. A song has two ids a bar, of beats 1 and 3.
+bass are left out. A song has two ids a bar, of beats 1 and 3. Where a request leaves a chord open, its id is
+-1, written "?".
 """
 
 import re
@@ -17,6 +18,9 @@ from phrase_models.score.key_names import PITCH_CLASSES, key_name
 from phrase_models.score.song import BEATS_PER_BAR
 
 NO_CHORD: Final = 0
+UNKNOWN_CHORD: Final = -1
+"""Of a half bar whose chord is left open."""
+_OPEN_NAME: Final = "?"
 MAJOR, MINOR, DIMINISHED, OTHER = range(4)
 NUM_QUALITIES: Final = 4
 NUM_CHORDS: Final = 1 + 12 * NUM_QUALITIES
@@ -63,7 +67,12 @@ def chord_parts(chord: int) -> tuple[int, int] | None:
 
 
 def chord_name(chord: int) -> str:
-    """Name of an id: "C", "Am", "Bdim", "Gsus" (any other quality), "N" for none; with flats."""
+    """Name of an id: "C", "Am", "Bdim", "Gsus" (any other quality), "N" for none; with flats.
+
+    UNKNOWN_CHORD is "?".
+    """
+    if chord == UNKNOWN_CHORD:
+        return _OPEN_NAME
     parts = chord_parts(chord)
     return "N" if parts is None else key_name(parts[0]) + _SUFFIXES[parts[1]]
 
@@ -71,16 +80,20 @@ def chord_name(chord: int) -> str:
 def parse_chord_name(name: str) -> int:
     """Id of a chord name, as people write it ("Am7", "G/B") or in Harte's syntax ("A:min7/b3").
 
+    "N" is NO_CHORD, "?" UNKNOWN_CHORD.
+
     Raises:
         ConfigurationError: for a name that is no chord.
     """
     if name in ("N", "X"):
         return NO_CHORD
+    if name == _OPEN_NAME:
+        return UNKNOWN_CHORD
     match = _NAME.fullmatch(name)
     root = PITCH_CLASSES.get(match[1]) if match else None
     quality = chord_quality(match[2]) if match else None
     if root is None or quality is None:
-        message = f"{name!r} is no chord; write C, Am, Bdim, Gsus, or N where there is none."
+        message = f"{name!r} is no chord; write C, Am, Bdim, Gsus, N for none, or ? to leave it open."
         raise ConfigurationError(message)
     return chord_id(root, quality)
 
@@ -100,9 +113,9 @@ def transpose_chord(chord: int, semitones: int) -> int:
 
 
 def transpose_chords(chords: NDArray[np.int64], semitones: int) -> NDArray[np.int64]:
-    """An array of ids, of any shape, so many semitones higher; NO_CHORD stays."""
+    """An array of ids, of any shape, so many semitones higher; NO_CHORD and UNKNOWN_CHORD stay."""
     moved = (chords - 1 + NUM_QUALITIES * semitones) % (NUM_CHORDS - 1) + 1
-    return np.where(chords == NO_CHORD, NO_CHORD, moved)
+    return np.where(chords > NO_CHORD, moved, chords)
 
 
 def chords_of_beats(beats: Sequence[int], num_bars: int) -> tuple[BarChords, ...]:
