@@ -67,12 +67,7 @@ def chord_parts(chord: int) -> tuple[int, int] | None:
 
 
 def chord_name(chord: int) -> str:
-    """Name of an id: "C", "Am", "Bdim", "Gsus" (any other quality), "N" for none; with flats.
-
-    UNKNOWN_CHORD is "?".
-    """
-    if chord == UNKNOWN_CHORD:
-        return _OPEN_NAME
+    """Name of an id: "C", "Am", "Bdim", "Gsus" (any other quality), "N" for none; with flats."""
     parts = chord_parts(chord)
     return "N" if parts is None else key_name(parts[0]) + _SUFFIXES[parts[1]]
 
@@ -80,20 +75,16 @@ def chord_name(chord: int) -> str:
 def parse_chord_name(name: str) -> int:
     """Id of a chord name, as people write it ("Am7", "G/B") or in Harte's syntax ("A:min7/b3").
 
-    "N" is NO_CHORD, "?" UNKNOWN_CHORD.
-
     Raises:
         ConfigurationError: for a name that is no chord.
     """
     if name in ("N", "X"):
         return NO_CHORD
-    if name == _OPEN_NAME:
-        return UNKNOWN_CHORD
     match = _NAME.fullmatch(name)
     root = PITCH_CLASSES.get(match[1]) if match else None
     quality = chord_quality(match[2]) if match else None
     if root is None or quality is None:
-        message = f"{name!r} is no chord; write C, Am, Bdim, Gsus, N for none, or ? to leave it open."
+        message = f"{name!r} is no chord; write C, Am, Bdim, Gsus, or N where there is none."
         raise ConfigurationError(message)
     return chord_id(root, quality)
 
@@ -141,20 +132,26 @@ def chord_array(chords: Sequence[BarChords], num_bars: int) -> NDArray[np.int64]
 
 
 def chord_text(chords: Iterable[Sequence[int]]) -> str:
-    """Bars of ids as "C G | Am"; a chord that fills its bar is written once."""
+    """Bars of ids as "C G | Am | ?"; a chord that fills its bar is written once."""
     return " | ".join(
-        " ".join(dict.fromkeys(chord_name(int(chord)) for chord in bar)) for bar in chords
+        " ".join(dict.fromkeys(_written(int(chord)) for chord in bar)) for bar in chords
     )
 
 
+def _written(chord: int) -> str:
+    return _OPEN_NAME if chord == UNKNOWN_CHORD else chord_name(chord)
+
+
 def parse_chords(text: str) -> tuple[BarChords, ...]:
-    """Ids out of "C G | Am | N": one chord or two a bar, bars set apart by "|".
+    """Ids out of "C G | Am | N | ?": one chord or two a bar, bars set apart by "|".
+
+    "?" leaves a half bar, or a bar, open.
 
     Raises:
         ConfigurationError: for a name that is no chord, or a bar with none or more than two.
     """
     bars: list[BarChords] = []
-    for number, bar in enumerate(text.strip().strip("|").split("|")):
+    for number, bar in enumerate(text.strip().strip("|").split("|"), start=1):
         names = bar.split()
         if len(names) not in (1, CHORDS_PER_BAR):
             message = (
@@ -162,5 +159,9 @@ def parse_chords(text: str) -> tuple[BarChords, ...]:
                 'two a bar, such as "C G | Am".'
             )
             raise ConfigurationError(message)
-        bars.append((parse_chord_name(names[0]), parse_chord_name(names[-1])))
+        bars.append((_read(names[0]), _read(names[-1])))
     return tuple(bars)
+
+
+def _read(name: str) -> int:
+    return UNKNOWN_CHORD if name == _OPEN_NAME else parse_chord_name(name)

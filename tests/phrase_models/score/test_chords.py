@@ -73,7 +73,7 @@ def test_text_there_and_back():
     assert chord_text(np.array(chords)) == chord_text(chords)
 
 
-@pytest.mark.parametrize(("text", "bar"), [("C G F", 0), ("C | | F", 1), ("", 0)])
+@pytest.mark.parametrize(("text", "bar"), [("C G F", 1), ("C | | F", 2), ("", 1)])
 def test_a_bar_has_one_chord_or_two(text, bar):
     with pytest.raises(ConfigurationError, match=f"Bar {bar} of the chords"):
         parse_chords(text)
