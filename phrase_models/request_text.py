@@ -53,7 +53,9 @@ def read_request_json(item: dict[str, Any], semitones: int) -> SongRequest:
         item["requested_layout"],
         item["requested_bars"],
         item["tempo_bpm"],
-        form=None if form is None else SongForm(np.array(form["states"]), np.array(form["sources"])),
+        form=None
+        if form is None
+        else SongForm(np.array(form["states"]), np.array(form["sources"])),
         chords=chords_of_text(item.get("chords"), semitones),
     )
 

@@ -1,8 +1,8 @@
 """`gallery.html`: songs to look at and listen to, in one file that needs no network.
 
 A table of all songs, then for each its sections, piano roll, form, self-similarity matrix,
-recording, numbers and MIDI file. Everything is inside the page, whose policy forbids it to fetch anything.
-The same songs give the same bytes.
+recording, numbers and MIDI file. Everything is inside the page, whose policy forbids it to fetch
+anything. The same songs give the same bytes.
 """
 
 import base64

@@ -2,7 +2,7 @@
 
 An id is 0 where no chord sounds, else `1 + 4 * root + quality`: root 0..11 (C is 0), quality 0
 major, 1 minor, 2 diminished, 3 any other (suspended, augmented). Sevenths, further notes and the
-bass are left out. A song has two ids a bar, of beats 1 and 3. Where a request leaves a chord open, its id is
+bass are left out. A song has two ids a bar, of beats 1 and 3. A chord that a request leaves open is
 -1, written "?".
 """
 
