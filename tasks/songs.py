@@ -1,4 +1,7 @@
-"""Songs on demand: by the models of a store or of a release, into a folder."""
+"""Songs on demand: by the models of a store or of a release, into a folder.
+
+What only a store needs is imported where it is needed, so that a release answers sooner.
+"""
 
 import json
 from collections.abc import Callable
@@ -24,12 +27,10 @@ from phrase_models.score.midi import read_midi
 from phrase_models.score.song import Song
 from phrase_models.song_batch import midi_path
 from phrase_models.tokens.song_layout import bars_to_slots, song_to_bars
-from storage.artifacts import ArtifactRef, ArtifactStore
 from storage.errors import MissingArtifact
 from storage.writing import translate_disk_errors
-from tasks.reports.provenance import newest_vae
 from tasks.settings.stages import GenerationConfig
-from tasks.stages.generate_songs import batch_settings, generator_inputs
+from tasks.stages.generate_songs import batch_settings
 
 RELEASE = Path(__file__).resolve().parents[1] / "releases" / "phraseldm-pop909"
 """Models that come with the program."""
@@ -103,6 +104,10 @@ def _of_store(store: Path, generator: str) -> Models:
     if not store.is_dir():
         message = f"There is no store {store}: run the pipeline first."
         raise MissingArtifact(message)
+    from storage.artifacts import ArtifactRef, ArtifactStore
+    from tasks.reports.provenance import newest_vae
+    from tasks.stages.generate_songs import generator_inputs
+
     artifacts = ArtifactStore(store)
     entry = generator_entry(generator)
     run = artifacts.latest_run()

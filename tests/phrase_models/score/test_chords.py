@@ -11,6 +11,7 @@ from phrase_models.score.chords import (
     NO_CHORD,
     NUM_CHORDS,
     OTHER,
+    UNKNOWN_CHORD,
     chord_array,
     chord_id,
     chord_name,
@@ -71,6 +72,15 @@ def test_text_there_and_back():
     assert parse_chords("C Gsus | Am | N F") == chords
     assert parse_chords("|C Gsus|Am Am|N F|") == chords
     assert chord_text(np.array(chords)) == chord_text(chords)
+
+
+def test_a_chord_may_be_left_open_where_chords_are_asked_for():
+    chords = ((C, UNKNOWN_CHORD), (UNKNOWN_CHORD, UNKNOWN_CHORD))
+    assert chord_text(chords) == "C ? | ?"
+    assert parse_chords("C ? | ?") == chords
+    with pytest.raises(ConfigurationError, match=r"is no chord"):
+        parse_chord_name("?")  # in an annotation it is none
+    assert transpose_chords(np.array(chords), 3).tolist() == [[13, -1], [-1, -1]]
 
 
 @pytest.mark.parametrize(("text", "bar"), [("C G F", 1), ("C | | F", 2), ("", 1)])
