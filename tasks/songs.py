@@ -11,7 +11,7 @@ from typing import Any
 
 from rich.console import Console
 
-from phrase_models.batch_writing import write_batch
+from phrase_models.batch_writing import BatchSettings, write_batch
 from phrase_models.diffusion.model import EMPTY_SLOTS_FILE
 from phrase_models.diffusion.sampler_config import SamplerConfig
 from phrase_models.errors import ConfigurationError, UserError
@@ -161,32 +161,32 @@ def generate(
         StorageError: if there are no models, or a store is damaged.
     """
     semitones = semitones_to(key)
-    plan = {
-        "form": None if form is None else read_form(form),
-        "chords": chords_of_text(chords, semitones),
-        "variation": variation,
-    }
+    asked_form = None if form is None else read_form(form)
+    asked_chords = chords_of_text(chords, semitones)
     models = find_models(store, model, generator)
-    changes: dict[str, Any] = {"num_sampling_steps": num_sampling_steps}
-    changes["guidance_scale"] = guidance_scale
+    changes = {"num_sampling_steps": num_sampling_steps, "guidance_scale": guidance_scale}
     if form is not None and models.diffusion and (models.diffusion / EMPTY_SLOTS_FILE).exists():
         changes["force_silence"] = True  # who writes a form means its silence
-    changes = {name: value for name, value in changes.items() if value is not None}
+    sampler = models.sampler.model_dump() | {
+        name: value for name, value in changes.items() if value is not None
+    }
     try:
         config = GenerationConfig(
-            sampler=models.sampler.model_dump() | changes,
-            transpose=semitones,
-            generator=generator,
-            **request,
+            sampler=sampler, transpose=semitones, generator=generator, **request
         )
     except ValueError as error:
         message = f"That cannot be asked for: {error}"
         raise ConfigurationError(message) from error
     settings = batch_settings(config)
-    settings = replace(settings, request=replace(settings.request, **plan))
+    asked = replace(settings.request, form=asked_form, chords=asked_chords, variation=variation)
     maker = models.build(config)
-    maker.check(settings.request)
+    maker.check(asked)
     console.print(f"Songs by {models.words}", soft_wrap=True)
+    _write(maker, replace(settings, request=asked), output)
+
+
+def _write(maker: Generator, settings: BatchSettings, output: Path) -> None:
+    """Write songs, and say where they are."""
     with translate_disk_errors(output), console.status("Making songs") as status:
         output.mkdir(parents=True, exist_ok=True)
         songs = write_batch(maker, settings, output, lambda _, text: status.update(text))
@@ -242,7 +242,8 @@ def _described(path: Path, index: int) -> dict[str, Any]:
         message = f"{path} is no songs.json as `phraseldm generate` writes it."
         raise UserError(message) from error
     if index not in by_index:
-        message = f"{path} has no song {index}; there are {', '.join(map(str, by_index))}."
+        known = ", ".join(map(str, by_index)) or "none"
+        message = f"{path} has no song {index}; there are {known}."
         raise UserError(message)
     return by_index[index]
 

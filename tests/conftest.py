@@ -62,23 +62,15 @@ def real_plans(num_songs: int) -> list[Any]:
     ]
 
 
-@pytest.fixture(scope="session")
-def planned_pair(tmp_path_factory) -> PlannedPair:
+def write_planned_ldm(folder: Path, latent_dim: int) -> list[Any]:
+    """A PhraseLDM with random weights that looks at every condition; returns its songs' plans."""
     import torch
 
     from phrase_models.diffusion.config import DenoiserConfig, NoiseScheduleConfig
     from phrase_models.diffusion.model import PhraseLDM, PhraseLDMConfig
     from phrase_models.normalizer import fit_normalizer
-    from phrase_models.vae.config import VAEConfig
-    from phrase_models.vae.model import PhraseVAE
-    from phrase_models.vae.pretrained import save_vae
 
-    folder, latent_dim = tmp_path_factory.mktemp("planned"), 4
     torch.manual_seed(0)
-    sizes = {"model_dim": 16, "feedforward_dim": 32, "num_heads": 2, "head_dim": 8}
-    sizes |= {"num_encoder_layers": 1, "num_decoder_layers": 1, "num_queries": 2}
-    vae = VAEConfig(**sizes, latent_dim=latent_dim, dropout=0.0, max_tokens=24)
-    save_vae(PhraseVAE(vae), "vae", folder / "vae")
     denoiser = DenoiserConfig(
         num_layers=1, model_dim=16, num_heads=2, feedforward_dim=24, max_bars=32,
         form_condition=True, all_sections_bias=True, bar_lags=(2, 4), num_chords=49,
@@ -96,5 +88,28 @@ def planned_pair(tmp_path_factory) -> PlannedPair:
     with torch.no_grad():  # a fresh network ends in zeros, whatever it is told
         for parameter in model.denoiser.parameters():
             parameter.add_(0.2 * torch.randn_like(parameter))
-    model.save(folder / "ldm")
-    return PlannedPair(folder / "vae", folder / "ldm", plans)
+    model.save(folder)
+    return plans
+
+
+@pytest.fixture(scope="session")
+def planned_pair(tmp_path_factory) -> PlannedPair:
+    import torch
+
+    from phrase_models.vae.config import VAEConfig
+    from phrase_models.vae.model import PhraseVAE
+    from phrase_models.vae.pretrained import save_vae
+
+    folder = tmp_path_factory.mktemp("planned")
+    torch.manual_seed(0)
+    sizes = {"model_dim": 16, "feedforward_dim": 32, "num_heads": 2, "head_dim": 8}
+    sizes |= {"num_encoder_layers": 1, "num_decoder_layers": 1, "num_queries": 2}
+    vae = VAEConfig(**sizes, latent_dim=4, dropout=0.0, max_tokens=24)
+    save_vae(PhraseVAE(vae), "vae", folder / "vae")
+    return PlannedPair(folder / "vae", folder / "ldm", write_planned_ldm(folder / "ldm", 4))
+
+
+@pytest.fixture(scope="session")
+def planned_ldm():
+    """Writes a PhraseLDM of a latent size into a folder; returns the plans of its songs."""
+    return write_planned_ldm
