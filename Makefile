@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 DEMO_STORE ?= demo/store
+RELEASE ?= releases/phraseldm-pop909
 
 export DO_NOT_TRACK = true
 export MLFLOW_DISABLE_TELEMETRY = true
@@ -18,7 +19,8 @@ $(INSTALLED): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	touch $@
 
-demo: $(INSTALLED)  ## the whole pipeline, small, on synthetic songs
+demo: $(INSTALLED)  ## four songs of the release, then the whole pipeline, small, on synthetic songs
+	$(BIN)/phraseldm generate --model $(RELEASE) -n 4 -o demo/songs
 	$(BIN)/phraseldm run --preset demo --store $(DEMO_STORE)
 
 test: $(INSTALLED) lint  ## style, types, import contracts and every test but GPU ones

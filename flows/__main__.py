@@ -38,6 +38,7 @@ PresetOption = Annotated[str, typer.Option(help="smoke, demo, cpu, ablation, bas
 SetOption = Annotated[
     list[str] | None, typer.Option("--set", help="section.key=value; may be repeated.")
 ]
+PrecisionOption = Annotated[str, typer.Option(help="bf16 or fp32.")]
 WorkersOption = Annotated[int | None, typer.Option(min=1, help="Processes that read songs.")]
 
 
@@ -121,10 +122,26 @@ def detokenize(
 
 @app.command()
 def generate(
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the songs.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the songs.")] = Path(
+        "songs"
+    ),
     store: StoreOption = Path("store"),
+    model: Annotated[
+        Path | None, typer.Option(help="Folder of a release, instead of the store's newest models.")
+    ] = None,
     bars: Annotated[int | None, typer.Option(help="Length of each song in bars.")] = None,
     sections: Annotated[str | None, typer.Option(help="Layout such as 'i4 A8 B8 o2'.")] = None,
+    form: Annotated[
+        Path | None,
+        typer.Option(help="File that says what repeats what, as `phraseldm form` prints it."),
+    ] = None,
+    chords: Annotated[
+        str | None,
+        typer.Option(help="Such as 'C G | Am | ?', a bar between bars, in the key of --key."),
+    ] = None,
+    variation: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of the repetitions that come back varied.")
+    ] = 0.0,
     number: Annotated[int, typer.Option("-n", min=1, help="Songs to make.")] = 1,
     seed: Annotated[int, typer.Option(help="Song k of a seed is always the same.")] = 0,
     steps: Annotated[int | None, typer.Option(min=1, help="Sampling steps.")] = None,
@@ -135,12 +152,16 @@ def generate(
         str, typer.Option(help="What writes them: phrase_ldm, or a baseline such as bar_shuffle.")
     ] = "phrase_ldm",
 ) -> None:
-    """Make songs with the models trained last in a store."""
-    from tasks import commands
+    """Make songs with the models trained last in a store, else with those that come with it."""
+    from tasks import songs
 
-    commands.generate_from_store(
+    songs.generate(
         store,
         output,
+        model=model,
+        form=form,
+        chords=chords,
+        variation=variation,
         num_bars=bars,
         sections=sections,
         num_songs=number,
@@ -151,6 +172,19 @@ def generate(
         tempo_bpm=tempo,
         generator=generator,
     )
+
+
+@app.command()
+def form(
+    file: Annotated[
+        Path, typer.Argument(help="Aligned MIDI file, or the songs.json of generated songs.")
+    ],
+    song: Annotated[int, typer.Option(help="Number of the song in a songs.json.")] = 0,
+) -> None:
+    """Print what repeats what in a song, to be edited and given back with `generate --form`."""
+    from tasks import songs
+
+    typer.echo(songs.form_of_file(file, song))
 
 
 @app.command()
@@ -274,12 +308,26 @@ def interpolate(
 def export_vae(
     folder: Annotated[Path, typer.Argument(help="Folder for weights, configuration and card.")],
     store: StoreOption = Path("store"),
-    precision: Annotated[str, typer.Option(help="bf16 or fp32.")] = "bf16",
+    precision: PrecisionOption = "bf16",
 ) -> None:
     """Write the PhraseVAE trained last in a store as a folder to give away."""
-    from tasks.reports import vae_release
+    from tasks.reports.release import check_precision
+    from tasks.reports.vae_release import export_vae as export
 
-    typer.echo(vae_release.export_vae(store, folder, vae_release.check_precision(precision)))
+    typer.echo(export(store, folder, check_precision(precision)))
+
+
+@export_app.command("ldm")
+def export_ldm(
+    folder: Annotated[Path, typer.Argument(help="Folder for both models and their card.")],
+    store: StoreOption = Path("store"),
+    precision: PrecisionOption = "bf16",
+) -> None:
+    """Write PhraseLDM and PhraseVAE of a store's newest run as a folder to give away."""
+    from tasks.reports.ldm_release import export_ldm as export
+    from tasks.reports.release import check_precision
+
+    typer.echo(export(store, folder, check_precision(precision)))
 
 
 @app.command()

@@ -84,4 +84,5 @@ def _gallery_song(song: GeneratedSong, semitones: int, folder: Path) -> GalleryS
         numbers=numbers,
         midi=midi_path(folder, song.name).read_bytes(),
         requested_layout=song.request.section_layout or None,
+        form=song.request.form,
     )

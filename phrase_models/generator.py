@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from phrase_models.diffusion.plan import plan_from_layout
-from phrase_models.score.song import Section, Song, format_section_layout
+from phrase_models.diffusion.plan import SongPlan, plan_from_layout
+from phrase_models.form.song_form import SongForm
+from phrase_models.score.song import Song
 
 if TYPE_CHECKING:
     from phrase_models.diffusion.sampler_config import SamplerConfig
@@ -25,36 +26,54 @@ InputName = Literal["songs", "vae", "diffusion"]
 """What a generator can be made of: songs of the corpus, a PhraseVAE, a diffusion model."""
 
 
-@dataclass(frozen=True, slots=True)
-class SongRequest:
-    """What a song is asked to be.
+@dataclass(frozen=True, slots=True, eq=False)
+class SongRequest(SongPlan):
+    """What a song is asked to be: a plan, of which the generator may fill in what is left open.
+
+    Form and chords are of a song in C major or A minor.
 
     Attributes:
-        num_bars: length, or None to leave it to the generator.
-        sections: contiguous from bar 0, or empty to leave them to the generator.
         tempo_bpm: beats a minute.
+        variation: chance of a repetition of the form to come back varied (see `scale_repeats`);
+            0 where the form is to be kept as it is.
     """
 
-    num_bars: int | None = None
-    sections: tuple[Section, ...] = ()
     tempo_bpm: float = 90.0
+    variation: float = 0.0
+
+    def _values(self) -> tuple[object, ...]:
+        return *SongPlan._values(self), self.tempo_bpm, self.variation  # noqa: SLF001 - of the base
 
     @property
-    def section_layout(self) -> str:
-        """The sections as "i4 A8 b4"; empty where there are none."""
-        return format_section_layout(self.sections)
+    def plan(self) -> SongPlan:
+        """The plan alone, for PhraseLDM."""
+        return SongPlan(self.num_bars, self.sections, self.form, self.chords)
 
 
 def request_from_layout(
-    layout: str | None, num_bars: int | None = None, tempo_bpm: float = 90.0
+    layout: str | None,
+    num_bars: int | None = None,
+    tempo_bpm: float = 90.0,
+    *,
+    form: SongForm | None = None,
+    chords: NDArray[np.int64] | None = None,
+    variation: float = 0.0,
 ) -> SongRequest:
     """Read "i4 A8 B8" (or nothing) into a request.
+
+    Args:
+        layout: sections, or None or empty where there are none.
+        num_bars: length, where the layout does not give it.
+        tempo_bpm: beats a minute.
+        form: of as many bars, or None.
+        chords: (bars, 2) ids, or None.
+        variation: see `SongRequest`.
 
     Raises:
         ConfigurationError: if it is no layout, or its bars do not add up to `num_bars`.
     """
     plan = plan_from_layout(layout, num_bars)
-    return SongRequest(plan.num_bars, plan.sections, tempo_bpm)
+    return SongRequest(plan.num_bars, plan.sections, form, chords, tempo_bpm, variation)
 
 
 @dataclass(frozen=True, slots=True)

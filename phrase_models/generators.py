@@ -1,7 +1,10 @@
 """The list of generators: a new one is a file with `build_generator`, and a line here."""
 
+from pathlib import Path
+
+from phrase_models.diffusion.sampler_config import SamplerConfig
 from phrase_models.errors import ConfigurationError
-from phrase_models.generator import GeneratorEntry
+from phrase_models.generator import Generator, GeneratorEntry
 
 GENERATORS: dict[str, GeneratorEntry] = {
     entry.name: entry
@@ -24,3 +27,18 @@ def generator_entry(name: str) -> GeneratorEntry:
         message = f"There is no generator {name!r}; there are {', '.join(GENERATORS)}."
         raise ConfigurationError(message)
     return GENERATORS[name]
+
+
+def from_pretrained(folder: Path, sampler: SamplerConfig | None = None) -> Generator:
+    """The generator of a release, which needs no store.
+
+    Args:
+        folder: of the release (see `phrase_models.phrase_ldm`).
+        sampler: solver and its settings; those of the release by default.
+
+    Raises:
+        ConfigurationError: if there is no release, or one of a newer format.
+    """
+    from phrase_models.phrase_ldm import PhraseLDMGenerator
+
+    return PhraseLDMGenerator.from_pretrained(folder, sampler)

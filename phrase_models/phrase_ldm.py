@@ -1,6 +1,14 @@
-"""PhraseLDM with the PhraseVAE of its latents, as a generator of songs."""
+"""PhraseLDM with the PhraseVAE of its latents, as a generator of songs.
 
+A release is a folder of both::
+
+    vae/    PhraseVAE (`save_vae`)
+    ldm/    PhraseLDM (`PhraseLDM.save`), and `sampler.json`: how songs are drawn by default
+"""
+
+import hashlib
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Self
 
@@ -12,8 +20,16 @@ from phrase_models.diffusion.model import PhraseLDM
 from phrase_models.diffusion.plan import SongPlan
 from phrase_models.diffusion.sampler_config import SamplerConfig
 from phrase_models.diffusion.sampling import draw_songs, resolve_plans
+from phrase_models.errors import ConfigurationError
+from phrase_models.form.form_edits import scale_repeats
+from phrase_models.form.form_lending import LendingSong, lend_to_layout
 from phrase_models.generator import GeneratedSong, GeneratorInputs, SongRequest
 from phrase_models.tokens.song_layout import check_layout
+from phrase_models.training.randomness import numpy_generator
+
+VAE_FOLDER, LDM_FOLDER = "vae", "ldm"
+SAMPLER_FILE = "sampler.json"
+_WEIGHTS_FILE = "model.safetensors"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,14 +105,45 @@ class PhraseLDMGenerator:
         codec = PhraseCodec.load(vae_folder, check_layout(model.config.layout))
         return cls(model, codec, digest, sampler, cache)
 
+    @classmethod
+    def from_pretrained(cls, folder: Path, sampler: SamplerConfig | None = None) -> Self:
+        """From a release.
+
+        Args:
+            folder: of the release; see the module.
+            sampler: solver and its settings; those of the release by default.
+
+        Raises:
+            ConfigurationError: if there is no release, or one of a newer format.
+        """
+        parts = folder / VAE_FOLDER, folder / LDM_FOLDER
+        if not all((part / _WEIGHTS_FILE).is_file() for part in parts):
+            message = (
+                f"{folder} is no release of PhraseLDM: it needs the folders {VAE_FOLDER} and "
+                f"{LDM_FOLDER} with a {_WEIGHTS_FILE} each."
+            )
+            raise ConfigurationError(message)
+        digest = weights_digest(*parts)
+        return cls.load(*parts, digest=digest, sampler=sampler or release_sampler(folder))
+
     def check(self, request: SongRequest) -> None:
-        """Refuse a length or sections that the model cannot write; see `Generator`."""
-        resolve_plans(self.model, [_plan(request)], seed=0)
+        """Refuse a plan that the model cannot write; see `Generator`."""
+        if request.variation and self._resolved(request, 0, 0).form is None:
+            message = (
+                "A variation was asked for, but there is no form to vary: name one with its "
+                "sections, or take a model that was trained with forms."
+            )
+            raise ConfigurationError(message)
+        self._resolved(request, 0, 0)
 
     def generate(self, request: SongRequest, seed: int, index: int) -> GeneratedSong:
-        """Draw the latents of a song and decode them; see `Generator`."""
-        plan = resolve_plans(self.model, [_plan(request)], seed, index)[0]
-        latents = self._latents(request, seed, index)
+        """Draw the latents of a song and decode them; see `Generator`.
+
+        Songs are drawn and decoded one at a time, for the last digits of a batch depend on its
+        size.
+        """
+        plan = self._resolved(request, seed, index)
+        latents = self._latents(plan, seed, index)
         decoded = self.codec.decode_song(
             latents,
             song_id=f"{seed}-{index}",
@@ -105,25 +152,75 @@ class PhraseLDMGenerator:
         )
         return GeneratedSong(
             index=index,
-            request=replace(request, num_bars=plan.num_bars, sections=plan.sections),
+            request=SongRequest(
+                plan.num_bars, plan.sections, plan.form, plan.chords, request.tempo_bpm
+            ),
             song=decoded.song,
             provenance=f"phraseldm seed {seed} song {index} model {self.digest[:12]}",
             latents=latents[: decoded.song.num_bars],
             num_repairs=decoded.report.num_repairs,
         )
 
-    def _latents(self, request: SongRequest, seed: int, index: int) -> NDArray[np.float32]:
+    def _resolved(self, request: SongRequest, seed: int, index: int) -> SongPlan:
+        """The plan of a song with what was left open filled in, its form varied as asked for.
+
+        A layout without a form gets form and chords from the training song of the most similar
+        other layout.
+        """
+        plan = resolve_plans(self.model, [request.plan], seed, index)[0]
+        if plan.form is None and plan.sections and self._lenders:
+            rng = numpy_generator("form", seed, index)
+            lent = lend_to_layout(rng, self._lenders, plan.sections)
+            chords = lent.chords if plan.chords is None else plan.chords
+            plan = replace(plan, form=lent.form, chords=chords)
+        if plan.form is None or not request.variation:
+            return plan
+        rng = numpy_generator("variation", seed, index)
+        return replace(plan, form=scale_repeats(plan.form, request.variation, rng))
+
+    @cached_property
+    def _lenders(self) -> tuple[LendingSong, ...]:
+        """Training songs with sections and form; none for a model that does not know forms."""
+        if not self.model.config.denoiser.form_condition:
+            return ()
+        return tuple(
+            LendingSong(known.sections, known.form, known.chords)
+            for known in self.model.length_prior
+            if known.sections and known.form is not None
+        )
+
+    def _latents(self, plan: SongPlan, seed: int, index: int) -> NDArray[np.float32]:
         kept = self.cache.get(index) if self.cache else None
         if kept is not None:
             return kept
-        latents = draw_songs(self.model, [_plan(request)], seed, self.sampler, first_index=index)[0]
+        latents = draw_songs(self.model, [plan], seed, self.sampler, first_index=index)[0]
         if self.cache:
             self.cache.put(index, latents)
         return latents
 
 
-def _plan(request: SongRequest) -> SongPlan:
-    return SongPlan(request.num_bars, request.sections)
+def release_sampler(folder: Path) -> SamplerConfig:
+    """How songs are drawn from a release by default.
+
+    Raises:
+        ConfigurationError: if its settings are damaged.
+    """
+    path = folder / LDM_FOLDER / SAMPLER_FILE
+    if not path.exists():
+        return SamplerConfig()
+    try:
+        return SamplerConfig.model_validate_json(path.read_text())
+    except ValueError as error:
+        message = f"{path} is damaged or of another version; copy the whole release again."
+        raise ConfigurationError(message) from error
+
+
+def weights_digest(*folders: Path) -> str:
+    """SHA-256 of the weights of models, hexadecimal."""
+    digest = hashlib.sha256()
+    for folder in folders:
+        digest.update((folder / _WEIGHTS_FILE).read_bytes())
+    return digest.hexdigest()
 
 
 def build_generator(inputs: GeneratorInputs) -> PhraseLDMGenerator:

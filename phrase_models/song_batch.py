@@ -1,7 +1,8 @@
 """The folder of a batch of songs, written and read back exactly.
 
 midi/song-000.mid       as they sound, in the key asked for
-songs.json              a description of each, with what MIDI files do not keep
+songs.json              a description of each: what it was asked to be, with form and chords, and
+                        what MIDI files do not keep
 latents.safetensors     raw latents (num_bars, S, D) by name; absent where no song has any
 gallery.html            songs to look at and listen to, by `batch_writing`
 """
@@ -16,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 
-from phrase_models.generator import GeneratedSong, request_from_layout
+from phrase_models.generator import GeneratedSong
+from phrase_models.request_text import read_request_json, request_json, request_texts
 from phrase_models.score.key_names import key_name
 from phrase_models.score.midi import read_midi, write_midi
 from phrase_models.score.song import Song, format_section_layout, parse_section_layout
@@ -31,6 +33,8 @@ def midi_path(folder: Path, name: str) -> Path:
 def write_song(song: GeneratedSong, semitones: int, folder: Path) -> None:
     """Write the MIDI file of one song, so many semitones higher; the folder is made if missing.
 
+    Its texts say what the song was asked to be (see `request_text.read_request`).
+
     Raises:
         ConfigurationError: if that takes a note out of MIDI's range.
     """
@@ -38,7 +42,7 @@ def write_song(song: GeneratedSong, semitones: int, folder: Path) -> None:
         transpose(song.song, semitones) if semitones else song.song,
         midi_path(folder, song.name),
         key=key_name(semitones),
-        text=song.provenance,
+        texts=request_texts(song.request, song.provenance, semitones),
     )
 
 
@@ -83,12 +87,9 @@ def _read_song(
     else:  # a MIDI file without notes is refused as a source of songs
         sections = parse_section_layout(item["layout"]) if item["layout"] else ()
         song = Song(item["song_id"], item["num_bars"], (), sections)
-    request = request_from_layout(
-        item["requested_layout"], item["requested_bars"], item["tempo_bpm"]
-    )
     return GeneratedSong(
         index=item["index"],
-        request=request,
+        request=read_request_json(item, item["semitones"]),
         song=replace(song, tempo_bpm=item["tempo_bpm"], key_shift=item["key_shift"]),
         provenance=item["provenance"],
         latents=latents,
@@ -104,13 +105,12 @@ def _describe(song: GeneratedSong, generator: str, semitones: int) -> dict[str, 
         "song_id": song.song.song_id,
         "generator": generator,
         "provenance": song.provenance,
-        "requested_bars": song.request.num_bars,
-        "requested_layout": song.request.section_layout,
         "layout": format_section_layout(song.song.sections),
-        "tempo_bpm": song.song.tempo_bpm,
         "key_shift": song.song.key_shift,
         "semitones": semitones,
         "num_bars": song.song.num_bars,
         "num_notes": song.song.num_notes,
         "num_repairs": song.num_repairs,
+        "tempo_bpm": song.song.tempo_bpm,
+        **request_json(song.request, semitones),
     }

@@ -8,12 +8,8 @@ from typing import Any, TypeVar
 from rich.console import Console
 from rich.table import Table
 
-from phrase_models.batch_writing import write_batch
 from phrase_models.errors import ConfigurationError, UserError
-from phrase_models.generator import InputName
-from phrase_models.generators import generator_entry
 from phrase_models.metrics.note_matching import count_phrase, pool
-from phrase_models.score.key_names import semitones_to
 from phrase_models.score.midi import read_midi, write_midi
 from phrase_models.score.song import Phrase
 from phrase_models.tokens.song_layout import (
@@ -28,10 +24,8 @@ from tasks.encoding import encode_with_figures, refinement_cost
 from tasks.engine.runtime import configure_environment
 from tasks.engine.stage import StageRunner
 from tasks.launch import Launch, Request, launch
-from tasks.reports.provenance import newest_vae, phrase_codec
+from tasks.reports.provenance import phrase_codec
 from tasks.settings.pipeline import parse_assignments
-from tasks.settings.stages import GenerationConfig
-from tasks.stages.generate_songs import batch_settings, generator_inputs
 from tasks.stages.registry import STAGE_NAMES
 
 PartT = TypeVar("PartT", bound=str)
@@ -237,60 +231,6 @@ def _bars(song: Any, num_bars: int) -> list[list[Phrase]]:
 
 def _of(bar: list[Phrase], program: int) -> Phrase | None:
     return next((phrase for phrase in bar if phrase.program == program), None)
-
-
-# --------------------------------------------------------------------------- songs
-INPUT_STAGES: dict[InputName, str] = {
-    "songs": "ingest_songs",
-    "diffusion": "train_diffusion",
-}
-"""Stage that makes each input of a generator; of the VAE there are two (`newest_vae`)."""
-
-
-def generate_from_store(
-    store: Path,
-    output: Path,
-    *,
-    key: str,
-    num_sampling_steps: int | None,
-    guidance_scale: float | None,
-    **request: Any,
-) -> None:
-    """Songs by the models trained last, or by a baseline from the songs read last, into a folder.
-
-    Raises:
-        ConfigurationError: if the request cannot be met, or there is no generator of that name.
-    """
-    artifacts = ArtifactStore(store)
-    made = artifacts.latest_run()["extra"]["generation"]
-    sampler = dict(made["sampler"])
-    if num_sampling_steps:
-        sampler["num_sampling_steps"] = num_sampling_steps
-    if guidance_scale is not None:
-        sampler["guidance_scale"] = guidance_scale
-    try:
-        config = GenerationConfig(sampler=sampler, transpose=semitones_to(key), **request)
-    except ValueError as error:
-        message = f"That cannot be asked for: {error}"
-        raise ConfigurationError(message) from error
-    entry = generator_entry(config.generator)
-    inputs: dict[str, ArtifactRef] = {
-        name: newest_vae(artifacts) if name == "vae" else artifacts.latest(INPUT_STAGES[name])
-        for name in entry.needs
-    }
-    generator = entry.build(generator_inputs(entry, inputs, config, None))
-    settings = batch_settings(config)
-    generator.check(settings.request)
-    with translate_disk_errors(output), console.status("Making songs") as status:
-        output.mkdir(parents=True, exist_ok=True)
-        songs = write_batch(generator, settings, output, lambda _, text: status.update(text))
-    for song in songs:
-        console.print(
-            f"{output / 'midi' / song.name}.mid  {song.song.num_bars} bars, "
-            f"{song.song.num_notes} notes  {song.request.section_layout}",
-            soft_wrap=True,
-        )
-    console.print(f"Gallery  {output / 'gallery.html'}", soft_wrap=True)
 
 
 def stored_metrics(store: Path) -> str:

@@ -13,7 +13,6 @@ from phrase_models.diffusion.config import DenoiserConfig
 from phrase_models.diffusion.plan import (
     BAR_FEATURE_SIZES,
     BAR_FEATURES,
-    CHORDS_PER_BAR,
     LETTER_FEATURE,
     LETTERS,
     MAX_SECTION_BARS,
@@ -23,6 +22,7 @@ from phrase_models.diffusion.plan import (
     PlanFeatures,
 )
 from phrase_models.form.song_form import RELATION_KINDS, CellState
+from phrase_models.score.chords import CHORDS_PER_BAR
 
 SECTION_DIM = 128  # width of the section encoder (paper section 4.3.1)
 NUM_SECTION_LAYERS = 3  # same place

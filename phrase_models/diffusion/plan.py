@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from phrase_models.errors import ConfigurationError
 from phrase_models.form.song_form import CellState, SongForm, relations
+from phrase_models.score.chords import CHORDS_PER_BAR, UNKNOWN_CHORD
 from phrase_models.score.song import Section, format_section_layout, parse_section_layout
 
 ROLES = ("absent", "i", "o", "x", "b", "X", "sung", "other")
@@ -33,8 +34,6 @@ LETTER_FEATURE = BAR_FEATURES.index("letter")
 
 PROMPT_FEATURES = ("role", "letter", "num_bars", "start_bar")
 NO_MATCH = -1
-CHORDS_PER_BAR = 2
-UNKNOWN_CHORD = -1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -127,8 +126,8 @@ def check_plan(plan: SongPlan, max_bars: int) -> SongPlan:
         raise ConfigurationError(message)
     if plan.chords is not None and plan.chords.shape != (num_bars, CHORDS_PER_BAR):
         message = (
-            f"The chords have the shape {plan.chords.shape}, but the song has {num_bars} bars of "
-            f"{CHORDS_PER_BAR} chords each; make them agree."
+            f"There are chords for {len(plan.chords)} bars but the song has {num_bars}, "
+            f"with {CHORDS_PER_BAR} chords each; make them agree."
         )
         raise ConfigurationError(message)
     return replace(plan, num_bars=num_bars)

@@ -14,9 +14,10 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from phrase_models.diffusion.plan import CHORDS_PER_BAR, UNKNOWN_CHORD, SongPlan
+from phrase_models.diffusion.plan import SongPlan
 from phrase_models.errors import ConfigurationError
 from phrase_models.form.song_form import SongForm
+from phrase_models.score.chords import CHORDS_PER_BAR, UNKNOWN_CHORD
 
 NO_STATE = -1
 FORMS_FILE = "forms.npy"

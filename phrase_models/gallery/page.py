@@ -1,8 +1,8 @@
 """`gallery.html`: songs to look at and listen to, in one file that needs no network.
 
-A table of all songs, then for each its sections, piano roll, self-similarity matrix, recording,
-numbers and MIDI file. Everything is inside the page, whose policy forbids it to fetch anything.
-The same songs give the same bytes.
+A table of all songs, then for each its sections, piano roll, form, self-similarity matrix,
+recording, numbers and MIDI file. Everything is inside the page, whose policy forbids it to fetch
+anything. The same songs give the same bytes.
 """
 
 import base64
@@ -16,6 +16,8 @@ from numbers import Integral
 
 import numpy as np
 
+from phrase_models.form.song_form import SongForm
+from phrase_models.gallery.form_grid import form_legend, form_names, form_strip
 from phrase_models.gallery.piano_roll import (
     roll_data,
     section_colour,
@@ -53,6 +55,7 @@ class GallerySong:
         numbers: measured figures by name, in the order to show; nan shows as a dash.
         midi: the file behind the download button.
         requested_layout: sections that were asked for, such as "i4 A8 B8 o2".
+        form: as planned, drawn under the piano roll.
     """
 
     title: str
@@ -61,6 +64,7 @@ class GallerySong:
     numbers: Mapping[str, float | str]
     midi: bytes
     requested_layout: str | None = None
+    form: SongForm | None = None
 
 
 def render_gallery(
@@ -212,15 +216,18 @@ def _song_card(index: int, item: GallerySong, sample_rate: int, max_seconds: flo
     data = _json_for_script(roll_data(song, sections, seconds))
     audio = _data_uri("audio/wav", wav_bytes(samples, sample_rate))
     matrix = _matrix(item, sections)
+    form = form_strip(item.form, song.num_bars)
     return f"""<section class="song" id="song-{index}">
 <header><h2>{escape(item.title)}</h2><span class="facts">{_facts(song)}</span></header>
 {_request(item)}
 <div class="view{"" if matrix else " alone"}">
-<div class="frame"><div class="pitches"></div><div class="scroll">\
-<div class="roll">{_ribbon(sections, song.num_bars)}<canvas></canvas>\
+<div class="frame{" planned" if form else ""}">\
+<div class="side"><div class="pitches"></div>{form_names(item.form, song.num_bars)}</div>\
+<div class="scroll"><div class="roll">{_ribbon(sections, song.num_bars)}<canvas></canvas>{form}\
 <div class="playhead"></div></div></div></div>
 {matrix}
 </div>
+{form_legend(item.form) if form else ""}
 {_player(index, item, seconds)}
 {_numbers(item.numbers)}
 <audio preload="none" src="{audio}"></audio>

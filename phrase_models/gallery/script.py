@@ -22,6 +22,7 @@ SCRIPT = """
       this.canvas = root.querySelector("canvas");
       this.playhead = root.querySelector(".playhead");
       this.field = root.querySelector(".field");
+      this.form = root.querySelector(".form");
       this.time = root.querySelector(".time");
       this.slider = root.querySelector("input");
       this.zoom = 1;
@@ -64,6 +65,14 @@ SCRIPT = """
           const bar = Math.floor(share * this.data.numBars);
           this.seek(bar / this.data.numBars * this.songSeconds);
         });
+      }
+      if (this.form) {
+        const mark = (event, shown) => {
+          const source = event.target.dataset.source;
+          if (source) event.target.parentNode.children[source].classList.toggle("source", shown);
+        };
+        this.form.addEventListener("mouseover", (event) => mark(event, true));
+        this.form.addEventListener("mouseout", (event) => mark(event, false));
       }
       for (const chip of root.querySelectorAll(".chip")) {
         chip.addEventListener("click", () => {
@@ -132,12 +141,14 @@ SCRIPT = """
       const ribbon = this.data.sections.length ? RIBBON : 0;
       const wide = Math.max(this.scroller.clientWidth, this.data.numBars * 7) * this.zoom;
       const width = Math.floor(Math.min(wide, MAX_CANVAS / ratio));
-      const height = this.scroller.clientHeight - ribbon;
+      const below = this.form ? this.form.offsetHeight : 0;
+      const height = this.scroller.clientHeight - ribbon - below;
       this.roll.style.width = width + "px";
       this.canvas.width = Math.round(width * ratio);
       this.canvas.height = Math.round(height * ratio);
       this.canvas.style.width = width + "px";
       this.canvas.style.height = height + "px";
+      this.canvas.style.bottom = below + "px";
       const pen = this.canvas.getContext("2d");
       pen.scale(ratio, ratio);
       this.placePitches(ribbon, height);

@@ -64,7 +64,9 @@ td:first-child a:hover { color: var(--accent); text-decoration: underline; }
   position: relative; border: 1px solid var(--line); border-radius: 10px; overflow: hidden;
   background: var(--roll); height: 276px; display: grid; grid-template-columns: 28px minmax(0, 1fr);
 }
-.pitches { position: relative; border-right: 1px solid var(--grid-strong); }
+.frame.planned { height: 326px; }
+.side { position: relative; border-right: 1px solid var(--grid-strong); }
+.pitches { position: absolute; inset: 0; }
 .pitches span { position: absolute; right: 5px; transform: translateY(-50%); font-size: 10.5px;
   color: var(--soft); line-height: 1; }
 .scroll { overflow-x: auto; overflow-y: hidden; height: 100%; cursor: pointer;
@@ -77,6 +79,23 @@ td:first-child a:hover { color: var(--accent); text-decoration: underline; }
 }
 .ribbon small { font-weight: 450; opacity: .68; margin-left: 2px; font-size: 11px; }
 .roll canvas { display: block; position: absolute; left: 0; bottom: 0; }
+.form { position: absolute; left: 0; right: 0; bottom: 0; padding: 3px 0 5px;
+  border-top: 1px solid var(--grid-strong); background: var(--roll); }
+.form div { display: flex; height: 14px; }
+.form i { flex: 1 1 0; min-width: 0; margin: 1px .5px; border-radius: 2px; }
+.form i.source { outline: 2px solid var(--text); outline-offset: -1px; }
+.form .new, .legend .new { background: var(--colour); }
+.form .same, .legend .same { background: color-mix(in srgb, var(--colour) 32%, transparent); }
+.form .like, .legend .like { background: repeating-linear-gradient(135deg,
+  var(--colour) 0 2px, color-mix(in srgb, var(--colour) 22%, transparent) 2px 5px); }
+.names { position: absolute; left: 0; right: 0; bottom: 5px; font-size: 10.5px;
+  color: var(--soft); text-align: center; line-height: 14px; }
+.names b { display: block; height: 14px; font-weight: 550; }
+.legend { display: flex; flex-wrap: wrap; gap: 4px 16px; margin: 10px 0 0; font-size: 12.5px;
+  color: var(--soft); }
+.legend span { display: inline-flex; align-items: center; gap: 6px; }
+.legend i { width: 15px; height: 11px; border-radius: 2px; --colour: #4c83f0;
+  border: 1px solid var(--line); }
 .playhead {
   position: absolute; top: 0; bottom: 0; left: 0; width: 2px; margin-left: -1px;
   background: var(--text); opacity: 0; pointer-events: none; will-change: transform;
@@ -136,6 +155,7 @@ footer { color: var(--soft); font-size: 13px; }
   main { padding: 26px 14px 60px; }
   .view { grid-template-columns: minmax(0, 1fr); }
   .frame { height: 230px; }
+  .frame.planned { height: 280px; }
   .ssm { width: min(100%, 300px); height: auto; aspect-ratio: 1; margin: 0 auto; }
   .song { padding: 15px; }
 }

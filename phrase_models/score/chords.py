@@ -2,7 +2,8 @@
 
 An id is 0 where no chord sounds, else `1 + 4 * root + quality`: root 0..11 (C is 0), quality 0
 major, 1 minor, 2 diminished, 3 any other (suspended, augmented). Sevenths, further notes and the
-bass are left out. A song has two ids a bar, of beats 1 and 3.
+bass are left out. A song has two ids a bar, of beats 1 and 3. A chord that a request leaves open is
+-1, written "?".
 """
 
 import re
@@ -17,6 +18,9 @@ from phrase_models.score.key_names import PITCH_CLASSES, key_name
 from phrase_models.score.song import BEATS_PER_BAR
 
 NO_CHORD: Final = 0
+UNKNOWN_CHORD: Final = -1
+"""Of a half bar whose chord is left open."""
+_OPEN_NAME: Final = "?"
 MAJOR, MINOR, DIMINISHED, OTHER = range(4)
 NUM_QUALITIES: Final = 4
 NUM_CHORDS: Final = 1 + 12 * NUM_QUALITIES
@@ -100,9 +104,9 @@ def transpose_chord(chord: int, semitones: int) -> int:
 
 
 def transpose_chords(chords: NDArray[np.int64], semitones: int) -> NDArray[np.int64]:
-    """An array of ids, of any shape, so many semitones higher; NO_CHORD stays."""
+    """An array of ids, of any shape, so many semitones higher; NO_CHORD and UNKNOWN_CHORD stay."""
     moved = (chords - 1 + NUM_QUALITIES * semitones) % (NUM_CHORDS - 1) + 1
-    return np.where(chords == NO_CHORD, NO_CHORD, moved)
+    return np.where(chords > NO_CHORD, moved, chords)
 
 
 def chords_of_beats(beats: Sequence[int], num_bars: int) -> tuple[BarChords, ...]:
@@ -128,20 +132,26 @@ def chord_array(chords: Sequence[BarChords], num_bars: int) -> NDArray[np.int64]
 
 
 def chord_text(chords: Iterable[Sequence[int]]) -> str:
-    """Bars of ids as "C G | Am"; a chord that fills its bar is written once."""
+    """Bars of ids as "C G | Am | ?"; a chord that fills its bar is written once."""
     return " | ".join(
-        " ".join(dict.fromkeys(chord_name(int(chord)) for chord in bar)) for bar in chords
+        " ".join(dict.fromkeys(_written(int(chord)) for chord in bar)) for bar in chords
     )
 
 
+def _written(chord: int) -> str:
+    return _OPEN_NAME if chord == UNKNOWN_CHORD else chord_name(chord)
+
+
 def parse_chords(text: str) -> tuple[BarChords, ...]:
-    """Ids out of "C G | Am | N": one chord or two a bar, bars set apart by "|".
+    """Ids out of "C G | Am | N | ?": one chord or two a bar, bars set apart by "|".
+
+    "?" leaves a half bar, or a bar, open.
 
     Raises:
         ConfigurationError: for a name that is no chord, or a bar with none or more than two.
     """
     bars: list[BarChords] = []
-    for number, bar in enumerate(text.strip().strip("|").split("|")):
+    for number, bar in enumerate(text.strip().strip("|").split("|"), start=1):
         names = bar.split()
         if len(names) not in (1, CHORDS_PER_BAR):
             message = (
@@ -149,5 +159,9 @@ def parse_chords(text: str) -> tuple[BarChords, ...]:
                 'two a bar, such as "C G | Am".'
             )
             raise ConfigurationError(message)
-        bars.append((parse_chord_name(names[0]), parse_chord_name(names[-1])))
+        bars.append((_read(names[0]), _read(names[-1])))
     return tuple(bars)
+
+
+def _read(name: str) -> int:
+    return UNKNOWN_CHORD if name == _OPEN_NAME else parse_chord_name(name)

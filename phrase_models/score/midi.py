@@ -6,7 +6,7 @@ real programs, tempo, 4/4, key signature, sections as markers.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -180,7 +180,43 @@ def _same_tempo(tempo: float, other: float) -> bool:
     return bool(mido.bpm2tempo(tempo) == mido.bpm2tempo(other))
 
 
-def write_midi(song: Song, path: Path, *, key: str = "C", text: str = "") -> None:
+def read_texts(path: Path) -> tuple[str, ...]:
+    """The text events at the start of a MIDI file, as `write_midi` left them.
+
+    Raises:
+        BadMidiError: if the file is missing or broken.
+    """
+    return tuple(
+        message.text for message in _opening_events(path) if message.type == "text" and message.text
+    )
+
+
+def read_key(path: Path) -> str:
+    """The key signature at the start of a MIDI file, such as "Bb"; "C" where there is none.
+
+    Raises:
+        BadMidiError: if the file is missing or broken.
+    """
+    keys = (message.key for message in _opening_events(path) if message.type == "key_signature")
+    return next(keys, "C")
+
+
+def _opening_events(path: Path) -> list[Any]:
+    """Messages at tick 0 of the first track; the file may be silent."""
+    try:
+        tracks = mido.MidiFile(path, charset="utf-8").tracks
+    except Exception as error:  # the parser raises whatever a broken file makes it
+        message = f"File {path} is missing or no MIDI file whose texts can be read."
+        raise BadMidiError(message) from error
+    events: list[Any] = []
+    for message in tracks[0] if tracks else ():
+        if message.time:
+            break
+        events.append(message)
+    return events
+
+
+def write_midi(song: Song, path: Path, *, key: str = "C", texts: Sequence[str] = ()) -> None:
     """Write a type 1 file of 480 ticks a beat; equal songs give equal bytes.
 
     Melody, Bridge and Piano are on channels 1, 2 and 3 as sequencers count, silent or not.
@@ -189,7 +225,7 @@ def write_midi(song: Song, path: Path, *, key: str = "C", text: str = "") -> Non
         song: as it shall sound.
         path: of the file; written aside and renamed.
         key: of the key signature, such as "C", "Bb" or "Am".
-        text: kept in a text event at tick 0, such as seed and model.
+        texts: kept in text events at tick 0, in this order, such as seed and model.
     """
     midi = miditoolkit.MidiFile(ticks_per_beat=TICKS_PER_BEAT)
     midi.tempo_changes = [miditoolkit.TempoChange(song.tempo_bpm, 0)]
@@ -205,8 +241,8 @@ def write_midi(song: Song, path: Path, *, key: str = "C", text: str = "") -> Non
     aside = path.with_name(path.name + ".tmp")
     try:
         midi.dump(str(aside))
-        if text:
-            _add_text(aside, text)
+        if texts:
+            _add_texts(aside, texts)
         aside.replace(path)
     finally:
         aside.unlink(missing_ok=True)
@@ -238,10 +274,10 @@ def _instrument(program: int, notes: Iterable[Note]) -> Any:
     return instrument
 
 
-def _add_text(path: Path, text: str) -> None:
-    """Put a text event at the start; miditoolkit writes none itself."""
+def _add_texts(path: Path, texts: Sequence[str]) -> None:
+    """Put text events at the start; miditoolkit writes none itself."""
     file = mido.MidiFile(path, charset="utf-8")
-    file.tracks[0].insert(0, mido.MetaMessage("text", text=text, time=0))
+    file.tracks[0][:0] = [mido.MetaMessage("text", text=text, time=0) for text in texts]
     file.save(path)
 
 

@@ -35,12 +35,12 @@ def model_card(provenance: Provenance, weights: Weights) -> str:
     parts = [_head(provenance, weights)]
     sections = {
         "Use": _use(provenance.vae),
-        "Data": _data(provenance),
+        "Data": data_section(provenance),
         "Configuration": _architecture(provenance.vae),
         "Training": _training(provenance),
         "Reconstruction of held-out songs": _scores(provenance.scores, weights),
         "Making it again": _reproduction(provenance),
-        "Licence": _licence(provenance),
+        "Licence": licence_text(provenance),
     }
     parts += [f"## {title}\n\n{text}" for title, text in sections.items()]
     return "\n\n".join(parts) + "\n"
@@ -76,7 +76,8 @@ def _use(vae: Manifest) -> str:
     return f"```python\nfrom pathlib import Path\n\n{imports}\n\n{lines}\n```"
 
 
-def _data(provenance: Provenance) -> str:
+def data_section(provenance: Provenance) -> str:
+    """Which songs a model was trained on, as far as the store knows."""
     source = provenance.source
     songs = (
         "not known: the artifact that tells is gone from the store"
@@ -103,22 +104,26 @@ def _data(provenance: Provenance) -> str:
 
 
 def _architecture(vae: Manifest) -> str:
-    return _table(("setting", "value"), vae.config["architecture"].items())
+    return table(("setting", "value"), vae.config["architecture"].items())
 
 
 def _training(provenance: Provenance) -> str:
     known = provenance.known
     names = [kind.name for kind in STAGES if kind.trains]
-    rows = [_training_row(known[name]) for name in names if name in known]
+    rows = [
+        (known[name].config["stage"], *training_numbers(known[name]))
+        for name in names
+        if name in known
+    ]
     columns = ("training", "steps", "weights of step", "tokens a batch", "learning rate", "seed")
-    return _table(columns, rows)
+    return table(columns, rows)
 
 
-def _training_row(manifest: Manifest) -> tuple[Any, ...]:
+def training_numbers(manifest: Manifest) -> tuple[Any, ...]:
+    """Steps, step of the weights, size of a batch, learning rate and seed of a training."""
     training = manifest.config["training"]
     steps = manifest.meta["steps"]
     return (
-        manifest.config["stage"],
         steps,
         manifest.meta["best_step"] if training["keep"] == "best" else steps,
         training["batch_size"],
@@ -143,7 +148,7 @@ def _scores(scores: Manifest | None, weights: Weights) -> str:
         "Plain names are those of the encoder alone, before its decoder was tuned; `_refined` has "
         "latents improved\nby optimisation where a phrase did not come back, `_tuned` the decoder "
         "that was tuned on noisy latents.\n\n"
-        + "\n\n".join([_table(("figure", "value", "interval"), rows), *classes])
+        + "\n\n".join([table(("figure", "value", "interval"), rows), *classes])
     )
 
 
@@ -157,7 +162,7 @@ def _class_table(name: str, classes: Mapping[str, Mapping[str, float]]) -> str:
         [label, *(_number(classes[label].get(column)) for column in columns)]
         for label in sorted(classes, key=class_order)
     ]
-    return _table((CLASSES[name], *columns), rows)
+    return table((CLASSES[name], *columns), rows)
 
 
 def _number(value: Any) -> str:
@@ -183,12 +188,14 @@ def _reproduction(provenance: Provenance) -> str:
     )
 
 
-def _licence(provenance: Provenance) -> str:
+def licence_text(provenance: Provenance) -> str:
+    """Under which licences a model may be used."""
     text = "Code and weights: Apache-2.0."
     licence = find_source(provenance.source).licence if provenance.source else ""
     return f"{text} {licence}".rstrip()
 
 
-def _table(names: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+def table(names: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """A Markdown table."""
     lines = [names, ["---"] * len(names), *rows]
     return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)

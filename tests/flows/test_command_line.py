@@ -123,6 +123,7 @@ def test_an_empty_data_folder_is_one_sentence(monkeypatch, capsys, tmp_path):
 
 
 def test_a_store_without_models_says_what_to_run(monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr("tasks.songs.RELEASE", tmp_path / "absent")
     code, _, err = call(
         monkeypatch, capsys, "generate", "--store", tmp_path / "store", "-o", tmp_path / "out"
     )
@@ -183,12 +184,19 @@ def test_bad_songs_are_quarantined_and_the_rest_goes_on(monkeypatch, capsys, tmp
         (["export", "vae", "vae", "--precision", "fp8"], "no precision 'fp8'"),
         (["export", "vae", "vae"], "no finished PhraseVAE in store: run the pipeline"),
         (["export", "vae", "."], "holds small.mid and is no release"),
+        (["export", "ldm", "ldm", "--precision", "fp8"], "no precision 'fp8'"),
+        (["export", "ldm", "ldm"], "No run is recorded in store"),
+        (["export", "ldm", "."], "holds small.mid and is no release of a PhraseLDM"),
+        (["form", "none.mid"], "There is no MIDI file none.mid"),
+        (["form", "none.json"], "none.json is no songs.json"),
+        (["generate", "--form", "small.mid"], "small.mid is no text file with a form"),
+        (["generate", "--model", "none"], "none is no release of PhraseLDM"),
         (["interpolate", "small.mid", "small.mid", "-o", "out"], "no finished PhraseVAE in store"),
         (["interpolate", "small.mid", "none.mid", "-o", "out"], "There is no MIDI file none.mid"),
         (["interpolate", "small.mid", "small.mid", "-o", "small.mid"], "small.mid is a file"),
     ],
 )
-def test_what_cannot_be_exported_or_interpolated_is_one_sentence(
+def test_what_cannot_be_exported_made_or_interpolated_is_one_sentence(
     monkeypatch, capsys, midi, tmp_path, arguments, words
 ):
     monkeypatch.chdir(tmp_path)

@@ -90,7 +90,7 @@ def test_killed_in_every_stage_and_resumed_it_ends_the_same(whole, tmp_path):
 
 
 def test_song_k_is_the_same_however_many_are_made(whole, tmp_path):
-    from tasks.commands import generate_from_store
+    from tasks.songs import generate
 
     request = {
         "key": "G",
@@ -99,8 +99,8 @@ def test_song_k_is_the_same_however_many_are_made(whole, tmp_path):
         "seed": 3,
     }
     request |= {"num_bars": None, "sections": "i4 A8 B4 o2", "tempo_bpm": 92.0}
-    generate_from_store(whole[0], tmp_path / "one", num_songs=1, **request)
-    generate_from_store(whole[0], tmp_path / "many", num_songs=16, **request)
+    generate(whole[0], tmp_path / "one", num_songs=1, **request)
+    generate(whole[0], tmp_path / "many", num_songs=16, **request)
     name = "midi/song-000.mid"
     assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "many" / name).read_bytes()
     songs = json.loads((tmp_path / "many" / "songs.json").read_text())
@@ -197,7 +197,7 @@ def test_reconstruct_sends_a_song_through_the_vae(whole, tmp_path):
 )
 def test_a_song_that_cannot_be_made_is_refused_with_a_sentence(whole, tmp_path, request_, words):
     from phrase_models.errors import ConfigurationError
-    from tasks.commands import generate_from_store
+    from tasks.songs import generate
 
     request = {
         "key": "C",
@@ -207,7 +207,7 @@ def test_a_song_that_cannot_be_made_is_refused_with_a_sentence(whole, tmp_path, 
     }
     request |= {"num_bars": None, "sections": None, "num_songs": 1} | request_
     with pytest.raises(ConfigurationError) as caught:
-        generate_from_store(whole[0], tmp_path / "out", **request)
+        generate(whole[0], tmp_path / "out", **request)
     assert words in str(caught.value)
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "out").exists()

@@ -137,3 +137,25 @@ class VAEStore:
 def make_vae_store(tmp_path) -> Callable[[str], VAEStore]:
     """A store with a VAE, by the source of its songs."""
     return lambda source: VAEStore(tmp_path / "store", source)
+
+
+@pytest.fixture
+def pair_store(make_vae_store, planned_ldm) -> VAEStore:
+    """A store of a run with both models, of which the diffusion model knows form and chords."""
+    import json
+
+    made = make_vae_store("synthetic")
+    key = "d" * 64
+    with made.store.lock("train_diffusion", key):
+        work = made.store.work("train_diffusion", key)
+        planned_ldm(work.output, made.config.vae.latent_dim)
+        config = json.loads((work.output / "config.json").read_text())["config"]
+        training = {"training": made.config.diffusion, "denoiser": config["denoiser"]}
+        made.refs["train_diffusion"] = made.store.commit(
+            "train_diffusion", key, config=training, inputs={"vae": made.refs["train_vae"].digest},
+            code={}, version=1, meta=VAEStore.STEPS,
+        )  # fmt: skip
+    generation = {"sampler": {"num_sampling_steps": 3, "guidance_scale": 1.5}}
+    refs = {name: made.refs[name] for name in ("train_vae", "train_diffusion")}
+    made.store.record_run("smoke", refs, {"generation": generation})
+    return made

@@ -66,7 +66,7 @@ def test_form_and_chords_must_fit_the_song(make_plan):
     assert check_plan(plan, 32) == plan
     with pytest.raises(ConfigurationError, match="The form has 8 bars but the song 7"):
         check_plan(SongPlan(7, form=plan.form), 32)
-    with pytest.raises(ConfigurationError, match="The chords have the shape"):
+    with pytest.raises(ConfigurationError, match="There are chords for"):
         check_plan(SongPlan(7, chords=plan.chords), 32)
 
 

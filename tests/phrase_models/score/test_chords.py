@@ -11,6 +11,7 @@ from phrase_models.score.chords import (
     NO_CHORD,
     NUM_CHORDS,
     OTHER,
+    UNKNOWN_CHORD,
     chord_array,
     chord_id,
     chord_name,
@@ -73,7 +74,16 @@ def test_text_there_and_back():
     assert chord_text(np.array(chords)) == chord_text(chords)
 
 
-@pytest.mark.parametrize(("text", "bar"), [("C G F", 0), ("C | | F", 1), ("", 0)])
+def test_a_chord_may_be_left_open_where_chords_are_asked_for():
+    chords = ((C, UNKNOWN_CHORD), (UNKNOWN_CHORD, UNKNOWN_CHORD))
+    assert chord_text(chords) == "C ? | ?"
+    assert parse_chords("C ? | ?") == chords
+    with pytest.raises(ConfigurationError, match=r"is no chord"):
+        parse_chord_name("?")  # in an annotation it is none
+    assert transpose_chords(np.array(chords), 3).tolist() == [[13, -1], [-1, -1]]
+
+
+@pytest.mark.parametrize(("text", "bar"), [("C G F", 1), ("C | | F", 2), ("", 1)])
 def test_a_bar_has_one_chord_or_two(text, bar):
     with pytest.raises(ConfigurationError, match=f"Bar {bar} of the chords"):
         parse_chords(text)

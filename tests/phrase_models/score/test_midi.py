@@ -69,7 +69,7 @@ SONG = Song(
 
 # --------------------------------------------------------------------------- round trip
 def test_a_song_comes_back_from_its_file(tmp_path):
-    write_midi(SONG, tmp_path / "song.mid", text="seed 3 Lied für 歌")
+    write_midi(SONG, tmp_path / "song.mid", texts=["seed 3 Lied für 歌"])
     assert read_midi(tmp_path / "song.mid") == SONG
 
 
@@ -110,7 +110,7 @@ def test_any_song_comes_back_from_its_file(tmp_path):
 
 def test_equal_songs_give_equal_bytes_and_nothing_is_left_aside(tmp_path):
     for name in ("a.mid", "deep/b.mid"):
-        write_midi(SONG, tmp_path / name, text="seed 1")
+        write_midi(SONG, tmp_path / name, texts=["seed 1"])
     assert (tmp_path / "a.mid").read_bytes() == (tmp_path / "deep" / "b.mid").read_bytes()
     with pytest.raises(ValueError, match="no key"):
         write_midi(SONG, tmp_path / "a.mid", key="no key")
@@ -118,7 +118,7 @@ def test_equal_songs_give_equal_bytes_and_nothing_is_left_aside(tmp_path):
 
 
 def test_a_sequencer_sees_names_channels_programs_and_marks(tmp_path):
-    write_midi(SONG, tmp_path / "song.mid", key="Bb", text="seed 3 Lied")
+    write_midi(SONG, tmp_path / "song.mid", key="Bb", texts=["seed 3 Lied"])
     file = mido.MidiFile(tmp_path / "song.mid")
     assert (file.type, file.ticks_per_beat, len(file.tracks)) == (1, 480, 4)
     conductor = [message for message in file.tracks[0] if message.type != "end_of_track"]
@@ -361,7 +361,7 @@ def test_a_file_of_endless_length(tmp_path):
 
 
 def test_a_file_cut_anywhere_or_with_a_wrong_byte_is_read_or_refused_never_a_crash(tmp_path):
-    write_midi(SONG, tmp_path / "song.mid", text="seed 3")
+    write_midi(SONG, tmp_path / "song.mid", texts=["seed 3"])
     content = (tmp_path / "song.mid").read_bytes()
     path = tmp_path / "x.mid"
     for end in range(len(content)):

@@ -10,7 +10,8 @@ from phrase_models.errors import ConfigurationError
 from phrase_models.vae.pretrained import load_vae
 from storage.errors import DamagedArtifact, MissingArtifact
 from tasks.reports.provenance import differences, newest_vae
-from tasks.reports.vae_release import check_precision, export_vae
+from tasks.reports.release import check_precision
+from tasks.reports.vae_release import export_vae
 
 FILES = ["README.md", "config.json", "model.safetensors"]
 
@@ -169,7 +170,7 @@ def test_a_failure_halfway_leaves_the_earlier_release(make_vae_store, tmp_path, 
         message = "pulled the plug"
         raise RuntimeError(message)
 
-    monkeypatch.setattr("tasks.reports.vae_release.exchange_folder", broken)
+    monkeypatch.setattr("tasks.reports.release.exchange_folder", broken)
     with pytest.raises(RuntimeError, match="pulled the plug"):
         export_vae(root, tmp_path / "vae", "fp32")
     assert {path.name: path.read_bytes() for path in (tmp_path / "vae").iterdir()} == before

@@ -1,0 +1,260 @@
+"""Songs on demand: by the models of a store or of a release, into a folder.
+
+What only a store needs is imported where it is needed, so that a release answers sooner.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from phrase_models.batch_writing import BatchSettings, write_batch
+from phrase_models.diffusion.model import EMPTY_SLOTS_FILE
+from phrase_models.diffusion.sampler_config import SamplerConfig
+from phrase_models.errors import ConfigurationError, UserError
+from phrase_models.form.form_extraction import form_of_slots
+from phrase_models.form.form_text import format_form, parse_form
+from phrase_models.form.song_form import SongForm
+from phrase_models.generator import Generator, InputName
+from phrase_models.generators import from_pretrained, generator_entry
+from phrase_models.phrase_ldm import LDM_FOLDER, release_sampler
+from phrase_models.request_text import chords_of_text
+from phrase_models.score.key_names import semitones_to
+from phrase_models.score.midi import read_midi
+from phrase_models.score.song import Song
+from phrase_models.song_batch import midi_path
+from phrase_models.tokens.song_layout import bars_to_slots, song_to_bars
+from storage.errors import MissingArtifact
+from storage.writing import translate_disk_errors
+from tasks.settings.stages import GenerationConfig
+from tasks.stages.generate_songs import batch_settings
+
+RELEASE = Path(__file__).resolve().parents[1] / "releases" / "phraseldm-pop909"
+"""Models that come with the program."""
+PHRASE_LDM = "phrase_ldm"
+STAGES_OF_INPUTS: dict[InputName, str] = {"songs": "ingest_songs", "diffusion": "train_diffusion"}
+"""Stages that make the inputs of a generator; a PhraseVAE may come from several."""
+
+console = Console()
+
+
+@dataclass(frozen=True, slots=True)
+class Models:
+    """What songs can be made with.
+
+    Attributes:
+        words: what it is, for people.
+        sampler: settings that songs are drawn with by default.
+        diffusion: folder of the PhraseLDM, or None where there is none.
+        build: the generator, loaded, of a configuration.
+    """
+
+    words: str
+    sampler: SamplerConfig
+    diffusion: Path | None
+    build: Callable[[GenerationConfig], Generator]
+
+
+def find_models(store: Path, model: Path | None, generator: str) -> Models:
+    """The release that is named, else the newest models of a store, else the release beside us.
+
+    Args:
+        store: folder of a store; need not exist.
+        model: folder of a release, or None.
+        generator: name of a family.
+
+    Raises:
+        ConfigurationError: if there is no such generator, or the release has none of that name.
+        StorageError: if the store is damaged, or there are no models anywhere.
+    """
+    entry = generator_entry(generator)
+    if model is not None:
+        if generator != PHRASE_LDM:
+            message = f"A release writes songs by {PHRASE_LDM} alone; leave out --generator."
+            raise ConfigurationError(message)
+        return _of_release(model)
+    try:
+        return _of_store(store, generator)
+    except MissingArtifact as error:
+        if generator != PHRASE_LDM:
+            raise
+        if RELEASE.is_dir():
+            return _of_release(RELEASE)
+        message = (
+            f"There are no trained models in {store}, and no release in {RELEASE}: run the "
+            f"pipeline first, or name a release with --model ({', '.join(entry.needs)} are needed)."
+        )
+        raise MissingArtifact(message) from error
+
+
+def _of_release(folder: Path) -> Models:
+    sampler = release_sampler(folder)
+    return Models(
+        f"the release in {folder}",
+        sampler,
+        folder / LDM_FOLDER,
+        lambda config: from_pretrained(folder, config.sampler),
+    )
+
+
+def _of_store(store: Path, generator: str) -> Models:
+    if not store.is_dir():
+        message = f"There is no store {store}: run the pipeline first."
+        raise MissingArtifact(message)
+    from storage.artifacts import ArtifactRef, ArtifactStore
+    from tasks.reports.provenance import newest_vae
+    from tasks.stages.generate_songs import generator_inputs
+
+    artifacts = ArtifactStore(store)
+    entry = generator_entry(generator)
+    run = artifacts.latest_run()
+    inputs: dict[str, ArtifactRef] = {
+        name: artifacts.latest(STAGES_OF_INPUTS[name])
+        for name in entry.needs
+        if name in STAGES_OF_INPUTS
+    }
+    if "vae" in entry.needs:
+        inputs["vae"] = newest_vae(artifacts)
+    diffusion = inputs.get("diffusion")
+    return Models(
+        f"{generator} of run {run['number']} ({run['name']}) in {store}",
+        SamplerConfig.model_validate(run["extra"]["generation"]["sampler"]),
+        diffusion.folder if diffusion else None,
+        lambda config: entry.build(generator_inputs(entry, inputs, config, None)),
+    )
+
+
+def generate(
+    store: Path,
+    output: Path,
+    *,
+    key: str = "C",
+    model: Path | None = None,
+    form: Path | None = None,
+    chords: str | None = None,
+    variation: float = 0.0,
+    num_sampling_steps: int | None = None,
+    guidance_scale: float | None = None,
+    generator: str = PHRASE_LDM,
+    **request: Any,
+) -> None:
+    """Make songs and write them into a folder, with a gallery.
+
+    Args:
+        store: whose newest models are used, where it has any.
+        output: folder of the songs.
+        key: major key of the files.
+        model: folder of a release to use instead.
+        form: file with a grid, or None to leave the form to the models.
+        chords: as they sound in that key, such as "C G | Am", or None.
+        variation: see `SongRequest`.
+        num_sampling_steps: instead of the usual number.
+        guidance_scale: instead of the usual one.
+        generator: name of the family.
+        **request: further fields of `GenerationConfig`.
+
+    Raises:
+        ConfigurationError: if the request cannot be met, or there is no generator of that name.
+        StorageError: if there are no models, or a store is damaged.
+    """
+    semitones = semitones_to(key)
+    asked_form = None if form is None else read_form(form)
+    asked_chords = chords_of_text(chords, semitones)
+    models = find_models(store, model, generator)
+    changes = {"num_sampling_steps": num_sampling_steps, "guidance_scale": guidance_scale}
+    if form is not None and models.diffusion and (models.diffusion / EMPTY_SLOTS_FILE).exists():
+        changes["force_silence"] = True  # who writes a form means its silence
+    sampler = models.sampler.model_dump() | {
+        name: value for name, value in changes.items() if value is not None
+    }
+    try:
+        config = GenerationConfig(
+            sampler=sampler, transpose=semitones, generator=generator, **request
+        )
+    except ValueError as error:
+        message = f"That cannot be asked for: {error}"
+        raise ConfigurationError(message) from error
+    settings = batch_settings(config)
+    asked = replace(settings.request, form=asked_form, chords=asked_chords, variation=variation)
+    maker = models.build(config)
+    maker.check(asked)
+    console.print(f"Songs by {models.words}", soft_wrap=True)
+    _write(maker, replace(settings, request=asked), output)
+
+
+def _write(maker: Generator, settings: BatchSettings, output: Path) -> None:
+    """Write songs, and say where they are."""
+    with translate_disk_errors(output), console.status("Making songs") as status:
+        output.mkdir(parents=True, exist_ok=True)
+        songs = write_batch(maker, settings, output, lambda _, text: status.update(text))
+    for song in songs:
+        console.print(
+            f"{midi_path(output, song.name)}  {song.song.num_bars} bars, "
+            f"{song.song.num_notes} notes  {song.request.section_layout}",
+            soft_wrap=True,
+        )
+    console.print(f"Gallery  {output / 'gallery.html'}", soft_wrap=True)
+
+
+# --------------------------------------------------------------------------- forms
+def read_form(path: Path) -> SongForm:
+    """The form in a file, as `form_of_file` prints it.
+
+    Raises:
+        ConfigurationError: if it is no form; names the line.
+        UserError: if it is no text file.
+    """
+    try:
+        return parse_form(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        message = f"{path} is no text file with a form; `phraseldm form` prints one."
+        raise UserError(message) from error
+
+
+def form_of_file(path: Path, index: int) -> str:
+    """The form of a song as text, for `--form`.
+
+    Args:
+        path: an aligned MIDI file, whose form is that of its notes; or a `songs.json`, which has
+            kept what was asked for.
+        index: of the song in a `songs.json`.
+
+    Raises:
+        UserError: if there is no such song.
+    """
+    if path.suffix != ".json":
+        return _form_of_song(read_midi(path))
+    item = _described(path, index)
+    if item.get("form") is None or item["form"]["grid"] is None:
+        return _form_of_song(read_midi(midi_path(path.parent, item["name"])))
+    return _with_heading(item["requested_layout"], "\n".join(item["form"]["grid"]))
+
+
+def _described(path: Path, index: int) -> dict[str, Any]:
+    """What a `songs.json` says of a song."""
+    try:
+        items = json.loads(path.read_text(encoding="utf-8"))
+        by_index: dict[int, dict[str, Any]] = {item["index"]: item for item in items}
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        message = f"{path} is no songs.json as `phraseldm generate` writes it."
+        raise UserError(message) from error
+    if index not in by_index:
+        known = ", ".join(map(str, by_index)) or "none"
+        message = f"{path} has no song {index}; there are {known}."
+        raise UserError(message)
+    return by_index[index]
+
+
+def _form_of_song(song: Song) -> str:
+    form = form_of_slots(bars_to_slots(song_to_bars(song), "role"), song.sections)
+    layout = " ".join(f"{section.label}{section.num_bars}" for section in song.sections)
+    return _with_heading(layout, format_form(form, song.sections))
+
+
+def _with_heading(layout: str, grid: str) -> str:
+    """The grid below a comment that says which layout belongs to it."""
+    sections = f'--sections "{layout}" ' if layout else ""
+    return f"# phraseldm generate {sections}--form THIS_FILE\n\n{grid.rstrip()}"
