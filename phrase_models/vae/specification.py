@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict
 
 from phrase_models.training.config import TrainingConfig
 from phrase_models.training.specification import TrainingSpecification
-from phrase_models.vae.config import VAEConfig, VAEStage, VAEStageConfig
+from phrase_models.vae.config import VAEConfig, VAEObjectiveConfig, VAEPhase
 
 
 class VAERecipeConfig(BaseModel):
@@ -15,9 +15,9 @@ class VAERecipeConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    stage: VAEStage
+    phase: VAEPhase
     architecture: VAEConfig
-    objective: VAEStageConfig
+    objective: VAEObjectiveConfig
     training: TrainingConfig
 
     @property

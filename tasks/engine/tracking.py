@@ -261,7 +261,7 @@ def tracker_factory(
 
 def _latent_dim(stage: Stage, params: Mapping[str, Any]) -> int | None:
     """Size of the latents that a stage is about: what people compare its figures by."""
-    if params.get("stage") in ("infilling", "autoencoder"):
+    if params.get("phase") in ("infilling", "autoencoder"):
         return None  # there is no latent yet
     known = [params]
     for ref in stage.inputs.values():

@@ -111,7 +111,7 @@ def _training(provenance: Provenance) -> str:
     known = provenance.known
     names = [kind.name for kind in STAGES if kind.trains]
     rows = [
-        (known[name].config["stage"], *training_numbers(known[name]))
+        (known[name].config["phase"], *training_numbers(known[name]))
         for name in names
         if name in known
     ]

@@ -12,13 +12,13 @@ from typing import Any
 from phrase_models.latent_report import NOISE_SIGMAS
 from phrase_models.metrics.note_matching import PhraseCounts
 from phrase_models.metrics.paired import paired_difference, pool_seeds
+from phrase_models.metrics.song_counts import scores_with_intervals
 from storage.artifacts import ArtifactStore
 from storage.writing import replacing, translate_disk_errors
 from tasks.engine.tracking import find_runs_of_stages, log_report
 from tasks.reports.measurements import Measurement, difference_text, find_measurements, score_text
 from tasks.reports.report_rows import ROWS, TITLES, ReportRow
 from tasks.reports.report_tables import NOT_RUN, ReportTable
-from tasks.reports.song_counts import scores_with_intervals
 from tasks.reports.song_evaluations import find_song_evaluations
 from tasks.reports.song_report import song_tables
 

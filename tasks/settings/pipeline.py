@@ -21,7 +21,7 @@ from phrase_models.sources.acceptance_rules import IngestConfig
 from phrase_models.sources.registry import SOURCES, find_source
 from phrase_models.tokens.song_layout import SlotLayout
 from phrase_models.training.config import TrainingConfig
-from phrase_models.vae.config import VAEConfig, VAEStageConfig
+from phrase_models.vae.config import VAEConfig, VAEObjectiveConfig
 from phrase_models.vae.refinement_config import RefinementConfig
 from tasks.settings.stages import EvaluationConfig, GenerationConfig
 
@@ -84,7 +84,7 @@ class SplitConfig(Frozen):
 class VAETrainingConfig(Frozen):
     """One of the trainings of PhraseVAE."""
 
-    objective: VAEStageConfig
+    objective: VAEObjectiveConfig
     training: TrainingConfig
 
 

@@ -13,7 +13,7 @@ from phrase_models.errors import ConfigurationError
 from phrase_models.score.chords import NUM_CHORDS
 from phrase_models.sources.synthetic.composer import SyntheticConfig
 from phrase_models.training.config import TrainingConfig
-from phrase_models.vae.config import VAEConfig, VAEStageConfig
+from phrase_models.vae.config import VAEConfig, VAEObjectiveConfig
 from phrase_models.vae.refinement_config import RefinementConfig
 from tasks.settings.pipeline import (
     LatentsConfig,
@@ -47,7 +47,7 @@ def _denoiser(
     )
 
 
-def _stage(objective: VAEStageConfig, training: TrainingConfig) -> VAETrainingConfig:
+def _stage(objective: VAEObjectiveConfig, training: TrainingConfig) -> VAETrainingConfig:
     return VAETrainingConfig(objective=objective, training=training)
 
 
@@ -83,10 +83,10 @@ def smoke() -> PipelineConfig:
             dropout=0.0,
             max_tokens=48,
         ),
-        infilling=_stage(VAEStageConfig(bar_share=0.5), training(20)),
-        autoencoder=_stage(VAEStageConfig(), training(20)),
-        bottleneck=_stage(VAEStageConfig(), training(40)),
-        decoder=_stage(VAEStageConfig(), training(20)),
+        infilling=_stage(VAEObjectiveConfig(bar_share=0.5), training(20)),
+        autoencoder=_stage(VAEObjectiveConfig(), training(20)),
+        bottleneck=_stage(VAEObjectiveConfig(), training(40)),
+        decoder=_stage(VAEObjectiveConfig(), training(20)),
         pianotree=PianoTreeRecipeConfig(
             architecture=_small_pianotree(latent_dim=32),
             objective=PianoTreeObjectiveConfig(),
@@ -140,10 +140,12 @@ def demo() -> PipelineConfig:
             bottleneck_hidden_dim=256,
             max_tokens=160,
         ),
-        infilling=_stage(VAEStageConfig(bar_share=0.2), training(100)),
-        autoencoder=_stage(VAEStageConfig(), training(200)),
-        bottleneck=_stage(VAEStageConfig(kl_warmup_steps=100), training(2000)),
-        decoder=_stage(VAEStageConfig(), training(300).model_copy(update={"learning_rate": 5e-4})),
+        infilling=_stage(VAEObjectiveConfig(bar_share=0.2), training(100)),
+        autoencoder=_stage(VAEObjectiveConfig(), training(200)),
+        bottleneck=_stage(VAEObjectiveConfig(kl_warmup_steps=100), training(2000)),
+        decoder=_stage(
+            VAEObjectiveConfig(), training(300).model_copy(update={"learning_rate": 5e-4})
+        ),
         # Most phrases of so short a training need it, so few and long steps.
         latents=LatentsConfig(refinement=RefinementConfig(num_steps=10, learning_rate=0.15)),
         denoiser=_denoiser(num_layers=4, model_dim=192, num_heads=3, feedforward_dim=512),
@@ -183,7 +185,7 @@ def cpu() -> PipelineConfig:
             precision="bf16",
         )
 
-    objective = VAEStageConfig(transposed_share=0.75)
+    objective = VAEObjectiveConfig(transposed_share=0.75)
     return PipelineConfig(
         preset="cpu",
         source=SourceConfig(name="pop909"),
@@ -241,7 +243,7 @@ def ablation() -> PipelineConfig:
         )
 
     whole = cpu()
-    objective = VAEStageConfig()
+    objective = VAEObjectiveConfig()
     return whole.model_copy(
         update={
             "preset": "ablation",
@@ -275,7 +277,7 @@ def base() -> PipelineConfig:
             keep="last",
         )
 
-    objective = VAEStageConfig(transposed_share=0.75, augmented_share=0.1)
+    objective = VAEObjectiveConfig(transposed_share=0.75, augmented_share=0.1)
     return PipelineConfig(
         preset="base",
         source=SourceConfig(name="pop909"),
@@ -335,7 +337,7 @@ def paper() -> PipelineConfig:
             patience=20,
         )
 
-    objective = VAEStageConfig(count_exponent=1.0, special_share=0.46)
+    objective = VAEObjectiveConfig(count_exponent=1.0, special_share=0.46)
     return PipelineConfig(
         preset="paper",
         source=SourceConfig(name="pop909"),

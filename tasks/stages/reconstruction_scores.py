@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from phrase_models.metrics.note_matching import PhraseCounts, count_bar, pool
+from phrase_models.metrics.song_counts import add_up_songs, scores_with_intervals, write_song_counts
 from phrase_models.score.song import ROLE_NAMES
 from phrase_models.tokens import vocabulary
 from phrase_models.tokens.units import Granularity, decode_unit, transpose_unit
 from storage import tables
-from tasks.reports.song_counts import add_up_songs, scores_with_intervals, write_song_counts
 from tasks.settings.stages import ReconstructionConfig
 from tasks.stages.collect_phrases import units_of_bars
 

@@ -36,7 +36,7 @@ MEMBERS = {
         "phrase_models.vae.phrase_table",
         "phrase_models.vae.pretrained",
         "phrase_models.metrics.note_matching",
-        "phrase_models.vae.stages",
+        "phrase_models.vae.phases",
         "phrase_models.vae.decoder_tuning",
         "phrase_models.vae.trainer",
         "tasks.stages.vae_training",

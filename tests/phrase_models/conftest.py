@@ -56,6 +56,7 @@ def write_models(songs: list[Song], folder: Path) -> tuple[Path, Path]:
     from phrase_models.diffusion.config import DenoiserConfig, NoiseScheduleConfig
     from phrase_models.diffusion.model import PhraseLDM, PhraseLDMConfig
     from phrase_models.diffusion.plan import SongPlan
+    from phrase_models.diffusion.pretrained import save_ldm
     from phrase_models.normalizer import fit_normalizer
     from phrase_models.vae.config import VAEConfig
     from phrase_models.vae.model import PhraseVAE
@@ -87,7 +88,7 @@ def write_models(songs: list[Song], folder: Path) -> tuple[Path, Path]:
     )
     latents = np.random.default_rng(1).normal(size=(40, 3, LATENT_DIM)).astype(np.float32)
     plans = [SongPlan(song.num_bars, song.sections) for song in songs]
-    PhraseLDM(config, fit_normalizer(latents, "slot"), plans).save(folder / "diffusion")
+    save_ldm(PhraseLDM(config, fit_normalizer(latents, "slot"), plans), folder / "diffusion")
     return folder / "vae", folder / "diffusion"
 
 

@@ -95,17 +95,17 @@ class VAEStore:
 
     def _commit_trainings(self) -> None:
         inputs = {"tables": self.refs["tokenise_songs"].digest}
-        for stage in ("infilling", "vae"):
-            config = self.training(stage, "phrase")
-            ref = self.commit(f"train_{stage}", config, inputs, self.STEPS)
+        for phase in ("infilling", "vae"):
+            config = self.training(phase, "phrase")
+            ref = self.commit(f"train_{phase}", config, inputs, self.STEPS)
             inputs = inputs | {"start_from": ref.digest}
 
-    def training(self, stage: str, granularity: str) -> dict[str, Any]:
+    def training(self, phase: str, granularity: str) -> dict[str, Any]:
         """Configuration of a training: that of the preset, but for its seed."""
         sections = {"infilling": self.config.infilling, "decoder": self.config.decoder}
-        settings = sections.get(stage, self.config.bottleneck)
+        settings = sections.get(phase, self.config.bottleneck)
         return {
-            "stage": stage,
+            "phase": phase,
             "architecture": self.config.vae.model_copy(update={"granularity": granularity}),
             "objective": settings.objective,
             "training": settings.training.model_copy(update={"seed": 7}),

@@ -4,12 +4,14 @@ import json
 import re
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from phrase_models import generators
+from phrase_models.diffusion.pretrained import save_ldm
 from phrase_models.diffusion.sampler_config import SamplerConfig
 from phrase_models.errors import ConfigurationError
 from phrase_models.generator import GeneratorEntry
@@ -109,7 +111,7 @@ def world(tmp_path_factory) -> World:
         fit_normalizer(stored.song(training[0].song_id), "slot"),
         [SongPlan(8)],
     )
-    diffusion = commit_model(store, "train_diffusion", model.save)
+    diffusion = commit_model(store, "train_diffusion", partial(save_ldm, model))
     return World(runner, {"songs": songs, "vae": vae, "diffusion": diffusion}, latents)
 
 
