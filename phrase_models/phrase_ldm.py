@@ -132,6 +132,6 @@ def build_generator(inputs: GeneratorInputs) -> PhraseLDMGenerator:
         inputs.folders["vae"],
         inputs.folders["diffusion"],
         digest=inputs.digests["diffusion"],
-        sampler=inputs.sampler,
+        sampler=inputs.sampler or SamplerConfig(),
         cache=LatentsCache(inputs.state) if inputs.state else None,
     )

@@ -208,16 +208,16 @@ class PhraseVAE(nn.Module):
 
     def compress(self, tokens: Tensor) -> Tensor:
         """Tokens (B, T), padded by PAD -> what the bottleneck lets through (B, M, d)."""
-        embedded, mask = self.embed(tokens), tokens != vocabulary.PAD
-        if self.state_embedding is not None:
+        embedded, mask = self.embed(tokens), tokens != vocabulary.PAD  # (B, T, d), (B, T)
+        if self.state_embedding is not None:  # (B, T', d), (B, T'): a place a note
             embedded, mask = self.state_embedding.one_place_per_note(tokens, embedded)
         if self.config.bottleneck == "multi_query":
-            return self._read_by_queries(embedded, mask)
-        hidden = self._run_encoder(embedded, mask)
+            return self._read_by_queries(embedded, mask)  # (B, m, d)
+        hidden = self._run_encoder(embedded, mask)  # (B, T', d)
         if self.single_query is not None:
-            return self.single_query(hidden, mask)
-        weights = mask[..., None].to(hidden.dtype)
-        return (hidden * weights).sum(1, keepdim=True) / weights.sum(1, keepdim=True)
+            return self.single_query(hidden, mask)  # (B, 1, d)
+        weights = mask[..., None].to(hidden.dtype)  # (B, T', 1)
+        return (hidden * weights).sum(1, keepdim=True) / weights.sum(1, keepdim=True)  # (B, 1, d)
 
     def _read_by_queries(self, embedded: Tensor, mask: Tensor) -> Tensor:
         """Outputs of the query tokens, put before the embedded unit: (B, m, d)."""
@@ -236,10 +236,9 @@ class PhraseVAE(nn.Module):
 
     def posterior(self, tokens: Tensor) -> Posterior:
         """Tokens (B, T) -> posterior over latents (B, D), in fp32."""
-        compressed = self.compress(tokens).flatten(1)
-        mean, log_variance = (
-            self.to_posterior(self.bottleneck_norm(compressed)).float().chunk(2, -1)
-        )
+        compressed = self.compress(tokens).flatten(1)  # (B, M d)
+        projected = self.to_posterior(self.bottleneck_norm(compressed)).float()  # (B, 2 D)
+        mean, log_variance = projected.chunk(2, -1)  # (B, D) each
         return Posterior(mean, log_variance.clamp(*LOG_VARIANCE_RANGE))
 
     # ------------------------------------------------------------------ decoder

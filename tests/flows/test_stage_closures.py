@@ -242,7 +242,7 @@ EDITS: dict[str, tuple[Edit, Iterable[str]]] = {
                 "phrase_models.diffusion.sampler_config", '"dpm_solver"]', '"dpm_solver", "heun"]'
             ),
         ),
-        ("generate_songs", "evaluate_songs"),
+        ("generate_songs",),
     ),
     "a new metric beside others": (
         both(
@@ -273,11 +273,7 @@ EDITS: dict[str, tuple[Edit, Iterable[str]]] = {
         VAE_TRAININGS,
     ),
     "the rule of when bars are read": (
-        replaced(
-            "phrase_models.vae.specification",
-            "objective.bar_share > 0",
-            "objective.bar_share >= 0",
-        ),
+        replaced("phrase_models.vae.specification", "bar_share > 0", "bar_share >= 0"),
         VAE_TRAININGS,
     ),
     "the objective of the diffusion": (

@@ -35,7 +35,7 @@ class ToyCorpus:
 
     def generator(self, name: str, state: Path | None = None) -> Generator:
         """A generator by name."""
-        from phrase_models.diffusion.config import SamplerConfig
+        from phrase_models.diffusion.sampler_config import SamplerConfig
         from phrase_models.generators import generator_entry
 
         return generator_entry(name).build(

@@ -13,15 +13,18 @@ from phrase_models.tokens import vocabulary
 from phrase_models.tokens.remiz import encode, from_text
 from phrase_models.tokens.song_layout import song_to_bars, text_to_song
 from phrase_models.training.config import TrainingConfig
+from phrase_models.training.hardware import HardwareConfig
 from phrase_models.training.loop import TrainingRun, fit
 from phrase_models.vae.config import VAEConfig, VAEStageConfig
 from phrase_models.vae.decoder_tuning import DecoderTuning
 from phrase_models.vae.decoding import LatentDecoder
 from phrase_models.vae.encoding import encode_table
 from phrase_models.vae.model import PhraseVAE
-from phrase_models.vae.phrase_table import PhraseTable
+from phrase_models.vae.phrase_table import PhraseTable, unit_table_path
 from phrase_models.vae.pretrained import load_vae, save_vae, start_from
+from phrase_models.vae.specification import VAERecipeConfig, VAETrainingSpecification
 from phrase_models.vae.stages import start_stage
+from phrase_models.vae.trainer import train
 
 RELEASE = Path(__file__).parents[3] / "releases" / "phrase-vae-64"
 CONFIG = VAEConfig(
@@ -249,23 +252,16 @@ def test_what_came_before_does_not_depend_on_the_decoders_input():
 
 
 def test_the_training_process_tunes_a_decoder(tmp_path):
-    from phrase_models.train import KINDS
-
     save_vae(make_vae(), "vae", tmp_path / "vae")
-    TABLE.save(tmp_path / "table.npz")
-    spec = {
-        "kind": "vae",
-        "stage": "decoder",
-        "architecture": CONFIG.model_dump(),
-        "objective": VAEStageConfig().model_dump(),
-        "training": settings().model_dump(),
-        "train": str(tmp_path / "table.npz"),
-        "validation": str(tmp_path / "table.npz"),
-        "bars": None,
-        "start_from": str(tmp_path / "vae"),
-        "device": "cpu",
-    }
-    KINDS["vae"](spec, tmp_path / "state", tmp_path / "output")
+    for split in ("train", "validation"):
+        TABLE.save(unit_table_path(tmp_path, "phrase", split))
+    recipe = VAERecipeConfig(
+        stage="decoder", architecture=CONFIG, objective=VAEStageConfig(), training=settings()
+    )
+    spec = VAETrainingSpecification(
+        recipe=recipe, phrases=tmp_path, start_from=tmp_path / "vae", hardware=HardwareConfig()
+    )
+    train(spec, tmp_path / "state", tmp_path / "output")
     description = json.loads((tmp_path / "output" / "config.json").read_text())
     assert description["stage"] == "decoder"
     before, after = (PhraseCodec.load(tmp_path / name, "role") for name in ("vae", "output"))
