@@ -5,11 +5,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from phrase_models.form.form_edits import obeyed
+from phrase_models.form.song_form import SLOT_NAMES
 from phrase_models.gallery.page import GallerySong, render_gallery
 from phrase_models.generator import GeneratedSong, Generator, SongRequest
 from phrase_models.metrics.structure import bar_ssm, note_ssm, section_recurrence
 from phrase_models.score.transforms import transpose
 from phrase_models.song_batch import midi_path, write_descriptions, write_song
+from phrase_models.tokens.song_layout import bars_to_slots, song_to_bars
 
 Progress = Callable[[float, str], None]
 
@@ -77,6 +80,9 @@ def _gallery_song(song: GeneratedSong, semitones: int, folder: Path) -> GalleryS
     if not math.isnan(recurrence):
         numbers["recurrence of sections, from the notes"] = round(recurrence, 3)
     numbers["repaired tokens"] = song.num_repairs
+    if song.request.form is not None and song.request.form.num_slots == len(SLOT_NAMES):
+        slots = bars_to_slots(song_to_bars(song.song), "role")
+        numbers["plan obeyed"] = f"{obeyed(song.request.form, slots):.1%}"
     return GallerySong(
         title=song.name,
         song=transpose(song.song, semitones),

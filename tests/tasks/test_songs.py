@@ -88,6 +88,7 @@ def test_form_and_chords_reach_the_song(release, tmp_path):
     assert not (loosened.request.form.states == CellState.REPEATS).any()
     page = (tmp_path / "out" / "gallery.html").read_text()
     assert "piano, bar 3: repeats bar 1" in page
+    assert "plan obeyed" in page
 
 
 def test_chords_are_named_in_the_key_that_is_written_in(release, tmp_path, monkeypatch):
