@@ -242,7 +242,7 @@ EDITS: dict[str, tuple[Edit, Iterable[str]]] = {
                 "phrase_models.diffusion.sampler_config", '"dpm_solver"]', '"dpm_solver", "heun"]'
             ),
         ),
-        ("generate_songs", "evaluate_songs"),
+        ("generate_songs",),
     ),
     "a new metric beside others": (
         both(

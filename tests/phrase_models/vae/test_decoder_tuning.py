@@ -253,6 +253,16 @@ def test_what_came_before_does_not_depend_on_the_decoders_input():
     assert CONFIG.for_phase("decoder") == CONFIG
 
 
+@pytest.fixture
+def own_torch_settings():
+    """What a training sets for its whole process is set back for the tests after it."""
+    before = torch.get_float32_matmul_precision(), torch.get_num_threads()
+    yield
+    torch.set_float32_matmul_precision(before[0])
+    torch.set_num_threads(before[1])
+
+
+@pytest.mark.usefixtures("own_torch_settings")
 def test_the_training_process_tunes_a_decoder(tmp_path):
     save_vae(make_vae(), "vae", tmp_path / "vae")
     for split in ("train", "validation"):
