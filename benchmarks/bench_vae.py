@@ -127,7 +127,7 @@ def plain_training(job: Job) -> Work:
 def our_training(job: Job) -> Work:
     from phrase_models.training.config import TrainingConfig
     from phrase_models.training.loop import TrainingRun
-    from phrase_models.vae.config import VAEStageConfig
+    from phrase_models.vae.config import VAEObjectiveConfig
     from phrase_models.vae.phrase_table import PhraseTable
     from phrase_models.vae.training import VAETraining
 
@@ -140,7 +140,7 @@ def our_training(job: Job) -> Work:
         checkpoint_every=10_000,
         precision=precision_of(job.way),
     )
-    objective = VAEStageConfig(count_exponent=1.0, special_share=0.0)
+    objective = VAEObjectiveConfig(count_exponent=1.0, special_share=0.0)
     training = VAETraining(make_vae(job.vae), "vae", objective, config, table, table)
     training_run = TrainingRun(training, config, Path(tempfile.mkdtemp()))
 

@@ -1,7 +1,7 @@
 """A training step of PhraseVAE: preparing its batch, and the step itself, on whatever device.
 
 python benchmarks/bench_vae_step.py [--table FILE.npz] [--device cuda] [--batch-tokens 16384 32768]
-    [--layers 1 1] [--width 256] [--stages vae decoder] [--steps 50] [--json FILE]
+    [--layers 1 1] [--width 256] [--phases vae decoder] [--steps 50] [--json FILE]
 
 FILE.npz is a phrase table of `collect_phrases`; without it phrases are random, about as long as
 POP909's. Preparing is timed alone, in seconds of the processor; in training on an accelerator it
@@ -25,10 +25,10 @@ from phrase_models.tokens import vocabulary
 from phrase_models.training.config import TrainingConfig
 from phrase_models.training.loop import TrainingRun
 from phrase_models.training.randomness import numpy_generator, seed_everything
-from phrase_models.vae.config import VAEConfig, VAEStageConfig
+from phrase_models.vae.config import VAEConfig, VAEObjectiveConfig
 from phrase_models.vae.model import PhraseVAE
+from phrase_models.vae.phases import build_training
 from phrase_models.vae.phrase_table import PhraseTable
-from phrase_models.vae.stages import build_training
 from phrase_models.vae.training import VAETraining
 
 NUM_RANDOM_PHRASES = 20_000
@@ -53,7 +53,7 @@ def random_table() -> PhraseTable:
 
 
 def make_run(
-    arguments: argparse.Namespace, stage: Any, batch_tokens: int
+    arguments: argparse.Namespace, phase: Any, batch_tokens: int
 ) -> tuple[VAETraining, TrainingRun]:
     encoder_layers, decoder_layers = arguments.layers
     architecture = VAEConfig(
@@ -79,10 +79,10 @@ def make_run(
         checkpoint_every=100_000,
         precision="bf16",
     )
-    objective = VAEStageConfig(transposed_share=0.75, augmented_share=arguments.augmented)
+    objective = VAEObjectiveConfig(transposed_share=0.75, augmented_share=arguments.augmented)
     table = PhraseTable.load(arguments.table) if arguments.table else random_table()
     vae = PhraseVAE(architecture).to(arguments.device)
-    task = build_training(vae, stage, objective, config, table, table)
+    task = build_training(vae, phase, objective, config, table, table)
     return task, TrainingRun(task, config, Path(tempfile.mkdtemp()))
 
 
@@ -106,8 +106,8 @@ def count_waits(run: TrainingRun) -> int | None:
     return len(found)
 
 
-def measure(arguments: argparse.Namespace, stage: str, batch_tokens: int) -> dict[str, Any]:
-    task, run = make_run(arguments, stage, batch_tokens)
+def measure(arguments: argparse.Namespace, phase: str, batch_tokens: int) -> dict[str, Any]:
+    task, run = make_run(arguments, phase, batch_tokens)
     preparing = []
     for step in range(arguments.steps):
         started = time.thread_time()
@@ -126,7 +126,7 @@ def measure(arguments: argparse.Namespace, stage: str, batch_tokens: int) -> dic
     synchronise(run.device)
     elapsed = time.perf_counter() - started
     return {
-        "stage": stage,
+        "phase": phase,
         "batch_tokens": batch_tokens,
         "preparing_ms": float(np.median(preparing)),
         "preparing_ms_worst": max(preparing),
@@ -141,7 +141,7 @@ def measure(arguments: argparse.Namespace, stage: str, batch_tokens: int) -> dic
 def print_row(row: dict[str, Any]) -> None:
     waits = "" if row["waits"] is None else f"  waits {row['waits']}  {row['peak_gb']:.1f} GB"
     print(
-        f"{row['stage']:12}{row['batch_tokens']:7d} tokens  preparing {row['preparing_ms']:6.2f} ms"
+        f"{row['phase']:12}{row['batch_tokens']:7d} tokens  preparing {row['preparing_ms']:6.2f} ms"
         f" (worst {row['preparing_ms_worst']:6.2f})  step {row['step_ms']:8.2f} ms"
         f" (launching {row['launching_ms']:8.2f})  {row['tokens_per_s']:10.0f} tokens/s{waits}",
         flush=True,
@@ -153,7 +153,7 @@ def main() -> None:
     parser.add_argument("--table", type=Path)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--batch-tokens", type=int, nargs="+", default=[16384, 32768])
-    parser.add_argument("--stages", nargs="+", default=["vae", "decoder"])
+    parser.add_argument("--phases", nargs="+", default=["vae", "decoder"])
     parser.add_argument("--layers", type=int, nargs=2, default=[1, 1], metavar=("ENC", "DEC"))
     parser.add_argument("--width", type=int, default=256)
     parser.add_argument("--augmented", type=float, default=0.0)
@@ -166,9 +166,9 @@ def main() -> None:
     torch.set_float32_matmul_precision("medium")
     print(f"{arguments.device}, torch {torch.__version__}, {arguments.layers} layers", flush=True)
     rows = []
-    for stage in arguments.stages:
+    for phase in arguments.phases:
         for batch_tokens in arguments.batch_tokens:
-            rows.append(measure(arguments, stage, batch_tokens))
+            rows.append(measure(arguments, phase, batch_tokens))
             print_row(rows[-1])
     if arguments.json:
         arguments.json.write_text(json.dumps(rows, indent=1))

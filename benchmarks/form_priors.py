@@ -14,7 +14,7 @@ import json
 import re
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +31,7 @@ from phrase_models.form.form_lending import (
 )
 from phrase_models.form.form_prior import FormPrior
 from phrase_models.form.layout_prior import NUM_KINDS, LayoutPrior
-from phrase_models.form.song_form import SLOT_NAMES, CellState, SongForm, roots
+from phrase_models.form.song_form import SLOT_NAMES, CellState, SongForm, repeated_bars, roots
 from phrase_models.score.annotations import chord_root
 from phrase_models.score.song import ROLE_PROGRAMS, Section
 from phrase_models.tokens.vocabulary import EMPTY_SLOT
@@ -92,13 +92,6 @@ def read_chords(folder: Path, song: RealSong) -> np.ndarray:
 
 
 # ------------------------------------------------------------------ statistics of forms
-def whole_bars(form: SongForm) -> np.ndarray:
-    """(N,) bars of which every slot that plays repeats one and the same bar."""
-    plays, repeats = form.states > 0, form.states == CellState.REPEATS
-    one = form.sources == form.sources.max(axis=1)[:, None]
-    return plays.any(axis=1) & (~plays | (repeats & one)).all(axis=1)
-
-
 def distinct(form: SongForm) -> list[float]:
     """Shares of distinct bars, and of distinct phrases of each slot."""
     first, plays = roots(form), form.states > 0
@@ -136,7 +129,7 @@ def statistics(forms: Sequence[SongForm]) -> dict[str, str]:
         weighted = float(np.square(of_slot).sum() / of_slot.sum())
         rows[f"{name}: mean run, mean run of a repeated bar"] = _line([of_slot.mean(), weighted], 1)
     rows["all three slots exact / none"] = _line([(exact == 3).mean(), (exact == 0).mean()])
-    rows["bars repeated as a whole"] = _line([np.concatenate([*map(whole_bars, forms)]).mean()])
+    rows["bars repeated as a whole"] = _line([np.concatenate([*map(repeated_bars, forms)]).mean()])
     rows["distinct bars, deviation over songs"] = _line([shares[:, 0].mean(), shares[:, 0].std()])
     rows["distinct phrases by slot"] = _line(shares[:, 1:].mean(axis=0))
     return rows
@@ -167,6 +160,10 @@ def main(tables: Path, chords: Path | None) -> None:
     cells = sum(song.form.states.size for song in held_out)
     score = sum(prior.log_likelihood(song.sections, song.form) for song in held_out)
     print(f"forms: held-out log likelihood {score / cells:.3f} nats a cell (at least)")
+    empty = {name: table.emptied() for name, table in prior.tables.items()}
+    blank = replace(prior, tables=empty, copy_odds=np.ones(3))
+    score = sum(blank.log_likelihood(song.sections, song.form) for song in held_out)
+    print(f"forms: {score / cells:.3f} with all decisions equally likely")
     print(f"forms: {len(json.dumps(prior.to_json())) / 1e6:.2f} MB of JSON")
     lenders = [LendingSong(song.sections, song.form) for song in training]
     forms = {"training": [song.form for song in training], "held out": [s.form for s in held_out]}

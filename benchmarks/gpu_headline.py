@@ -30,13 +30,15 @@ from benchmarks.headline_recipes import (
     denoiser_training,
     vae_training,
 )
+from benchmarks.packed_songs import read_slots
 from phrase_models.codec import PhraseCodec
 from phrase_models.diffusion.dataset import read_dataset
 from phrase_models.diffusion.model import PhraseLDM
+from phrase_models.diffusion.pretrained import load_ldm, save_ldm
 from phrase_models.diffusion.sampling import draw_songs
 from phrase_models.diffusion.training import DiffusionTraining
 from phrase_models.form.form_extraction import form_of_slots
-from phrase_models.metrics.reconstruction import count_bar, pool
+from phrase_models.metrics.note_matching import count_bar, pool
 from phrase_models.score.song import parse_section_layout
 from phrase_models.tokens import vocabulary
 from phrase_models.tokens.units import decode_unit
@@ -44,12 +46,12 @@ from phrase_models.train import configure_torch
 from phrase_models.training.config import TrainingConfig
 from phrase_models.training.loop import Trainable, TrainingRun
 from phrase_models.training.randomness import numpy_generator, seed_everything
-from phrase_models.vae.config import VAEConfig, VAEStage, VAEStageConfig
+from phrase_models.vae.config import VAEConfig, VAEObjectiveConfig, VAEPhase
 from phrase_models.vae.model import PhraseVAE
+from phrase_models.vae.phases import build_training, start_phase
 from phrase_models.vae.phrase_table import PhraseTable
 from phrase_models.vae.pretrained import load_vae, save_vae
-from phrase_models.vae.refinement import RefinementConfig
-from phrase_models.vae.stages import build_training, start_stage
+from phrase_models.vae.refinement_config import RefinementConfig
 from phrase_models.vae.training import VAETraining
 
 TIMED_STEPS, WARM_STEPS = 60, 40
@@ -130,20 +132,20 @@ def train_vae(
     held_out = PhraseTable.load(pack / "phrase-validation.npz")
     bars = PhraseTable.load(pack / "bar-train.npz")
     previous: Path | None = None
-    for stage, share in (("infilling", 0), ("autoencoder", 0), ("vae", 0.8), ("decoder", 0.2)):
-        output = folder / stage
+    for phase, share in (("infilling", 0), ("autoencoder", 0), ("vae", 0.8), ("decoder", 0.2)):
+        output = folder / phase
         if not (output / "config.json").exists():
-            objective, training = vae_training(stage, small=small)
+            objective, training = vae_training(phase, small=small)
 
             def make(
                 config: TrainingConfig,
-                stage: VAEStage = stage,  # type: ignore[assignment]
-                objective: VAEStageConfig = objective,
+                phase: VAEPhase = phase,  # type: ignore[assignment]
+                objective: VAEObjectiveConfig = objective,
                 previous: Path | None = previous,
             ) -> VAETraining:
-                vae = _new_vae(architecture.for_stage(stage), stage, config.seed, previous)
+                vae = _new_vae(architecture.for_phase(phase), phase, config.seed, previous)
                 return build_training(
-                    vae.to(device), stage, objective, config, train, held_out, bars
+                    vae.to(device), phase, objective, config, train, held_out, bars
                 )
 
             if share:
@@ -151,37 +153,25 @@ def train_vae(
                 training = training.model_copy(
                     update={
                         "num_steps": num_steps,
-                        "validate_every": max(1, num_steps // (6 if stage == "vae" else 2)),
+                        "validate_every": max(1, num_steps // (6 if phase == "vae" else 2)),
                     }
                 )
             trainable = make(training)
-            say(f"{name} {stage}: {training.num_steps} steps of {training.batch_size} tokens")
-            result = run_all(trainable, training, folder / f"{stage}-state", lambda _: None)
-            say(f"{name} {stage}: {result}")
-            save_vae(trainable.module, stage, output)
+            say(f"{name} {phase}: {training.num_steps} steps of {training.batch_size} tokens")
+            result = run_all(trainable, training, folder / f"{phase}-state", lambda _: None)
+            say(f"{name} {phase}: {result}")
+            save_vae(trainable.module, phase, output)
         previous = output
 
 
-def _new_vae(config: VAEConfig, stage: VAEStage, seed: int, previous: Path | None) -> PhraseVAE:
+def _new_vae(config: VAEConfig, phase: VAEPhase, seed: int, previous: Path | None) -> PhraseVAE:
     seed_everything(seed, "initialise")
     vae = PhraseVAE(config)
-    start_stage(vae, stage, previous)
+    start_phase(vae, phase, previous)
     return vae
 
 
 # --------------------------------------------------------------------------- latents
-def read_slots(pack: Path) -> tuple[list[dict], list[list[int]], np.ndarray]:
-    """Songs, tokens of every slot, chords (bars, 2)."""
-    songs = json.loads((pack / "songs.json").read_text())
-    with np.load(pack / "slots.npz") as file:
-        ends = np.cumsum(file["lengths"])
-        tokens = file["token_ids"].tolist()
-        chords = file["chords"].astype(np.int64)
-    starts = np.concatenate(([0], ends[:-1]))
-    phrases = [tokens[a:b] for a, b in zip(starts.tolist(), ends.tolist(), strict=True)]
-    return songs, phrases, chords
-
-
 def encode(pack: Path, work: Path, name: str, device: str) -> None:
     """Refined latents of all songs with their forms and chords as a dataset folder; figures."""
     folder = work / name / "dataset"
@@ -295,7 +285,7 @@ def train_ldm(
     say(f"{folder.name}: {num_steps} steps of {training.batch_size} songs, {count:,} weights")
 
     def snapshot(number: int) -> None:
-        trainable.model.save(folder / f"snapshot-{number}")
+        save_ldm(trainable.model, folder / f"snapshot-{number}")
 
     result = run_all(trainable, training, folder / "state", snapshot)
     say(f"{folder.name}: {result}")
@@ -314,7 +304,7 @@ def write_songs(work: Path, name: str, recipe: str, seed: int, device: str) -> N
         if path.exists() or not (folder / f"snapshot-{number}" / "config.json").exists():
             continue
         started = time.perf_counter()
-        model = PhraseLDM.load(folder / f"snapshot-{number}")
+        model = load_ldm(folder / f"snapshot-{number}")
         latents = draw_songs(
             model,
             [song.plan for song in chosen],

@@ -1,9 +1,10 @@
 """What the headline run trains: networks, budgets and samplers, all in one place."""
 
-from phrase_models.diffusion.config import DenoiserConfig, NoiseScheduleConfig, SamplerConfig
+from phrase_models.diffusion.config import DenoiserConfig, NoiseScheduleConfig
+from phrase_models.diffusion.sampler_config import SamplerConfig
 from phrase_models.score.chords import NUM_CHORDS
 from phrase_models.training.config import TrainingConfig
-from phrase_models.vae.config import VAEConfig, VAEStageConfig
+from phrase_models.vae.config import VAEConfig, VAEObjectiveConfig
 
 
 def _vae(latent_dim: int) -> VAEConfig:
@@ -35,20 +36,20 @@ VAES = {
 """Of them "small" is for rehearsals."""
 
 
-def vae_training(stage: str, *, small: bool = False) -> tuple[VAEStageConfig, TrainingConfig]:
+def vae_training(phase: str, *, small: bool = False) -> tuple[VAEObjectiveConfig, TrainingConfig]:
     """Objective and budget of one of the four trainings; steps of the last two are measured."""
-    objective = VAEStageConfig(transposed_share=0.75, augmented_share=0.1)
+    objective = VAEObjectiveConfig(transposed_share=0.75, augmented_share=0.1)
     changes: dict[str, dict[str, float]] = {
         "infilling": {"bar_share": 0.2},
         "autoencoder": {},
         "vae": {"kl_warmup_steps": 500},
         "decoder": {"noise_range": 0.6},
     }
-    steps = {"infilling": 300, "autoencoder": 700, "vae": 10000, "decoder": 1500}[stage]
+    steps = {"infilling": 300, "autoencoder": 700, "vae": 10000, "decoder": 1500}[phase]
     training = TrainingConfig(
         num_steps=20 if small else steps,
         batch_size=1024 if small else 16384,
-        learning_rate=5e-4 if stage == "decoder" else 1e-3,
+        learning_rate=5e-4 if phase == "decoder" else 1e-3,
         warmup_steps=10 if small else 300,
         second_moment_decay=0.98,
         validate_every=10**6,
@@ -57,7 +58,7 @@ def vae_training(stage: str, *, small: bool = False) -> tuple[VAEStageConfig, Tr
         log_every=50,
         keep="last",
     )
-    return objective.model_copy(update=changes[stage]), training
+    return objective.model_copy(update=changes[phase]), training
 
 
 def _denoiser(**changes: object) -> DenoiserConfig:

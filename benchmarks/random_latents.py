@@ -14,7 +14,7 @@ import numpy as np
 from phrase_models.tokens import vocabulary
 from phrase_models.tokens.remiz import decode, encode
 from phrase_models.vae.decoding import decode_latents
-from phrase_models.vae.model import PhraseVAE
+from phrase_models.vae.pretrained import load_vae
 
 
 def is_valid(tokens: Sequence[int]) -> bool:
@@ -34,7 +34,7 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=10_000)
     parser.add_argument("--sigmas", type=float, nargs="+", default=[1.0, 3.0])
     arguments = parser.parse_args()
-    vae = PhraseVAE.from_pretrained(arguments.vae)
+    vae = load_vae(arguments.vae)
     shape = (arguments.count, vae.config.latent_dim)
     for sigma in arguments.sigmas:
         latents = sigma * np.random.default_rng(0).standard_normal(shape).astype(np.float32)

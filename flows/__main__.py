@@ -25,6 +25,9 @@ StoreOption = Annotated[Path, typer.Option(help="Folder of artifacts, MLflow and
 VAEOption = Annotated[
     Path | None, typer.Option(help="Folder of a PhraseVAE, instead of the store's newest.")
 ]
+RefineOption = Annotated[
+    bool, typer.Option(help="Improve latents of phrases that do not come back.")
+]
 DataOption = Annotated[
     Path | None,
     typer.Option(help="Folder that the source reads, such as `phraseldm fetch` makes."),
@@ -202,11 +205,12 @@ def reconstruct(
     output: Annotated[Path, typer.Option("--output", "-o", help="MIDI file to write.")],
     store: StoreOption = Path("store"),
     vae: VAEOption = None,
+    refine: RefineOption = True,
 ) -> None:
     """Send a MIDI file through PhraseVAE and back, and print how much of it came through."""
     from tasks import commands
 
-    typer.echo(commands.reconstruct_file(store, file, output, vae=vae))
+    typer.echo(commands.reconstruct_file(store, file, output, vae=vae, refine=refine))
 
 
 @app.command()
@@ -270,15 +274,16 @@ def baseline(
 @app.command()
 def report(
     table: Annotated[
-        list[int] | None, typer.Option(min=1, max=4, help="Table of the paper; may be repeated.")
+        list[int] | None,
+        typer.Option(min=1, max=5, help="1 to 4 of the paper, 5: songs; may be repeated."),
     ] = None,
-    every: Annotated[bool, typer.Option("--all", help="Tables 1 to 4.")] = False,
+    every: Annotated[bool, typer.Option("--all", help="Tables 1 to 5.")] = False,
     store: StoreOption = Path("store"),
 ) -> None:
-    """The paper's tables of PhraseVAE with what this store has measured beside them."""
+    """The paper's tables of PhraseVAE, and whole songs, as far as this store has measured them."""
     from tasks.reports.report import write_report
 
-    chosen = (1, 2, 3, 4) if every or not table else tuple(sorted(set(table)))
+    chosen = (1, 2, 3, 4, 5) if every or not table else tuple(sorted(set(table)))
     markdown, folder = write_report(store, chosen)
     typer.echo(markdown)
     typer.echo(f"Report   {folder / 'report.html'}")
@@ -294,11 +299,13 @@ def interpolate(
         int, typer.Option(min=2, max=99, help="Songs to write, both ends included.")
     ] = 8,
     vae: VAEOption = None,
+    refine: RefineOption = True,
 ) -> None:
     """Write the songs between two MIDI files by way of PhraseVAE's latents."""
     from tasks.interpolation import interpolate_files
 
-    typer.echo(interpolate_files(store, first, second, points, output, vae=vae))
+    sentence = interpolate_files(store, first, second, points, output, vae=vae, refine=refine)
+    typer.echo(sentence)
 
 
 @export_app.command("vae")

@@ -26,6 +26,7 @@ from tasks.stages.train_diffusion import diffusion_stage
 from tasks.stages.train_infilling import infilling_stage
 from tasks.stages.train_pianotree import pianotree_stage
 from tasks.stages.train_vae import vae_stage
+from tasks.stages.tune_decoder import decoder_stage
 
 Part = Literal["data", "vae", "latents", "diffusion", "songs", "metrics"]
 PARTS: tuple[Part, ...] = get_args(Part)
@@ -77,15 +78,22 @@ def prepare(runner: StageRunner, launched: Launch) -> Corpus:
 
 
 def train_phrase_vae(runner: StageRunner, launched: Launch, corpus: Corpus) -> ArtifactRef:
-    """Span infilling, autoencoder, VAE, each from the one before it; then figures of the VAE."""
+    """Span infilling, autoencoder, VAE, tuned decoder, each from the one before it; then figures.
+
+    Returns:
+        The VAE with the tuned decoder, or as it is where that training is left out.
+    """
     config = launched.config
     phrases = runner.run(phrases_stage(corpus.tables))
     trained = pretrain_on_spans(runner, launched, phrases)
     if config.autoencoder is not None:
         trained = runner.run(autoencoder_stage(config, config.autoencoder, phrases, trained))
     vae = runner.run(vae_stage(config, phrases, trained))
-    runner.run(reconstruction_stage(config, corpus.tables, vae))
-    return vae
+    tuned = None
+    if config.decoder is not None:
+        tuned = runner.run(decoder_stage(config, config.decoder, phrases, vae))
+    runner.run(reconstruction_stage(config, corpus.tables, vae, tuned))
+    return tuned or vae
 
 
 def pretrain_on_spans(

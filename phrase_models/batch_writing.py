@@ -1,5 +1,6 @@
 """A batch of songs made by any generator and written, with a gallery to look at and listen to."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +9,7 @@ from phrase_models.form.form_edits import obeyed
 from phrase_models.form.song_form import SLOT_NAMES
 from phrase_models.gallery.page import GallerySong, render_gallery
 from phrase_models.generator import GeneratedSong, Generator, SongRequest
-from phrase_models.metrics.structure import bar_ssm, srs_official
+from phrase_models.metrics.structure import bar_ssm, note_ssm, section_recurrence
 from phrase_models.score.transforms import transpose
 from phrase_models.song_batch import midi_path, write_descriptions, write_song
 from phrase_models.tokens.song_layout import bars_to_slots, song_to_bars
@@ -72,12 +73,12 @@ def write_batch(
 
 
 def _gallery_song(song: GeneratedSong, semitones: int, folder: Path) -> GallerySong:
-    """What the page shows of a song; figures that need latents are left out without them."""
-    matrix = None
+    """What the page shows of a song; the picture of its latents is left out without them."""
+    matrix = bar_ssm(song.latents) if song.latents is not None and len(song.latents) else None
     numbers: dict[str, float | str] = {}
-    if song.latents is not None and len(song.latents):
-        matrix = bar_ssm(song.latents)
-        numbers["section recurrence"] = round(srs_official(matrix), 3)
+    recurrence = section_recurrence(note_ssm(song.song))
+    if not math.isnan(recurrence):
+        numbers["recurrence of sections, from the notes"] = round(recurrence, 3)
     numbers["repaired tokens"] = song.num_repairs
     if song.request.form is not None and song.request.form.num_slots == len(SLOT_NAMES):
         slots = bars_to_slots(song_to_bars(song.song), "role")

@@ -31,7 +31,8 @@ from phrase_models.vae.encoding import encode_table
 from phrase_models.vae.model import PhraseVAE
 from phrase_models.vae.phrase_table import PhraseTable
 from phrase_models.vae.pretrained import load_vae
-from phrase_models.vae.refinement import RefinedLatents, RefinementConfig, refine
+from phrase_models.vae.refinement import RefinedLatents, refine
+from phrase_models.vae.refinement_config import RefinementConfig
 
 
 @dataclass(frozen=True, slots=True)

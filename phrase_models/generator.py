@@ -4,19 +4,23 @@ Everything after a generator (files, gallery, evaluation, reports) knows only th
 themselves are listed in `generators`.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from phrase_models.diffusion.plan import SongPlan, plan_from_layout
-from phrase_models.diffusion.sampler_config import SamplerConfig
 from phrase_models.form.song_form import SongForm
 from phrase_models.score.song import Song
+
+if TYPE_CHECKING:
+    from phrase_models.diffusion.sampler_config import SamplerConfig
 
 InputName = Literal["songs", "vae", "diffusion"]
 """What a generator can be made of: songs of the corpus, a PhraseVAE, a diffusion model."""
@@ -132,14 +136,14 @@ class GeneratorInputs:
         folders: of the inputs that its entry needs, by name.
         digests: of their contents, by name.
         training_songs: reads the songs of the training split, in C major or A minor.
-        sampler: settings of families that sample by diffusion.
+        sampler: settings of families that sample by diffusion, None for their defaults.
         state: folder that survives a kill, where finished work may be kept; None for none.
     """
 
     folders: Mapping[InputName, Path] = field(default_factory=dict)
     digests: Mapping[InputName, str] = field(default_factory=dict)
     training_songs: Callable[[], Sequence[Song]] = tuple
-    sampler: SamplerConfig = field(default_factory=SamplerConfig)
+    sampler: SamplerConfig | None = None
     state: Path | None = None
 
 

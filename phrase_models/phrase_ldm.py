@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from phrase_models.codec import PhraseCodec
 from phrase_models.diffusion.model import PhraseLDM
 from phrase_models.diffusion.plan import SongPlan
+from phrase_models.diffusion.pretrained import load_ldm
 from phrase_models.diffusion.sampler_config import SamplerConfig
 from phrase_models.diffusion.sampling import draw_songs, resolve_plans
 from phrase_models.errors import ConfigurationError
@@ -101,7 +102,7 @@ class PhraseLDMGenerator:
         Raises:
             ConfigurationError: if there is no model in one of them, or one of a newer format.
         """
-        model = PhraseLDM.load(diffusion_folder)
+        model = load_ldm(diffusion_folder)
         codec = PhraseCodec.load(vae_folder, check_layout(model.config.layout))
         return cls(model, codec, digest, sampler, cache)
 
@@ -229,6 +230,6 @@ def build_generator(inputs: GeneratorInputs) -> PhraseLDMGenerator:
         inputs.folders["vae"],
         inputs.folders["diffusion"],
         digest=inputs.digests["diffusion"],
-        sampler=inputs.sampler,
+        sampler=inputs.sampler or SamplerConfig(),
         cache=LatentsCache(inputs.state) if inputs.state else None,
     )

@@ -72,7 +72,7 @@ def bar_ssm(matrix: np.ndarray, sections: Sequence[Section] = ()) -> Figure:
     """Self-similarity of bars with the sections' borders and labels (paper section 4.3.3).
 
     Args:
-        matrix: `[num_bars, num_bars]`, drawn from similarity 0 to 1.
+        matrix: (num_bars, num_bars), drawn from similarity 0 to 1.
         sections: labelled runs of bars; may be empty.
     """
     figure = _figure(5.6, 4.8)
@@ -97,7 +97,7 @@ def latent_pca(latents: np.ndarray, programs: Sequence[int] | np.ndarray) -> Fig
     At most 6000, evenly spaced, are drawn; the components are those of what is drawn.
 
     Args:
-        latents: `[N, D]`.
+        latents: (N, D).
         programs: `[N]` program of each phrase; negative means a special phrase.
 
     Raises:
@@ -133,7 +133,7 @@ def latent_profile(latents: np.ndarray) -> Figure:
     deviation 1, on a logarithmic scale that shows the tails; a standard normal is dotted.
 
     Args:
-        latents: `[N, D]`, N at least 1.
+        latents: (N, D), N at least 1.
     """
     deviations = np.sort(latent_statistics(latents).deviations)[::-1]
     figure = _figure(10.4, 3.8)
@@ -264,7 +264,7 @@ def _label_sections(axes: Axes, sections: Sequence[Section], offset: float) -> N
 
 
 def _add_notes(axes: Axes, notes: np.ndarray, source: Any) -> None:
-    """Rectangles of `[N, 3]` onset, pitch, duration in the colour of the source's program."""
+    """Rectangles of (N, 3) onset, pitch, duration in the colour of the source's program."""
     onset, pitch, duration = notes.T
     end, low, high = onset + duration, pitch - 0.42, pitch + 0.42
     corners = np.stack([onset, low, onset, high, end, high, end, low], axis=-1).reshape(-1, 4, 2)

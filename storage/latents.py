@@ -1,7 +1,8 @@
 """Latents of a corpus: one Arrow IPC file, memory-mapped when read, and a table of its songs.
 
 Row r of the file is one slot; a song's slots lie together, bar after bar. Values are the raw
-posterior means: normalisation happens in the model, in one place.
+posterior means: normalisation happens in the model, in one place. Beside it lies the latent of the
+end of a bar, which is the same in every bar.
 """
 
 from collections.abc import Sequence
@@ -22,6 +23,7 @@ from storage.writing import replacing
 
 LATENTS_NAME = "latents.arrow"
 SONGS_NAME = "songs.parquet"
+BAR_END_NAME = "bar_end.npy"
 LATENTS_SCHEMA_VERSION = 1
 _PREFIX = "phraseldm."
 _FIELD = "latent"
@@ -40,6 +42,7 @@ class LatentsFile:
         slots_per_bar: rows a bar takes.
         latent_dim: D.
         vae_digest: digest of the VAE that encoded them.
+        bar_end: [D] float32, latent of the end of a bar; None where it was not kept.
     """
 
     latents: FloatArray
@@ -48,6 +51,7 @@ class LatentsFile:
     slots_per_bar: int
     latent_dim: int
     vae_digest: str
+    bar_end: FloatArray | None = None
 
     def song(self, song_id: str) -> FloatArray:
         """Latents of one song.
@@ -77,6 +81,7 @@ def write_latents(
     layout: str,
     slots_per_bar: int,
     vae_digest: str,
+    bar_end: FloatArray | None = None,
 ) -> None:
     """Write `latents.arrow` and `songs.parquet` into a folder; equal latents give equal bytes.
 
@@ -87,6 +92,7 @@ def write_latents(
         layout: name of the slot layout.
         slots_per_bar: rows a bar takes.
         vae_digest: digest of the VAE that encoded them.
+        bar_end: [D] float32, latent of the end of a bar, to be kept beside them.
 
     Raises:
         SchemaMismatch: if shape, type or songs do not fit, or a value is not finite.
@@ -114,6 +120,9 @@ def write_latents(
     ):
         writer.write_batch(batch)
     write_table(folder / SONGS_NAME, LATENT_SONGS, songs)
+    if bar_end is not None:
+        with replacing(folder / BAR_END_NAME) as aside, aside.open("wb") as file:
+            np.save(file, bar_end)
 
 
 def read_latents(folder: Path) -> LatentsFile:
@@ -140,6 +149,7 @@ def read_latents(folder: Path) -> LatentsFile:
     column = reader.get_batch(0).column(_FIELD)
     latent_dim = int(metadata["latent_dim"])
     latents = column.values.to_numpy(zero_copy_only=True).reshape(-1, latent_dim)
+    bar_end = folder / BAR_END_NAME
     return LatentsFile(
         latents=latents,
         songs=read_table(folder / SONGS_NAME, LATENT_SONGS).sort("first_row"),
@@ -147,6 +157,7 @@ def read_latents(folder: Path) -> LatentsFile:
         slots_per_bar=int(metadata["slots_per_bar"]),
         latent_dim=latent_dim,
         vae_digest=metadata["vae_digest"],
+        bar_end=np.load(bar_end) if bar_end.exists() else None,
     )
 
 

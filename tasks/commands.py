@@ -12,9 +12,15 @@ from phrase_models.errors import ConfigurationError, UserError
 from phrase_models.metrics.note_matching import count_phrase, pool
 from phrase_models.score.midi import read_midi, write_midi
 from phrase_models.score.song import Phrase
-from phrase_models.tokens.song_layout import song_to_bars, song_to_text, text_to_song
+from phrase_models.tokens.song_layout import (
+    bars_to_slots,
+    song_to_bars,
+    song_to_text,
+    text_to_song,
+)
 from storage.artifacts import ArtifactRef, ArtifactStore
 from storage.writing import translate_disk_errors
+from tasks.encoding import encode_with_figures, refinement_cost
 from tasks.engine.runtime import configure_environment
 from tasks.engine.stage import StageRunner
 from tasks.launch import Launch, Request, launch
@@ -109,10 +115,11 @@ def print_metrics(folder: Path) -> None:
     """The table of an `evaluate_songs` artifact."""
     metrics = json.loads((folder / "metrics.json").read_text())
     table = Table(title="Generated songs beside real ones (95 % intervals over songs)")
-    for column in ("metric", "generated", "real songs"):
+    for column in ("metric", "generated", "real (training)", "real (held-out)"):
         table.add_column(column, overflow="fold")
     for name, result in metrics["generated"].items():
-        table.add_row(name, _cell(result), _cell(metrics["real"].get(name)))
+        real, held_out = (metrics.get(key, {}).get(name) for key in ("real", "held_out"))
+        table.add_row(name, _cell(result), _cell(real), _cell(held_out))
     console.print(table)
 
 
@@ -123,15 +130,30 @@ def _cell(result: Mapping[str, Any] | None) -> str:
     return f"{result['value']:.3f}{interval}"
 
 
+RECONSTRUCTION_WAYS = {
+    "": "encoder alone",
+    "_refined": "refined",
+    "_tuned": "tuned decoder",
+    "_tuned_refined": "tuned decoder, refined",
+}
+"""Ends of the names of scores, and what they stand for."""
+
+
 def print_reconstruction(folder: Path) -> None:
-    """One line of a `score_reconstruction` artifact."""
+    """A `score_reconstruction` artifact, a line for each way through the VAE."""
     figures = json.loads((folder / "reconstruction.json").read_text())
     console.print(
-        f"PhraseVAE on {figures['num_phrases']} phrases of {figures['num_songs']} held-out songs: "
-        f"F1_op {figures['f1_op']:.4f}  F1_opd {figures['f1_opd']:.4f}  "
-        f"F1_iopd {figures['f1_iopd']:.4f}  exact {figures['exact_phrase_rate']:.4f}",
-        soft_wrap=True,
+        f"PhraseVAE on {figures['num_phrases']} phrases of {figures['num_songs']} held-out songs:"
     )
+    for suffix, way in RECONSTRUCTION_WAYS.items():
+        if f"f1_op{suffix}" in figures:
+            console.print(
+                f"  {way:<24} F1_op {figures[f'f1_op{suffix}']:.4f}  "
+                f"F1_opd {figures[f'f1_opd{suffix}']:.4f}  "
+                f"F1_iopd {figures[f'f1_iopd{suffix}']:.4f}  "
+                f"exact {figures[f'exact_phrase_rate{suffix}']:.4f}",
+                soft_wrap=True,
+            )
 
 
 def print_corpus(store: Path, songs: ArtifactRef, corpus_tables: ArtifactRef) -> None:
@@ -174,12 +196,16 @@ def write_tokens_file(tokens: Path, output: Path) -> None:
         write_midi(song, output)
 
 
-def reconstruct_file(store: Path, path: Path, output: Path, *, vae: Path | None = None) -> str:
-    """Through PhraseVAE and back (see `phrase_codec`); returns the figures as a sentence."""
+def reconstruct_file(
+    store: Path, path: Path, output: Path, *, vae: Path | None = None, refine: bool = True
+) -> str:
+    """Through PhraseVAE and back (see `phrase_codec`); returns the figures as sentences."""
     song = read_midi(path)
-    codec = phrase_codec(store, vae)
+    codec = phrase_codec(store, vae, refine=refine)
+    slots = bars_to_slots(song_to_bars(song), codec.layout)
+    latents, figures = encode_with_figures(codec, [phrase for bar in slots for phrase in bar])
     decoded = codec.decode_song(
-        codec.encode_song(song),
+        latents.reshape(song.num_bars, codec.slots_per_bar, -1),
         song_id=song.song_id,
         sections=song.sections,
         tempo_bpm=song.tempo_bpm,
@@ -193,7 +219,8 @@ def reconstruct_file(store: Path, path: Path, output: Path, *, vae: Path | None 
     scores = pool(counts)
     return (
         f"{song.num_notes} notes in {song.num_bars} bars: F1_op {scores.f1_op:.4f}  "
-        f"F1_opd {scores.f1_opd:.4f}  F1_iopd {scores.f1_iopd:.4f}; wrote {output}"
+        f"F1_opd {scores.f1_opd:.4f}  F1_iopd {scores.f1_iopd:.4f}; "
+        f"{refinement_cost(figures)}; wrote {output}"
     )
 
 

@@ -12,6 +12,7 @@ from phrase_models.tokens import vocabulary
 from phrase_models.tokens.song_layout import bars_to_slots, bars_to_song, song_to_bars
 from phrase_models.vae.interpolation import Smoothness, decode_paths, mean_smoothness
 from storage.writing import replacing, translate_disk_errors
+from tasks.encoding import encode_with_figures, refinement_cost
 from tasks.reports.provenance import phrase_codec
 
 STRIP_FILE = "strip.png"
@@ -41,6 +42,7 @@ def interpolate_files(
     output: Path,
     *,
     vae: Path | None = None,
+    refine: bool = True,
 ) -> str:
     """Write the songs between two aligned MIDI files, and a picture of the first pair of phrases.
 
@@ -54,9 +56,10 @@ def interpolate_files(
         num_points: songs to write, 2 or more, both ends (as the VAE gives them back) included.
         output: folder that gets `point-01-of-08.mid` and so on, and `strip.png`.
         vae: folder of a PhraseVAE, such as a release.
+        refine: whether the ends are improved where their phrases do not come back.
 
     Returns:
-        How smooth the path is, in words.
+        How smooth the path is, and what refinement took, in words.
 
     Raises:
         ConfigurationError: if the songs have no phrase in the same place, the output is a file, or
@@ -71,10 +74,10 @@ def interpolate_files(
     if not pairs:
         message = f"{first} and {second} never play the same part in the same bar."
         raise ConfigurationError(message)
-    codec = phrase_codec(store, vae)
-    starts = codec.encode_phrases([pair.first for pair in pairs])
-    ends = codec.encode_phrases([pair.second for pair in pairs])
-    paths = decode_paths(codec.vae, starts, ends, num_points)
+    codec = phrase_codec(store, vae, refine=refine)
+    ends = [pair.first for pair in pairs] + [pair.second for pair in pairs]
+    latents, figures = encode_with_figures(codec, ends)
+    paths = decode_paths(codec.vae, latents[: len(pairs)], latents[len(pairs) :], num_points)
     num_bars = min(song.num_bars for song in songs)
     with translate_disk_errors(output):
         for point in range(num_points):
@@ -85,7 +88,10 @@ def interpolate_files(
         with replacing(output / STRIP_FILE) as aside:
             aside.write_bytes(path_picture(pairs[0].program, paths[0]))
     measured = _in_words(mean_smoothness(paths), num_points)
-    return f"{len(pairs)} pairs of phrases in {num_bars} bars: {measured}; wrote {output}"
+    return (
+        f"{len(pairs)} pairs of phrases in {num_bars} bars: {measured}; "
+        f"{refinement_cost(figures)}; wrote {output}"
+    )
 
 
 def phrase_pairs(first: Song, second: Song) -> list[PhrasePair]:

@@ -12,7 +12,7 @@ from typing import Any
 from rich.console import Console
 
 from phrase_models.batch_writing import BatchSettings, write_batch
-from phrase_models.diffusion.model import EMPTY_SLOTS_FILE
+from phrase_models.diffusion.pretrained import EMPTY_SLOTS_FILE
 from phrase_models.diffusion.sampler_config import SamplerConfig
 from phrase_models.errors import ConfigurationError, UserError
 from phrase_models.form.form_extraction import form_of_slots

@@ -68,6 +68,7 @@ def write_planned_ldm(folder: Path, latent_dim: int) -> list[Any]:
 
     from phrase_models.diffusion.config import DenoiserConfig, NoiseScheduleConfig
     from phrase_models.diffusion.model import PhraseLDM, PhraseLDMConfig
+    from phrase_models.diffusion.pretrained import save_ldm
     from phrase_models.normalizer import fit_normalizer
 
     torch.manual_seed(0)
@@ -88,7 +89,7 @@ def write_planned_ldm(folder: Path, latent_dim: int) -> list[Any]:
     with torch.no_grad():  # a fresh network ends in zeros, whatever it is told
         for parameter in model.denoiser.parameters():
             parameter.add_(0.2 * torch.randn_like(parameter))
-    model.save(folder)
+    save_ldm(model, folder)
     return plans
 
 

@@ -185,23 +185,26 @@ class Denoiser(nn.Module):
             (B, N, S, D) float32; what it holds at masked bars means nothing.
         """
         num_bars = noisy.shape[1]
-        hidden = self._tokens(noisy, estimate, plans)
-        steering = self._steering(times, plans)
+        hidden = self._tokens(noisy, estimate, plans)  # (B, T, d); T is N, or N S without patches
+        steering = self._steering(times, plans)  # (B, d)
         if self.config.global_conditioning == "added":
             hidden = hidden + steering[:, None]
         steering = F.silu(steering)
-        rotary = rotary_table(self.config, num_bars, self.num_slots, noisy.device)
-        mask, relations = self._mask(plans), bar_relations(self.config, plans, self._tokens_per_bar)
-        memory = self.section_encoder(plans) if self.section_encoder is not None else None
+        rotary = rotary_table(self.config, num_bars, self.num_slots, noisy.device)  # (T, C / 2) x 2
+        mask = self._mask(plans)  # (B, 1, 1, T)
+        relations = bar_relations(self.config, plans, self._tokens_per_bar)  # (B, R, T, T)
+        memory = None  # or (B, 1 + K, c) and its mask (B, 1 + K)
+        if self.section_encoder is not None:
+            memory = self.section_encoder(plans)
         for block in self.blocks:
-            hidden = block(hidden, steering, rotary, mask, relations, memory)
+            hidden = block(hidden, steering, rotary, mask, relations, memory)  # (B, T, d)
         hidden = self.output_norm(hidden)
         if self.output_modulation is not None:
-            shift, scale = self.output_modulation(steering)[:, None].chunk(2, dim=-1)
-            hidden = modulate(hidden, shift, scale)
+            shift, scale = self.output_modulation(steering)[:, None].chunk(2, dim=-1)  # (B, 1, d)
+            hidden = modulate(hidden, shift, scale)  # (B, T, d)
         with torch.autocast(noisy.device.type, enabled=False):
-            output = self.output(hidden.float())
-        return output.reshape(noisy.shape)
+            output = self.output(hidden.float())  # (B, T, S D), or (B, T, D) without patches
+        return output.reshape(noisy.shape)  # (B, N, S, D)
 
     @property
     def _tokens_per_bar(self) -> int:

@@ -46,10 +46,4 @@ class SamplerConfig(BaseModel):
     clip_value: float | None = Field(
         default=None, gt=0, description="estimates are held within this many standard deviations"
     )
-    repeat_distance: float | None = Field(
-        default=None,
-        gt=0,
-        description="phrases of a song that lie nearer than this become equal (deviations, root "
-        "mean square); null leaves all as drawn",
-    )
     precision: Literal["fp32", "bf16"] = "fp32"

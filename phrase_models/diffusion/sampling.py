@@ -28,10 +28,10 @@ from phrase_models.diffusion.plan import (
     check_vocabulary,
     plan_features,
 )
-from phrase_models.diffusion.repeats import join_repeats
 from phrase_models.diffusion.sampler_config import SamplerConfig
 from phrase_models.diffusion.samplers import SAMPLERS, sampling_timesteps, song_generator
 from phrase_models.errors import ConfigurationError
+from phrase_models.form.form_lending import LendingSong, lend_to_layout
 from phrase_models.training.randomness import numpy_generator
 
 Progress = Callable[[int, int], None]
@@ -44,7 +44,9 @@ def resolve_plans(
 
     A missing plan is drawn from those of the training songs with a generator of the song's own;
     missing sections from those of the same length, or hidden where there is none. Form and chords
-    come along, unless the request has either.
+    come along, unless the request has either. Where the request has sections and a model that knows
+    forms gets none, the most similar training layout lends its own, fitted (`form_lending`), with
+    its chords where the request has none; hidden where there is no such song.
 
     Raises:
         ConfigurationError: if a request is too long, or cannot be filled in.
@@ -64,7 +66,7 @@ def _resolve(model: PhraseLDM, plan: SongPlan, rng: np.random.Generator) -> Song
         config.conditioning == "none" and config.pad_with_end
     )
     if not wants_sections and not wants_length:
-        return plan
+        return _with_lent_form(model, plan, rng)
     candidates = [
         known
         for known in model.length_prior
@@ -82,6 +84,24 @@ def _resolve(model: PhraseLDM, plan: SongPlan, rng: np.random.Generator) -> Song
         "sections from; give a section layout such as 'i4 A8 B8 o4'."
     )
     raise ConfigurationError(message)
+
+
+def _with_lent_form(model: PhraseLDM, plan: SongPlan, rng: np.random.Generator) -> SongPlan:
+    """A plan of known sections with a form, and chords, if it has none and the model knows them."""
+    config = model.config.denoiser
+    if not config.form_condition or plan.form is not None or not plan.sections:
+        return plan
+    lenders = [
+        LendingSong(known.sections, known.form, known.chords)
+        for known in model.length_prior
+        if known.sections and known.form is not None
+    ]
+    try:
+        lent = lend_to_layout(rng, lenders, plan.sections)
+    except ConfigurationError:  # no training song of another layout
+        return plan
+    chords = lent.chords if config.num_chords and plan.chords is None else plan.chords
+    return replace(plan, form=lent.form, chords=chords)
 
 
 def draw_songs(
@@ -193,10 +213,7 @@ def _sample_batch(
     latents = clean.float().cpu().numpy()
     songs = []
     for row, num_bars in enumerate(bars):
-        song = latents[row, :num_bars]
-        if sampler.repeat_distance is not None and not (sampler.copies and plans[row].form):
-            song = join_repeats(song, sampler.repeat_distance)
-        song = model.normalizer.denormalise(song)
+        song = model.normalizer.denormalise(latents[row, :num_bars])
         songs.append(_finish(song, features[row], given[row], copies=sampler.copies))
     return songs
 

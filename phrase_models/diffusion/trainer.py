@@ -5,6 +5,7 @@ from typing import Any
 
 from phrase_models.diffusion.dataset import read_dataset
 from phrase_models.diffusion.model import PhraseLDM
+from phrase_models.diffusion.pretrained import save_ldm
 from phrase_models.diffusion.specification import DiffusionTrainingSpecification
 from phrase_models.diffusion.training import DiffusionTraining
 from phrase_models.training.hardware import prepare_torch
@@ -30,5 +31,5 @@ def train(spec: DiffusionTrainingSpecification, state: Path, output: Path) -> di
     )
     model.denoiser.to(spec.hardware.device)
     result = fit(DiffusionTraining(model, dataset, training), training, state)
-    model.save(output)
+    save_ldm(model, output)
     return result

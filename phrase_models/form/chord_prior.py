@@ -28,6 +28,8 @@ FORM, MATCH, EIGHT, FOUR, TWO, FRESH = range(6)
 """Where a chord comes from."""
 NUM_ORIGINS = 6
 _LAGS = {EIGHT: 8, FOUR: 4, TWO: 2}
+_SHORTEST_RUN = 2
+"""Half bars that a new origin must explain to be counted; one alone may be chance."""
 _ORIGIN_START, _CHORD_START = NUM_ORIGINS, NUM_CHORDS
 _HARMONY = (PIANO, BRIDGE)
 """Slots whose repeats bring their chords with them, the first that repeats."""
@@ -49,8 +51,8 @@ class ChordPrior:
     def fit(cls, songs: Sequence[ChordExample]) -> "ChordPrior":
         """Count origins and fresh chords of training songs.
 
-        A chord is counted for the origin of the one before where that explains it, else for the
-        first that does, in the order of the constants: fresh only where no place does.
+        A chord is counted for the origin of the one before where that explains it, else for the one
+        that explains most half bars from here on, if it explains two at least; else it is fresh.
 
         Raises:
             ConfigurationError: without songs, or for chords that do not fit their song.
@@ -62,9 +64,9 @@ class ChordPrior:
         for layout, form, chords in songs:
             flat = _flat(chords, form)
             previous = _ORIGIN_START
-            for step in _steps(layout, form):
-                possible = _explaining(step, flat)
-                origin = previous if previous in possible else possible[0]
+            steps = _steps(layout, form)
+            for step in steps:
+                origin = _origin(steps, step.index, previous, flat)
                 prior._origins.add(step.origin_contexts(previous), origin)
                 if origin == FRESH:
                     prior._fresh.add(step.chord_contexts(flat), int(flat[step.index]))
@@ -184,6 +186,26 @@ def _explaining(step: _Step, flat: NDArray[np.int64]) -> list[int]:
     """Origins that give the chord that stands at a step, FRESH last."""
     chord = flat[step.index]
     return [o for o in sorted(step.places) if flat[step.places[o]] == chord] + [FRESH]
+
+
+def _origin(steps: list[_Step], index: int, previous: int, flat: NDArray[np.int64]) -> int:
+    """The origin that a chord is counted for."""
+    possible = _explaining(steps[index], flat)
+    if previous in possible and previous != FRESH:
+        return previous
+    runs = {origin: _run(steps, index, origin, flat) for origin in possible if origin != FRESH}
+    best = max(runs, key=lambda origin: runs[origin], default=FRESH)
+    return best if runs.get(best, 0) >= _SHORTEST_RUN else FRESH
+
+
+def _run(steps: list[_Step], index: int, origin: int, flat: NDArray[np.int64]) -> int:
+    """Half bars in a row, from one on, that an origin explains."""
+    length = 0
+    for step in steps[index:]:
+        if origin not in step.places or flat[step.places[origin]] != flat[step.index]:
+            break
+        length += 1
+    return length
 
 
 def _flat(chords: ArrayLike, form: SongForm) -> NDArray[np.int64]:

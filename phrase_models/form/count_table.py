@@ -51,6 +51,10 @@ class CountTable:
                 mean = (counts + self.concentration * mean) / (counts.sum() + self.concentration)
         return mean
 
+    def emptied(self) -> "CountTable":
+        """A table of this shape without counts: every distribution is uniform."""
+        return CountTable(self.num_symbols, len(self._levels), self.concentration)
+
     def to_json(self) -> dict[str, Any]:
         """Sparse counts: contexts and symbols in order, so equal tables give equal text."""
         levels = []

@@ -8,8 +8,8 @@ the matching bar does (`form_decisions`).
 """
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,8 +19,8 @@ from phrase_models.errors import ConfigurationError
 from phrase_models.form import form_decisions as decisions
 from phrase_models.form.count_table import Contexts, CountTable, draw_index
 from phrase_models.form.form_decisions import BRIDGE, Temperament, walk
-from phrase_models.form.section_modes import NUM_MODES
-from phrase_models.form.song_form import CellState, SongForm
+from phrase_models.form.section_modes import COPY_MODE, NUM_MODES
+from phrase_models.form.song_form import CellState, SongForm, repeated_bars
 from phrase_models.score.song import Section
 
 _NUM_LEVELS = 3
@@ -32,6 +32,8 @@ _SIZES = {
 """Symbols, levels and concentration of each table."""
 _UNSEEN_TEMPERAMENT = 1.0
 """Songs' worth of temperaments that no training song has, all together."""
+
+_CALIBRATION_ROUNDS, _CALIBRATION_SONGS = 3, 200
 
 Layout = Sequence[Section]
 FormExample = tuple[Layout, SongForm]
@@ -48,6 +50,9 @@ class FormPrior:
         whole_bounds: (2,), the same for the share of bars that repeat one bar in all slots.
         temperaments: temperaments of the training songs with their number, in a fixed order.
         tables: counts of the decisions.
+        copy_odds: (3,), factors of the odds that a slot copies a whole section. Contexts leave out
+            some of what makes copies follow copies, so free draws copied less than the training
+            songs; the factors make up for that (see `fit`).
     """
 
     exact_bounds: NDArray[np.float64]
@@ -55,10 +60,11 @@ class FormPrior:
     whole_bounds: NDArray[np.float64]
     temperaments: dict[Temperament, int]
     tables: dict[str, CountTable]
+    copy_odds: NDArray[np.float64]
 
     @classmethod
     def fit(cls, songs: Sequence[FormExample]) -> "FormPrior":
-        """Count the decisions of training songs.
+        """Count the decisions of training songs, then let free draws copy as often as they do.
 
         Args:
             songs: layouts and forms.
@@ -78,6 +84,7 @@ class FormPrior:
             _bounds(whole, _NUM_LEVELS),
             {},
             tables,
+            np.ones(len(decisions.SLOT_ORDER)),
         )
         counter = _Counter(tables)
         found = []
@@ -86,7 +93,36 @@ class FormPrior:
             walk(layout, found[-1], counter, form)
         for temperament in sorted(found, key=_as_row):
             prior.temperaments[temperament] = prior.temperaments.get(temperament, 0) + 1
+        examples = [
+            (layout, temperament) for (layout, _), temperament in zip(songs, found, strict=True)
+        ]
+        wanted = _copy_odds(counter.num_copies, counter.num_modes)
+        for round_ in range(_CALIBRATION_ROUNDS):
+            prior = replace(prior, copy_odds=prior._calibrated(examples, wanted, round_))
         return prior
+
+    def _calibrated(
+        self,
+        examples: Sequence[tuple[Layout, Temperament]],
+        wanted: NDArray[np.float64],
+        round_: int,
+    ) -> NDArray[np.float64]:
+        """Odds factors (3,) that bring draws for these songs nearer to the wanted odds (3,)."""
+        drawer = _Drawer(self._weights, np.random.default_rng(round_))
+        step = max(1, len(examples) // _CALIBRATION_SONGS)
+        for layout, temperament in examples[round_ % step :: step]:
+            walk(layout, temperament, drawer)
+        ratio = wanted / _copy_odds(drawer.num_copies, drawer.num_modes)
+        return self.copy_odds * np.clip(ratio, 0.5, 2.0)
+
+    def _weights(
+        self, table: str, contexts: Contexts, allowed: NDArray[np.bool_]
+    ) -> NDArray[np.float64]:
+        """Weights (K,) of the symbols of a decision."""
+        weights = self.tables[table].probabilities(contexts) * allowed
+        if table == "mode":
+            weights[COPY_MODE] *= self.copy_odds[_slot_of(contexts)]
+        return weights
 
     def temperament_of(self, layout: Layout, form: SongForm) -> Temperament:
         """The levels of a form."""
@@ -114,7 +150,7 @@ class FormPrior:
             known = list(self.temperaments)
             counts = np.array([self.temperaments[t] for t in known], np.float64)
             temperament = known[draw_index(counts, rng)]
-        return walk(layout, temperament, _Drawer(self.tables, rng))
+        return walk(layout, temperament, _Drawer(self._weights, rng))
 
     def log_likelihood(self, layout: Layout, form: SongForm) -> float:
         """Natural logarithm of the probability of a form together with its temperament.
@@ -123,7 +159,7 @@ class FormPrior:
         lower bound of the probability of the form itself.
         """
         temperament = self.temperament_of(layout, form)
-        scorer = _Scorer(self.tables)
+        scorer = _Scorer(self._weights)
         walk(layout, temperament, scorer, form)
         return self._log_temperament(temperament) + scorer.total
 
@@ -142,6 +178,7 @@ class FormPrior:
                 [*_as_row(temperament), count] for temperament, count in self.temperaments.items()
             ],
             "tables": {name: table.to_json() for name, table in self.tables.items()},
+            "copy_odds": self.copy_odds.tolist(),
         }
 
     @classmethod
@@ -153,6 +190,7 @@ class FormPrior:
             np.array(values["whole_bounds"]),
             {Temperament((m, b, p), *rest): n for m, b, p, *rest, n in values["temperaments"]},
             {name: CountTable.from_json(table) for name, table in values["tables"].items()},
+            np.array(values["copy_odds"]),
         )
 
 
@@ -195,19 +233,43 @@ def _measure(layout: Layout, form: SongForm) -> tuple[NDArray[np.float64], float
         ]
     )
     bars = again if again.any() else np.ones_like(again)
-    states, sources = form.states[bars], form.sources[bars]
-    plays, repeats = states != CellState.SILENT, states == CellState.REPEATS
-    exact = repeats.sum(axis=0) / np.maximum(plays.sum(axis=0), 1)
-    latest = sources.max(axis=1, initial=-1)
-    whole = plays.any(axis=1) & (~plays | (repeats & (sources == latest[:, None]))).all(axis=1)
+    states = form.states[bars]
+    num_played = (states != CellState.SILENT).sum(axis=0)
+    exact = (states == CellState.REPEATS).sum(axis=0) / np.maximum(num_played, 1)
     bridge = (form.states[:, BRIDGE] != CellState.SILENT).mean()
-    return exact, float(bridge), float(whole.mean())
+    return exact, float(bridge), float(repeated_bars(form)[bars].mean())
 
 
-class _Counter:
+def _slot_of(contexts: Contexts) -> int:
+    """Slot of a decision on a mode."""
+    return contexts[0][0]
+
+
+def _copy_odds(num_copies: NDArray[np.int64], num_modes: NDArray[np.int64]) -> NDArray[np.float64]:
+    """(3,) odds of copies, half a count added to either side."""
+    return (num_copies + 0.5) / (num_modes - num_copies + 0.5)
+
+
+Weights = Callable[[str, Contexts, NDArray[np.bool_]], NDArray[np.float64]]
+
+
+class _ModeCounts:
+    """Keeps count of the modes that were decided, and of the copies among them, by slot."""
+
+    def __init__(self) -> None:
+        self.num_modes, self.num_copies = (np.zeros(3, np.int64) for _ in range(2))
+
+    def note(self, table: str, contexts: Contexts, symbol: int) -> None:
+        if table == "mode":
+            self.num_modes[_slot_of(contexts)] += 1
+            self.num_copies[_slot_of(contexts)] += symbol == COPY_MODE
+
+
+class _Counter(_ModeCounts):
     """Counts the decisions of a given form."""
 
     def __init__(self, tables: dict[str, CountTable]) -> None:
+        super().__init__()
         self._tables = tables
 
     def choose(
@@ -217,48 +279,47 @@ class _Counter:
         allowed: NDArray[np.bool_],  # noqa: ARG002
         answer: int | None,
     ) -> int:
-        if answer is None:
-            raise ValueError(_NOT_GIVEN)
-        self._tables[table].add(contexts, answer)
-        return answer
+        symbol = _given(answer)
+        self._tables[table].add(contexts, symbol)
+        self.note(table, contexts, symbol)
+        return symbol
 
     def pick(self, candidates: Sequence[int], answer: int | None) -> int:  # noqa: ARG002
-        if answer is None:
-            raise ValueError(_NOT_GIVEN)
-        return answer
+        return _given(answer)
 
 
-_NOT_GIVEN = "only the decisions of a given form can be counted or scored"
+def _given(answer: int | None) -> int:
+    if answer is None:
+        message = "only the decisions of a given form can be counted or scored"
+        raise ValueError(message)
+    return answer
 
 
 class _Scorer:
     """Adds up the log probabilities of the decisions of a given form."""
 
-    def __init__(self, tables: dict[str, CountTable]) -> None:
-        self._tables = tables
+    def __init__(self, weights: Weights) -> None:
+        self._weights = weights
         self.total = 0.0
 
     def choose(
         self, table: str, contexts: Contexts, allowed: NDArray[np.bool_], answer: int | None
     ) -> int:
-        if answer is None:
-            raise ValueError(_NOT_GIVEN)
-        weights = self._tables[table].probabilities(contexts) * allowed
-        self.total += math.log(weights[answer] / weights.sum())
-        return answer
+        symbol, weights = _given(answer), self._weights(table, contexts, allowed)
+        self.total += math.log(weights[symbol] / weights.sum())
+        return symbol
 
     def pick(self, candidates: Sequence[int], answer: int | None) -> int:
-        if answer is None:
-            raise ValueError(_NOT_GIVEN)
         self.total -= math.log(len(candidates))
-        return answer
+        return _given(answer)
 
 
-class _Drawer:
+class _Drawer(_ModeCounts):
     """Draws the decisions."""
 
-    def __init__(self, tables: dict[str, CountTable], rng: np.random.Generator) -> None:
-        self._tables, self._rng = tables, rng
+    def __init__(self, weights: Weights, rng: np.random.Generator) -> None:
+        super().__init__()
+        self._weights, self._rng = weights, rng
 
     def choose(
         self,
@@ -267,7 +328,9 @@ class _Drawer:
         allowed: NDArray[np.bool_],
         answer: int | None,  # noqa: ARG002
     ) -> int:
-        return draw_index(self._tables[table].probabilities(contexts) * allowed, self._rng)
+        symbol = draw_index(self._weights(table, contexts, allowed), self._rng)
+        self.note(table, contexts, symbol)
+        return symbol
 
     def pick(self, candidates: Sequence[int], answer: int | None) -> int:  # noqa: ARG002
         return candidates[int(self._rng.integers(len(candidates)))]

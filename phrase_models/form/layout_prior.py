@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from phrase_models.errors import ConfigurationError
 from phrase_models.form.count_table import Context, Contexts, CountTable, draw_index
-from phrase_models.score.song import Section
+from phrase_models.score.song import MAX_BARS, Section
 
 UNSUNG = ("i", "o", "x", "b", "X")
 """Labels with a role of their own; other lower-case labels count as x."""
@@ -75,7 +75,8 @@ class LayoutPrior:
 
         Args:
             rng: where the draws come from.
-            num_bars: exact length, or None for any. Layouts of a given length are drawn with what
+            num_bars: exact length, or None for any up to MAX_BARS (longer ones are drawn
+                again). Layouts of a given length are drawn with what
                 would miss it ruled out, and one of them is chosen by how much was ruled out on its
                 way (importance resampling), so that songs still close as songs do.
 
@@ -83,7 +84,10 @@ class LayoutPrior:
             ConfigurationError: for a length below 1.
         """
         if num_bars is None:
-            return _decode(self._draw(rng, None)[0])
+            while True:
+                sections = _decode(self._draw(rng, None)[0])
+                if sections[-1].start_bar + sections[-1].num_bars <= MAX_BARS:
+                    return sections
         if num_bars < 1:
             message = f"A layout of {num_bars} bars was asked for; ask for at least 1."
             raise ConfigurationError(message)

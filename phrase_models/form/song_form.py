@@ -178,3 +178,10 @@ def relations(form: SongForm) -> NDArray[np.bool_]:
         first = _class_roots(form, states).T
         kinds.append(both & (first[:, :, None] == first[:, None, :]))
     return np.stack(kinds)
+
+
+def repeated_bars(form: SongForm) -> NDArray[np.bool_]:
+    """(N,): bars of which some slot plays, and all that do repeat one and the same bar."""
+    plays, repeats = form.states != CellState.SILENT, form.states == CellState.REPEATS
+    same = form.sources == form.sources.max(axis=1)[:, None]
+    return plays.any(axis=1) & (~plays | (repeats & same)).all(axis=1)

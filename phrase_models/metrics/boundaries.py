@@ -20,7 +20,7 @@ _FIRST_ONSET_COLUMN = 3
 
 
 def texture_features(song: Song) -> np.ndarray:
-    """What each role does in each bar, `[num_bars, 3 * 19]`.
+    """What each role does in each bar, (num_bars, 3 * 19).
 
     Columns of a role: whether it has an onset; log(1 + notes); mean pitch in octaves around F4,
     0 where silent; onsets on each sixteenth, scaled to unit length.

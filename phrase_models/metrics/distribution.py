@@ -24,7 +24,7 @@ _NUM_RESAMPLES = 200
 
 @dataclass(frozen=True, slots=True)
 class Gaussian:
-    """Mean `[D]` and unbiased covariance `[D, D]` of num_samples vectors, float64."""
+    """Mean `[D]` and unbiased covariance (D, D) of num_samples vectors, float64."""
 
     num_samples: int
     mean: np.ndarray
@@ -35,7 +35,7 @@ def fit_gaussian(samples: np.ndarray) -> Gaussian:
     """Fit mean and unbiased covariance in float64.
 
     Args:
-        samples: `[num_samples, D]`, at least two.
+        samples: (num_samples, D), at least two.
 
     Raises:
         ValueError: for fewer than two samples.
@@ -51,7 +51,7 @@ def fit_gaussian(samples: np.ndarray) -> Gaussian:
 
 @dataclass(frozen=True, slots=True)
 class _Moments:
-    """Count `[S]`, sum `[S, D]` and sum of outer products `[S, D, D]` of each song's vectors.
+    """Count `[S]`, sum (S, D) and sum of outer products (S, D, D) of each song's vectors.
 
     They add up over songs, so a resample costs one weighted sum instead of a pass over phrases.
     `shift` is taken off all vectors first, to keep the sums of squares small.
@@ -109,7 +109,7 @@ def gaussian_distance_official(generated: Gaussian, reference: Gaussian) -> floa
 
 
 def frechet_distance(generated: np.ndarray, reference: np.ndarray) -> float:
-    """Exact Fréchet distance of two sets of vectors, `[num_samples, D]` each.
+    """Exact Fréchet distance of two sets of vectors, (num_samples, D) each.
 
     Undefined (nan): fewer than 2 D samples on either side.
     """
@@ -119,7 +119,7 @@ def frechet_distance(generated: np.ndarray, reference: np.ndarray) -> float:
 
 
 def frechet_distance_official(generated: np.ndarray, reference: np.ndarray) -> float:
-    """The released code's figure for two sets of vectors, `[num_samples, D]` each.
+    """The released code's figure for two sets of vectors, (num_samples, D) each.
 
     Undefined (nan): fewer than two samples on either side.
     """
@@ -153,8 +153,8 @@ def song_distance(
 
     Args:
         name: of the metric.
-        generated: `[num_vectors, D]` for each generated song.
-        reference: `[num_vectors, D]` for each reference song.
+        generated: (num_vectors, D) for each generated song.
+        reference: (num_vectors, D) for each reference song.
         seed: seed of the resampling.
         official: the released code's figure instead of the exact distance.
     """
@@ -197,8 +197,8 @@ def phrase_fid(
     songs against real songs, not across autoencoders.
 
     Args:
-        generated: `[num_phrases, D]` for each generated song, music only.
-        reference: `[num_phrases, D]` for each reference song, music only.
+        generated: (num_phrases, D) for each generated song, music only.
+        reference: (num_phrases, D) for each reference song, music only.
         seed: seed of the resampling.
 
     Undefined (nan): fewer than 2 D phrases on either side.
@@ -212,9 +212,9 @@ def phrase_fid_official(
     """PhraseFID as released: every slot enters, empty ones and bar ends too; faulty root.
 
     Args:
-        generated: `[num_slots, D]` for each generated song, all slots of its bars; for the released
+        generated: (num_slots, D) for each generated song, all slots of its bars; for the released
             figure with the ends of bars (`structure.with_bar_end`).
-        reference: `[num_slots, D]` for each reference song, likewise.
+        reference: (num_slots, D) for each reference song, likewise.
         seed: seed of the resampling.
     """
     return song_distance("phrase_fid_official", generated, reference, seed=seed, official=True)

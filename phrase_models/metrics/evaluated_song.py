@@ -36,8 +36,8 @@ class EvaluatedSong:
 
     Attributes:
         song: its notes.
-        latents: `[num_bars, slots, D]`, raw (not normalised); None where its generator has none.
-        is_phrase: `[num_bars, slots]` bool, slots that hold music; None without latents.
+        latents: (num_bars, S, D), raw (not normalised); None where its generator has none.
+        is_phrase: (num_bars, S) bool, slots that hold music; None without latents.
         plan: the sections asked for (or, for a real song, its labels); None where there are none.
         requested_bars: the length asked for; None where there was none.
         bar_end: `[D]`, the latent of the end of a bar, for the released figures; None where it is
@@ -60,13 +60,13 @@ class EvaluatedSong:
 
     @property
     def music_latents(self) -> np.ndarray | None:
-        """Latents of the slots that hold music, `[num_phrases, D]`."""
+        """Latents of the slots that hold music, (num_phrases, D)."""
         latents = self.sound_latents
         return None if latents is None or self.is_phrase is None else latents[self.is_phrase]
 
     @property
     def official_latents(self) -> np.ndarray | None:
-        """All slots and the end of each bar, `[num_bars, slots + 1, D]`."""
+        """All slots and the end of each bar, (num_bars, slots + 1, D)."""
         latents = self.sound_latents
         if latents is None or self.bar_end is None:
             return None
@@ -134,7 +134,7 @@ class SongView:
 
     @cached_property
     def latent_ssm(self) -> np.ndarray | None:
-        """BarSSM, `[num_bars, num_bars]`; None without finite latents."""
+        """BarSSM, (num_bars, num_bars); None without finite latents."""
         latents = self.item.sound_latents
         return None if latents is None else bar_ssm(latents)
 
@@ -146,7 +146,7 @@ class SongView:
 
     @cached_property
     def note_ssm(self) -> np.ndarray:
-        """Self-similarity from the notes alone, `[num_bars, num_bars]`."""
+        """Self-similarity from the notes alone, (num_bars, num_bars)."""
         return note_ssm(self.song)
 
     @cached_property

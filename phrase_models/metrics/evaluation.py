@@ -9,7 +9,7 @@ song alone, `SongMetric` for what needs more of it, `SetMetric` for what needs a
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import astuple, dataclass, replace
 
 import numpy as np
@@ -21,7 +21,6 @@ from phrase_models.metrics.evaluated_song import (
     EvaluatedSong,
     SongView,
     TrainingReference,
-    build_training_reference,
     failure_of,
 )
 from phrase_models.metrics.instrumentation import (
@@ -60,21 +59,6 @@ from phrase_models.metrics.song_features import (
 from phrase_models.metrics.structure import section_recurrence, srs_official
 from phrase_models.metrics.two_sample import bars_two_sample, songs_two_sample
 from phrase_models.score.song import Song
-
-__all__ = [
-    "METRICS",
-    "EvaluatedSong",
-    "SetMetric",
-    "SongMeasures",
-    "SongMetric",
-    "SongSets",
-    "TrainingReference",
-    "build_training_reference",
-    "evaluate_songs",
-    "measure_song",
-    "note_metric",
-    "song_values",
-]
 
 
 @dataclass(frozen=True, slots=True)
@@ -389,6 +373,7 @@ def evaluate_songs(
     seed: int = 0,
     leave_one_out: bool = False,
     metrics: Sequence[SongMetric | SetMetric] = METRICS,
+    values: Mapping[str, np.ndarray] | None = None,
 ) -> list[MetricResult]:
     """Every metric of a set of songs, official and exact, with 95 % intervals over songs.
 
@@ -402,13 +387,15 @@ def evaluate_songs(
         leave_one_out: see `measure_song`; for real songs measured against a training set that
             holds them.
         metrics: what is measured, in the order of the table.
+        values: `song_values` of the same songs, where they are there already.
 
     Returns:
         Results in a fixed order. A metric that is undefined has value nan and a note.
     """
     if not generated:
         return [undefined("num_songs", "no songs to evaluate")]
-    values = song_values(generated, training, leave_one_out=leave_one_out, metrics=metrics)
+    if values is None:
+        values = song_values(generated, training, leave_one_out=leave_one_out, metrics=metrics)
     sets = SongSets(generated, reference, seed)
     results: list[MetricResult] = []
     for metric in metrics:

@@ -96,7 +96,7 @@ def _mean_abs_correlation(scaled: NDArray[np.float64]) -> float:
 def principal_components(
     latents: NDArray[np.floating],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Scores `[N, 2]` on the two main axes and their shares `[2]` of the variance.
+    """Scores (N, 2) on the two main axes and their shares `[2]` of the variance.
 
     The largest coefficient of each axis is positive, which fixes the sign. Axes that do not exist
     (fewer than two dimensions or samples) score 0.

@@ -38,7 +38,7 @@ def same_label_similarity(ssm: np.ndarray, sections: Sequence[Section]) -> float
     of bars counts once. Above 0 where what is called the same sounds more alike than the rest.
 
     Args:
-        ssm: similarity of bars, `[num_bars, num_bars]`.
+        ssm: similarity of bars, (num_bars, num_bars).
         sections: sections of the song; bars beyond the song are left out.
 
     Undefined (nan): no pair of sections with one label, or none with two.

@@ -13,25 +13,10 @@ import numpy as np
 from phrase_models.metrics.note_matching import (
     SCORE_NAMES,
     PhraseCounts,
-    add_counts,
-    count_bar,
-    count_phrase,
-    pool,
     scores_of_totals,
 )
 from phrase_models.metrics.result import MetricResult, bootstrap_interval, undefined
 from phrase_models.score.song import Phrase
-
-__all__ = [
-    "OfficialScores",
-    "PhraseCounts",
-    "add_counts",
-    "count_bar",
-    "count_phrase",
-    "f1_official",
-    "pool",
-    "score_songs",
-]
 
 
 def score_songs(song_counts: Sequence[PhraseCounts], *, seed: int = 0) -> list[MetricResult]:

@@ -68,7 +68,7 @@ def polyphony(song: Song) -> float:
 
 
 def _onset_pattern(song: Song) -> np.ndarray:
-    """Whether any note starts, `[num_bars, 48]` bool."""
+    """Whether any note starts, (num_bars, 48) bool."""
     pattern = np.zeros(song.num_bars * STEPS_PER_BAR, dtype=bool)
     onsets = np.array([note.onset for note in _notes(song)], dtype=np.int64)
     pattern[onsets[(onsets >= 0) & (onsets < len(pattern))]] = True
@@ -239,7 +239,7 @@ def song_features(song: Song) -> np.ndarray:
 
 
 def feature_frechet(generated: np.ndarray, reference: np.ndarray, *, seed: int = 0) -> MetricResult:
-    """Exact Fréchet distance of song features, `[num_songs, F]` on each side.
+    """Exact Fréchet distance of song features, (num_songs, F) on each side.
 
     Features are scaled by the reference's mean and standard deviation and projected on its first
     eight principal axes: a song is one sample, so a covariance of all features would need more

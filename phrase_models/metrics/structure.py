@@ -19,7 +19,7 @@ _NUM_SIXTEENTHS = STEPS_PER_BAR // SIXTEENTH
 
 
 def bar_latents(latents: np.ndarray) -> np.ndarray:
-    """Mean over the slots of each bar: `[num_bars, slots, D]` to `[num_bars, D]`."""
+    """Mean over the slots of each bar: (num_bars, S, D) to (num_bars, D)."""
     return np.asarray(latents, dtype=np.float64).mean(axis=1)
 
 
@@ -48,7 +48,7 @@ def with_bar_end(latents: np.ndarray, bar_end: np.ndarray) -> np.ndarray:
 
 
 def cosine_matrix(vectors: np.ndarray) -> np.ndarray:
-    """Cosine similarity of all pairs of rows: `[N, F]` to `[N, N]`; 0 for a zero row."""
+    """Cosine similarity of all pairs of rows: (N, F) to (N, N); 0 for a zero row."""
     vectors = np.asarray(vectors, dtype=np.float64)
     norms = np.linalg.norm(vectors, axis=1, keepdims=True)
     unit = vectors / np.where(norms > 0.0, norms, 1.0)
@@ -56,7 +56,7 @@ def cosine_matrix(vectors: np.ndarray) -> np.ndarray:
 
 
 def bar_ssm(latents: np.ndarray) -> np.ndarray:
-    """BarSSM: cosine similarity of bar latents, `[num_bars, slots, D]` to `[num_bars, num_bars]`.
+    """BarSSM: cosine similarity of bar latents, (num_bars, S, D) to (num_bars, num_bars).
 
     All slots of a bar enter its mean, as in the released code, empty ones too.
     """
@@ -64,7 +64,7 @@ def bar_ssm(latents: np.ndarray) -> np.ndarray:
 
 
 def bar_features(song: Song) -> np.ndarray:
-    """Chroma and onsets of each bar, `[num_bars, 28]`, without any model.
+    """Chroma and onsets of each bar, (num_bars, 28), without any model.
 
     Columns 0..11: steps sounded by each pitch class, notes over a barline counted in each bar
     they sound in. Columns 12..27: number of onsets on each sixteenth. Both parts scaled to unit
@@ -90,7 +90,7 @@ def bar_features(song: Song) -> np.ndarray:
 
 
 def note_ssm(song: Song) -> np.ndarray:
-    """Self-similarity of bars from the notes alone, `[num_bars, num_bars]`.
+    """Self-similarity of bars from the notes alone, (num_bars, num_bars).
 
     Cosine of `bar_features` after taking off their mean over the bars that are not silent. Without
     that every bar of a song resembles every other, for chroma and onset counts are never negative.
@@ -127,7 +127,7 @@ def recurrence_lines(
     """Maximal runs of at least min_line_bars cells above the threshold, above the main diagonal.
 
     Args:
-        ssm: `[num_bars, num_bars]`.
+        ssm: (num_bars, num_bars).
         threshold: brightness that a cell must exceed.
         min_line_bars: shortest run, in bars.
     """
@@ -160,7 +160,7 @@ def srs_official(
     two or three adjacent lines the outermost still counts, and lines at lags 1 to 3 count.
 
     Args:
-        ssm: `[num_bars, num_bars]`; the released figure is that of
+        ssm: (num_bars, num_bars); the released figure is that of
             `bar_ssm(with_bar_end(latents, bar_end))`.
         threshold: brightness that a cell must exceed.
         min_line_bars: shortest line that counts, in bars.
@@ -184,7 +184,7 @@ def section_recurrence(
     counts. Not bounded by 1: an 8-bar section heard three times scores a line for each pair.
 
     Args:
-        ssm: `[num_bars, num_bars]`.
+        ssm: (num_bars, num_bars).
         threshold: brightness that a cell must exceed.
         min_line_bars: shortest line that counts, in bars.
 

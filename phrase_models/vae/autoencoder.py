@@ -1,4 +1,4 @@
-"""Units through the autoencoder of the second training stage, which has no latent yet."""
+"""Units through the autoencoder of the second training phase, which has no latent yet."""
 
 from collections.abc import Sequence
 
@@ -18,7 +18,7 @@ def through_autoencoder(vae: PhraseVAE, units: Sequence[Sequence[int]]) -> list[
     """What comes back of each unit when the decoder sees what the encoder let through.
 
     Args:
-        vae: in eval mode, of stage "autoencoder".
+        vae: in eval mode, of phase "autoencoder".
         units: token ids; repeated units are computed once.
     """
     numbers: dict[tuple[int, ...], int] = {}

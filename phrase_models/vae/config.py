@@ -7,9 +7,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from phrase_models.tokens.units import Granularity
 
 Bottleneck = Literal["multi_query", "single_query", "pooling"]
-VAEStage = Literal["infilling", "autoencoder", "vae", "decoder"]
-FINISHED_STAGES: tuple[VAEStage, ...] = ("vae", "decoder")
-"""Stages whose outcome has a latent."""
+VAEPhase = Literal["infilling", "autoencoder", "vae", "decoder"]
+FINISHED_PHASES: tuple[VAEPhase, ...] = ("vae", "decoder")
+"""Phases whose outcome has a latent."""
 
 
 class VAEConfig(BaseModel):
@@ -54,17 +54,17 @@ class VAEConfig(BaseModel):
     )
     max_tokens: int = Field(ge=16, le=512, description="longest phrase, without begin and end")
 
-    def for_stage(self, stage: VAEStage) -> "VAEConfig":
-        """The same with a fixed value for what a training stage does not use.
+    def for_phase(self, phase: VAEPhase) -> "VAEConfig":
+        """The same with a fixed value for what a training phase does not use.
 
         So trainings that differ only in what comes later are one training.
         """
         unused: dict[str, object] = {}
-        if stage != "decoder":
+        if phase != "decoder":
             unused |= {"noise_level_input": False}
-        if stage not in FINISHED_STAGES:
+        if phase not in FINISHED_PHASES:
             unused |= {"latent_dim": 2, "bottleneck_hidden_dim": 0}
-        if stage == "infilling":
+        if phase == "infilling":
             unused |= {"bottleneck": "multi_query", "num_queries": 1}
         return self.model_copy(update=unused)
 
@@ -74,8 +74,8 @@ class VAEConfig(BaseModel):
         return self.num_queries if self.bottleneck == "multi_query" else 1
 
 
-class VAEStageConfig(BaseModel):
-    """What one of the training stages minimises."""
+class VAEObjectiveConfig(BaseModel):
+    """What one of the training phases minimises."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -90,7 +90,7 @@ class VAEStageConfig(BaseModel):
     noise_range: float = Field(
         default=0.6,
         ge=0.0,
-        description="stage decoder: the noise on a latent is at most so many standard deviations "
+        description="phase decoder: the noise on a latent is at most so many standard deviations "
         "that its dimension has over the training phrases; the level of a phrase is uniform",
     )
     decoder_mask_fraction: float = Field(

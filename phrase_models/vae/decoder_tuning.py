@@ -19,7 +19,7 @@ from phrase_models.metrics.note_matching import PhraseCounts, pool
 from phrase_models.tokens import vocabulary
 from phrase_models.training.config import TrainingConfig
 from phrase_models.training.randomness import numpy_generator
-from phrase_models.vae.config import VAEStageConfig
+from phrase_models.vae.config import VAEObjectiveConfig
 from phrase_models.vae.encoding import encode_table
 from phrase_models.vae.model import PhraseVAE
 from phrase_models.vae.phrase_table import PhraseTable, teacher_forcing
@@ -34,7 +34,7 @@ DEVIATION_ROWS = 16384
 
 
 class DecoderTuning(VAETraining):
-    """Stage "decoder" as a `Trainable`.
+    """Phase "decoder" as a `Trainable`.
 
     Attributes:
         deviation: standard deviation of the latents of the training phrases (D,).
@@ -43,7 +43,7 @@ class DecoderTuning(VAETraining):
     def __init__(
         self,
         vae: PhraseVAE,
-        config: VAEStageConfig,
+        config: VAEObjectiveConfig,
         training: TrainingConfig,
         train: PhraseTable,
         validation: PhraseTable,

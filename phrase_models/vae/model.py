@@ -1,12 +1,11 @@
 """PhraseVAE: a phrase of REMI-z tokens as one latent (paper section 3.2).
 
 Encoder and decoder are transformers' T5 stacks (3 + 3 layers in the paper). Query tokens are put
-before the phrase; their outputs are all the decoder sees. The VAE stage squeezes them further:
+before the phrase; their outputs are all the decoder sees. The VAE phase squeezes them further:
 concatenated, layer-normalised, projected to mean and log-variance, sampled, projected back.
 """
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 import torch.nn.functional as F
@@ -16,7 +15,7 @@ from transformers.models.t5.modeling_t5 import T5Stack
 
 from phrase_models.tokens import vocabulary
 from phrase_models.vae import t5_stack
-from phrase_models.vae.config import VAEConfig, VAEStage
+from phrase_models.vae.config import VAEConfig, VAEPhase
 from phrase_models.vae.score_state import ScoreStateEmbedding
 
 LOG_VARIANCE_RANGE = (-12.0, 8.0)
@@ -124,7 +123,7 @@ class NoiseLevel(nn.Module):
 
 
 class PhraseVAE(nn.Module):
-    """Encoder, bottleneck and decoder; the stage decides which part of the bottleneck is used."""
+    """Encoder, bottleneck and decoder; the phase decides which part of the bottleneck is used."""
 
     def __init__(self, config: VAEConfig) -> None:
         super().__init__()
@@ -148,13 +147,6 @@ class PhraseVAE(nn.Module):
         self.from_latent = _projection(config, config.latent_dim, width)
         self._initialise()
         self.noise_level = NoiseLevel(config.model_dim, width) if config.noise_level_input else None
-
-    @classmethod
-    def from_pretrained(cls, folder: Path | str) -> "PhraseVAE":
-        """The model in a folder that `phraseldm export vae` or a training wrote, in eval mode."""
-        from phrase_models.vae.pretrained import load_vae
-
-        return load_vae(Path(folder))
 
     def _initialise(self) -> None:
         """Weights at a scale that suits Adam; an unsure posterior at the start.
@@ -208,16 +200,16 @@ class PhraseVAE(nn.Module):
 
     def compress(self, tokens: Tensor) -> Tensor:
         """Tokens (B, T), padded by PAD -> what the bottleneck lets through (B, M, d)."""
-        embedded, mask = self.embed(tokens), tokens != vocabulary.PAD
-        if self.state_embedding is not None:
+        embedded, mask = self.embed(tokens), tokens != vocabulary.PAD  # (B, T, d), (B, T)
+        if self.state_embedding is not None:  # (B, T', d), (B, T'): a place a note
             embedded, mask = self.state_embedding.one_place_per_note(tokens, embedded)
         if self.config.bottleneck == "multi_query":
-            return self._read_by_queries(embedded, mask)
-        hidden = self._run_encoder(embedded, mask)
+            return self._read_by_queries(embedded, mask)  # (B, m, d)
+        hidden = self._run_encoder(embedded, mask)  # (B, T', d)
         if self.single_query is not None:
-            return self.single_query(hidden, mask)
-        weights = mask[..., None].to(hidden.dtype)
-        return (hidden * weights).sum(1, keepdim=True) / weights.sum(1, keepdim=True)
+            return self.single_query(hidden, mask)  # (B, 1, d)
+        weights = mask[..., None].to(hidden.dtype)  # (B, T', 1)
+        return (hidden * weights).sum(1, keepdim=True) / weights.sum(1, keepdim=True)  # (B, 1, d)
 
     def _read_by_queries(self, embedded: Tensor, mask: Tensor) -> Tensor:
         """Outputs of the query tokens, put before the embedded unit: (B, m, d)."""
@@ -236,10 +228,9 @@ class PhraseVAE(nn.Module):
 
     def posterior(self, tokens: Tensor) -> Posterior:
         """Tokens (B, T) -> posterior over latents (B, D), in fp32."""
-        compressed = self.compress(tokens).flatten(1)
-        mean, log_variance = (
-            self.to_posterior(self.bottleneck_norm(compressed)).float().chunk(2, -1)
-        )
+        compressed = self.compress(tokens).flatten(1)  # (B, M d)
+        projected = self.to_posterior(self.bottleneck_norm(compressed)).float()  # (B, 2 D)
+        mean, log_variance = projected.chunk(2, -1)  # (B, D) each
         return Posterior(mean, log_variance.clamp(*LOG_VARIANCE_RANGE))
 
     # ------------------------------------------------------------------ decoder
@@ -278,23 +269,23 @@ class PhraseVAE(nn.Module):
         return F.linear(hidden, self.output_weight)
 
     def forward(
-        self, tokens: Tensor, inputs: Tensor, stage: VAEStage, latent_noise: float = 0.0
+        self, tokens: Tensor, inputs: Tensor, phase: VAEPhase, latent_noise: float = 0.0
     ) -> tuple[Tensor, Posterior | None]:
-        """Logits of one training stage but "decoder" (see `decoder_tuning`).
+        """Logits of one training phase but "decoder" (see `decoder_tuning`).
 
         Args:
-            tokens: what the encoder reads (B, T); corrupted in stage "infilling".
+            tokens: what the encoder reads (B, T); corrupted in phase "infilling".
             inputs: what the decoder reads (B, U), beginning with BOS.
-            stage: which bottleneck lies between.
+            phase: which bottleneck lies between.
             latent_noise: standard deviation of noise added to the sampled latent.
 
         Returns:
-            Logits (B, U, V), and the posterior in stage "vae".
+            Logits (B, U, V), and the posterior in phase "vae".
         """
-        if stage == "infilling":
+        if phase == "infilling":
             hidden, mask = self.encode_tokens(tokens)
             return self.decode(inputs, hidden, mask), None
-        if stage == "autoencoder":
+        if phase == "autoencoder":
             return self.decode(inputs, self.compress(tokens)), None
         posterior = self.posterior(tokens)
         latents = posterior.sample().to(self.embedding.weight.dtype)

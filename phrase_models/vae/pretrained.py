@@ -13,24 +13,24 @@ from torch import Tensor
 from phrase_models.errors import ConfigurationError
 from phrase_models.tokens import vocabulary
 from phrase_models.training.checkpoint import load_weights, module_weights, save_weights
-from phrase_models.vae.config import FINISHED_STAGES, VAEConfig, VAEStage
+from phrase_models.vae.config import FINISHED_PHASES, VAEConfig, VAEPhase
 from phrase_models.vae.model import PhraseVAE
 
 FORMAT_VERSION = 1
 LATENT_PARTS = ("bottleneck_norm", "to_posterior", "from_latent")
-"""Parts that no stage before "vae" trains."""
+"""Parts that no phase before "vae" trains."""
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
 
 
-def save_vae(vae: PhraseVAE, stage: VAEStage, folder: Path) -> None:
+def save_vae(vae: PhraseVAE, phase: VAEPhase, folder: Path) -> None:
     """Write weights, in the precision they have, and configuration."""
     folder.mkdir(parents=True, exist_ok=True)
     save_weights(module_weights(vae), folder / WEIGHTS_FILE)
     description = {
         "class": "PhraseVAE",
         "format_version": FORMAT_VERSION,
-        "stage": stage,
+        "phase": phase,
         "config": vae.config.model_dump(),
         "vocabulary": vocabulary.describe(),
     }
@@ -48,7 +48,7 @@ def start_from(vae: PhraseVAE, folder: Path) -> None:
         ValueError: if another part is missing or of another shape.
     """
     weights = load_file(folder / WEIGHTS_FILE)
-    if stage_of(folder) not in FINISHED_STAGES or not _same_latent(vae, weights):
+    if phase_of(folder) not in FINISHED_PHASES or not _same_latent(vae, weights):
         weights = {
             name: tensor for name, tensor in weights.items() if not name.startswith(LATENT_PARTS)
         }
@@ -63,9 +63,9 @@ def start_decoder_from(vae: PhraseVAE, folder: Path | None) -> None:
             of another size.
         ValueError: if another part of it is missing or of another shape.
     """
-    if folder is None or stage_of(folder) not in FINISHED_STAGES:
+    if folder is None or phase_of(folder) not in FINISHED_PHASES:
         message = (
-            "The decoder is tuned on a finished PhraseVAE; name the outcome of the stage 'vae' as "
+            "The decoder is tuned on a finished PhraseVAE; name the outcome of the phase 'vae' as "
             f"what it starts from, not {folder or 'nothing'}."
         )
         raise ConfigurationError(message)
@@ -73,7 +73,7 @@ def start_decoder_from(vae: PhraseVAE, folder: Path | None) -> None:
     if not _same_latent(vae, weights):
         message = (
             f"The PhraseVAE in {folder} has a latent of another size than the decoder to be tuned; "
-            "give both stages one architecture."
+            "give both phases one architecture."
         )
         raise ConfigurationError(message)
     _take_over(vae, folder, weights, optional=("noise_level",))
@@ -96,14 +96,14 @@ def _take_over(
     missing = vae.load_state_dict(weights, strict=False).missing_keys
     lost = [name for name in missing if not name.startswith(optional)]
     if lost:
-        message = f"The stage in {folder} left no weights for {', '.join(lost)}."
+        message = f"The phase in {folder} left no weights for {', '.join(lost)}."
         raise ValueError(message)
 
 
-def stage_of(folder: Path) -> VAEStage:
-    """The training stage that wrote a folder."""
-    stage: VAEStage = read_description(folder)["stage"]
-    return stage
+def phase_of(folder: Path) -> VAEPhase:
+    """The training phase that wrote a folder."""
+    phase: VAEPhase = read_description(folder)["phase"]
+    return phase
 
 
 def load_vae(folder: Path) -> PhraseVAE:
@@ -156,7 +156,9 @@ def read_description(folder: Path) -> dict[str, Any]:
         raise _no_model(folder, CONFIG_FILE) from error
     except ValueError as error:
         raise _damaged(path) from error
-    names = {"class", "format_version", "stage", "config", "vocabulary"}
+    if isinstance(description, dict) and "stage" in description:
+        description["phase"] = description.pop("stage")  # what earlier versions called it
+    names = {"class", "format_version", "phase", "config", "vocabulary"}
     if not isinstance(description, dict) or not names <= description.keys():
         raise _damaged(path)
     if description["class"] != "PhraseVAE":

@@ -18,7 +18,6 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
 from phrase_models.metrics.note_matching import PhraseCounts, count_bar
@@ -28,25 +27,11 @@ from phrase_models.vae.decoding import LatentDecoder
 from phrase_models.vae.model import PhraseVAE
 from phrase_models.vae.phrase_lengths import padded_length
 from phrase_models.vae.phrase_table import PhraseTable, teacher_forcing
+from phrase_models.vae.refinement_config import RefinementConfig
 from phrase_models.vae.row_threads import map_on_cores
 
 ACCELERATOR_TOKENS = 2**18
 """Padded tokens of a batch elsewhere than on a CPU: some gigabytes, and few batches."""
-
-
-class RefinementConfig(BaseModel):
-    """How latents are improved; every field but `batch_size` changes them."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    num_steps: int = Field(default=30, ge=1, description="steps of Adam for each phrase")
-    learning_rate: float = Field(default=0.05, gt=0)
-    pull: float = Field(
-        default=0.2, ge=0, description="of the squared distance from the encoder's mean"
-    )
-    batch_size: int = Field(
-        default=48, ge=1, description="phrases of similar length improved together on a CPU"
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +55,11 @@ class RefinedLatents:
     num_exact_before: int
     num_exact_after: int
     moved: float
+
+    @property
+    def num_phrases(self) -> int:
+        """Different phrases that there were."""
+        return self.num_refined + self.num_exact_before
 
     def expanded(self, rows: Sequence[int]) -> "RefinedLatents":
         """The same for phrases that repeat: row n is phrase rows[n], the counts stay."""

@@ -7,17 +7,17 @@ from pydantic import BaseModel, ConfigDict
 
 from phrase_models.training.config import TrainingConfig
 from phrase_models.training.specification import TrainingSpecification
-from phrase_models.vae.config import VAEConfig, VAEStage, VAEStageConfig
+from phrase_models.vae.config import VAEConfig, VAEObjectiveConfig, VAEPhase
 
 
 class VAERecipeConfig(BaseModel):
-    """What decides the weights of one of the three trainings."""
+    """What decides the weights of one of the four trainings."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    stage: VAEStage
+    phase: VAEPhase
     architecture: VAEConfig
-    objective: VAEStageConfig
+    objective: VAEObjectiveConfig
     training: TrainingConfig
 
     @property
@@ -27,7 +27,7 @@ class VAERecipeConfig(BaseModel):
 
 
 class VAETrainingSpecification(TrainingSpecification):
-    """One of the three trainings.
+    """One of the four trainings.
 
     Attributes:
         phrases: folder of tables of distinct units (see `phrase_table.unit_table_path`).

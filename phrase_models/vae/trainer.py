@@ -7,10 +7,10 @@ from phrase_models.training.hardware import prepare_torch
 from phrase_models.training.loop import fit
 from phrase_models.training.randomness import seed_everything
 from phrase_models.vae.model import PhraseVAE
+from phrase_models.vae.phases import build_training, start_phase
 from phrase_models.vae.phrase_table import PhraseTable, unit_table_path
 from phrase_models.vae.pretrained import save_vae
 from phrase_models.vae.specification import VAETrainingSpecification
-from phrase_models.vae.stages import build_training, start_stage
 
 
 def train(spec: VAETrainingSpecification, state: Path, output: Path) -> dict[str, Any]:
@@ -29,11 +29,11 @@ def train(spec: VAETrainingSpecification, state: Path, output: Path) -> dict[str
     granularity, training = recipe.architecture.granularity, recipe.training
     seed_everything(training.seed, "initialise")
     vae = PhraseVAE(recipe.architecture)
-    start_stage(vae, recipe.stage, spec.start_from)
+    start_phase(vae, recipe.phase, spec.start_from)
     bars = unit_table_path(spec.phrases, "bar", "train") if recipe.reads_bars else None
     trainable = build_training(
         vae.to(spec.hardware.device),
-        recipe.stage,
+        recipe.phase,
         recipe.objective,
         training,
         PhraseTable.load(unit_table_path(spec.phrases, granularity, "train")),
@@ -41,5 +41,5 @@ def train(spec: VAETrainingSpecification, state: Path, output: Path) -> dict[str
         PhraseTable.load(bars) if bars else None,
     )
     result = fit(trainable, training, state)
-    save_vae(vae, recipe.stage, output)
+    save_vae(vae, recipe.phase, output)
     return result

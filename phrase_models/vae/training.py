@@ -1,4 +1,4 @@
-"""The first three training stages of PhraseVAE (paper section 3.2, figure 2) for the training loop.
+"""The first three training phases of PhraseVAE (paper section 3.2, figure 2) for the training loop.
 
 1. "infilling": span infilling without any bottleneck, on phrases and whole bars.
 2. "autoencoder": the outputs of the query tokens are all the decoder sees.
@@ -24,7 +24,7 @@ from phrase_models.training.config import TrainingConfig
 from phrase_models.training.prefetch import Prefetch
 from phrase_models.training.randomness import numpy_generator
 from phrase_models.training.warmup import warmup_share
-from phrase_models.vae.config import VAEStage, VAEStageConfig
+from phrase_models.vae.config import VAEObjectiveConfig, VAEPhase
 from phrase_models.vae.decoding import decode_memory
 from phrase_models.vae.model import PhraseVAE, Posterior
 from phrase_models.vae.phrase_lengths import LENGTH_MULTIPLE, padded_length, rounded_up
@@ -70,20 +70,20 @@ class PreparedBatch:
 
 
 class VAETraining:
-    """One stage as a `Trainable`."""
+    """One phase as a `Trainable`."""
 
     def __init__(
         self,
         vae: PhraseVAE,
-        stage: VAEStage,
-        config: VAEStageConfig,
+        phase: VAEPhase,
+        config: VAEObjectiveConfig,
         training: TrainingConfig,
         train: PhraseTable,
         validation: PhraseTable,
         bars: PhraseTable | None = None,
     ) -> None:
         self.module: PhraseVAE = vae
-        self.stage, self.config, self.training = stage, config, training
+        self.phase, self.config, self.training = phase, config, training
         self.device = vae.embedding.weight.device
         self.batches = PhraseBatches(
             train,
@@ -94,7 +94,7 @@ class VAETraining:
             transposed_share=config.transposed_share,
             augmented_share=config.augmented_share,
             max_tokens=vae.config.max_tokens,
-            bars=bars if stage == "infilling" else None,
+            bars=bars if phase == "infilling" else None,
             bar_share=config.bar_share,
         )
         self.validation = validation
@@ -118,10 +118,10 @@ class VAETraining:
         return self._prepared(step).to(self.device)
 
     def loss(self, step: int) -> dict[str, Tensor]:
-        """Cross-entropy of one batch, and the weighted KL term in stage "vae"."""
+        """Cross-entropy of one batch, and the weighted KL term in phase "vae"."""
         batch = self.prepared(step)
         inputs = self._masked(batch.inputs)
-        logits, posterior = self.module(batch.source, inputs, self.stage, self.config.latent_noise)
+        logits, posterior = self.module(batch.source, inputs, self.phase, self.config.latent_noise)
         reconstruction = cross_entropy(logits, batch.targets)
         if posterior is None:
             return {"loss": reconstruction, "reconstruction": reconstruction}
@@ -146,7 +146,7 @@ class VAETraining:
 
     def _source(self, tokens: Tensor, step: int) -> Tensor:
         """What the encoder reads: no end token, so none of the room for one."""
-        return self._corrupted(tokens, step) if self.stage == "infilling" else tokens[:, :-1]
+        return self._corrupted(tokens, step) if self.phase == "infilling" else tokens[:, :-1]
 
     def _corrupted(self, tokens: Tensor, step: int) -> Tensor:
         rng = numpy_generator(self.training.seed, "infilling", step)
@@ -173,10 +173,10 @@ class VAETraining:
             num_tokens += present
             if posterior is not None:
                 divergence += float(posterior.kl_divergence().sum())
-            if self.stage != "infilling":
+            if self.phase != "infilling":
                 counts += self._count(rows, memory, tokens.shape[1])
         figures = {"reconstruction": reconstruction / num_tokens}
-        if self.stage == "vae":
+        if self.phase == "vae":
             figures["kl"] = divergence / len(self.validation_rows)
         figures["score"] = figures["reconstruction"] + self.config.kl_weight * figures.get("kl", 0)
         if counts:
@@ -208,10 +208,10 @@ class VAETraining:
         ]
 
     def _memory(self, tokens: Tensor) -> tuple[Tensor, Tensor | None, Posterior | None]:
-        if self.stage == "infilling":
+        if self.phase == "infilling":
             hidden, mask = self.module.encode_tokens(tokens)
             return hidden, mask, None
-        if self.stage == "autoencoder":
+        if self.phase == "autoencoder":
             return self.module.compress(tokens), None, None
         posterior = self.module.posterior(tokens)
         return self.module.memory(posterior.mean), None, posterior

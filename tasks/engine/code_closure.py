@@ -19,7 +19,6 @@ LEAVES: Mapping[str, tuple[str, ...]] = {
     "end a run with a sentence; what they would decide is then never committed": (
         "phrase_models.errors",
         "storage.errors",
-        "phrase_models.training.watchdog",
     ),
     "settings: the values that a body gets are themselves in the key": ("tasks.settings",),
     "draw pictures for people, into log/, which counts towards no digest": ("phrase_models.plots",),

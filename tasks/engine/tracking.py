@@ -33,8 +33,8 @@ EXPERIMENTS = "phrase-ldm"
 REPORT_EXPERIMENT = f"{EXPERIMENTS}/reports"
 PIPELINE_EXPERIMENT = f"{EXPERIMENTS}/pipeline"
 LEFT_OUT_OF_SWEEPS = ("exact_phrase_rate", "f1_iopd")
-"""MLflow's compare page opens on the metric whose name comes first, which is f1_op without these;
-the runs of the scoring stage have them."""
+"""Beginnings of names. MLflow's compare page opens on the metric whose name comes first, which is
+f1_op without these; the runs of the scoring stage have them."""
 
 
 class Tracker(Protocol):
@@ -261,7 +261,7 @@ def tracker_factory(
 
 def _latent_dim(stage: Stage, params: Mapping[str, Any]) -> int | None:
     """Size of the latents that a stage is about: what people compare its figures by."""
-    if params.get("stage") in ("infilling", "autoencoder"):
+    if params.get("phase") in ("infilling", "autoencoder"):
         return None  # there is no latent yet
     known = [params]
     for ref in stage.inputs.values():
@@ -330,7 +330,7 @@ def log_sweep(
             params = flatten(config.model_dump(mode="json"))
             tracker.log_params({"latent_dim": config.vae.latent_dim, **params})
             tracker.set_tags({"stage_key": key})
-            shown = {k: v for k, v in row.items() if k not in LEFT_OUT_OF_SWEEPS}
+            shown = {k: v for k, v in row.items() if not k.startswith(LEFT_OUT_OF_SWEEPS)}
             numbers = {k: v for k, v in shown.items() if isinstance(v, int | float)}
             tracker.log_metrics(0, numbers)
             tracker.log_file(chart)

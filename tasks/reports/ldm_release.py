@@ -3,9 +3,10 @@
 from pathlib import Path
 
 from phrase_models.diffusion.model import PhraseLDM
+from phrase_models.diffusion.pretrained import load_ldm, save_ldm
 from phrase_models.diffusion.sampler_config import SamplerConfig
 from phrase_models.phrase_ldm import LDM_FOLDER, SAMPLER_FILE, VAE_FOLDER
-from phrase_models.vae.pretrained import WEIGHTS_FILE, load_vae, save_vae, stage_of
+from phrase_models.vae.pretrained import WEIGHTS_FILE, load_vae, phase_of, save_vae
 from storage.artifacts import ArtifactStore
 from tasks.reports.ldm_card import PairOfModels, ldm_card
 from tasks.reports.model_card import Weights, model_card
@@ -73,16 +74,16 @@ def assemble_release(
             release, or the release is larger than MAX_BYTES.
     """
     check_release_folder(output, LDM_RELEASE)
-    vae, ldm = load_vae(vae_folder), PhraseLDM.load(ldm_folder)
-    stage = stage_of(vae_folder)
+    vae, ldm = load_vae(vae_folder), load_ldm(ldm_folder)
+    phase = phase_of(vae_folder)
     if sampler is None:
         sampler = SamplerConfig(force_silence=ldm.empty_slot_latents is not None)
     count = count_weights(vae) + _num_weights(ldm)
 
     def fill(aside: Path) -> None:
-        save_vae(vae.to(DTYPES[precision]), stage, aside / VAE_FOLDER)
+        save_vae(vae.to(DTYPES[precision]), phase, aside / VAE_FOLDER)
         ldm.denoiser.to(DTYPES[precision])
-        ldm.save(aside / LDM_FOLDER)
+        save_ldm(ldm, aside / LDM_FOLDER)
         (aside / LDM_FOLDER / SAMPLER_FILE).write_text(sampler.model_dump_json(indent=1))
         (aside / CARD_FILE).write_text(card_text, encoding="utf-8")
         if vae_card is not None:
@@ -115,7 +116,7 @@ def export_ldm(store: Path, folder: Path, precision: Precision) -> str:
     artifacts = ArtifactStore(store)
     diffusion, vae = artifacts.latest("train_diffusion"), newest_vae(artifacts)
     provenance = provenance_of(artifacts, vae)
-    ldm = PhraseLDM.load(diffusion.folder)
+    ldm = load_ldm(diffusion.folder)
     sampler = artifacts.latest_run()["extra"]["generation"]["sampler"]
     pair = PairOfModels(provenance, artifacts.manifest(diffusion), _num_weights(ldm), precision)
     return assemble_release(

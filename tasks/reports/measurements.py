@@ -11,9 +11,9 @@ from typing import Any
 
 from phrase_models.metrics.note_matching import PhraseCounts
 from phrase_models.metrics.result import MetricResult
+from phrase_models.metrics.song_counts import read_song_counts
 from storage.artifacts import ArtifactStore
 from storage.manifest import Manifest
-from tasks.reports.song_counts import read_song_counts
 from tasks.stages.registry import STAGES
 
 COMPARED = ("granularity", "bottleneck", "num_queries", "latent_dim")
@@ -56,7 +56,7 @@ class Measurement:
     @property
     def is_pretrained(self) -> bool:
         """Whether span infilling came first."""
-        return self.trainings[0].get("stage") == "infilling"
+        return self.trainings[0].get("phase") == "infilling"
 
     @property
     def budget(self) -> int:

@@ -1,13 +1,14 @@
 """The README of a released PhraseVAE: what it was made of, how well it does, how to remake it."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from phrase_models.sources.registry import find_source
 from storage.manifest import Manifest
 from tasks.reports.provenance import Provenance, granularity_of, reproducing_command
+from tasks.stages.reconstruction_scores import class_order
 from tasks.stages.registry import STAGES
 
 UNITS = {
@@ -15,6 +16,10 @@ UNITS = {
     "bar": "All phrases of one bar",
     "position": "All that begins at one position of a bar",
 }
+
+
+CLASSES = {"by_instrument": "instrument", "by_num_notes": "notes of the phrase"}
+"""Tables among the figures, and what their rows are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +61,12 @@ def _use(vae: Manifest) -> str:
     if granularity_of(vae) == "phrase":
         imports = (
             "from phrase_models.codec import PhraseCodec\n"
-            "from phrase_models.score.midi import read_midi"
+            "from phrase_models.score.midi import read_midi\n"
+            "from phrase_models.vae.refinement_config import RefinementConfig"
         )
         lines = (
-            'codec = PhraseCodec.load(Path("this folder"), "role")\n'
+            "refinement = RefinementConfig()  # None for the encoder alone\n"
+            'codec = PhraseCodec.load(Path("this folder"), "role", refinement=refinement)\n'
             'latents = codec.encode_song(read_midi(Path("song.mid")))  # (bars, slots, D)\n'
             'song = codec.decode_song(latents, song_id="song").song'
         )
@@ -101,12 +108,12 @@ def _architecture(vae: Manifest) -> str:
 
 
 def _training(provenance: Provenance) -> str:
-    manifests = {**provenance.before, "train_vae": provenance.vae}
+    known = provenance.known
     names = [kind.name for kind in STAGES if kind.trains]
     rows = [
-        (manifests[name].config["stage"], *training_numbers(manifests[name]))
+        (known[name].config["phase"], *training_numbers(known[name]))
         for name in names
-        if name in manifests
+        if name in known
     ]
     columns = ("training", "steps", "weights of step", "tokens a batch", "learning rate", "seed")
     return table(columns, rows)
@@ -132,13 +139,30 @@ def _scores(scores: Manifest | None, weights: Weights) -> str:
     rows = [
         (name, _number(value), _interval(figures.get(f"{name}_interval")))
         for name, value in figures.items()
-        if not name.endswith("_interval")
+        if not name.endswith("_interval") and not isinstance(value, dict)
     ]
+    classes = [_class_table(name, value) for name, value in figures.items() if name in CLASSES]
     rounded = "" if weights.precision == "fp32" else ", before they were rounded"
     return (
-        f"Measured with the fp32 weights{rounded}; intervals are 95 % over songs, by bootstrap.\n\n"
-        + table(("figure", "value", "interval"), rows)
+        f"Measured with the fp32 weights{rounded}; intervals are 95 % over songs, by bootstrap.\n"
+        "Plain names are those of the encoder alone, before its decoder was tuned; `_refined` has "
+        "latents improved\nby optimisation where a phrase did not come back, `_tuned` the decoder "
+        "that was tuned on noisy latents.\n\n"
+        + "\n\n".join([table(("figure", "value", "interval"), rows), *classes])
     )
+
+
+def _class_table(name: str, classes: Mapping[str, Mapping[str, float]]) -> str:
+    """Scores by class, a row each."""
+    # A manifest sorts its keys: the number of phrases comes first, and 13 notes after 5.
+    columns = sorted(
+        next(iter(classes.values()), {}), key=lambda name: (name != "num_phrases", name)
+    )
+    rows = [
+        [label, *(_number(classes[label].get(column)) for column in columns)]
+        for label in sorted(classes, key=class_order)
+    ]
+    return table((CLASSES[name], *columns), rows)
 
 
 def _number(value: Any) -> str:
@@ -157,9 +181,10 @@ def _reproduction(provenance: Provenance) -> str:
     vae = provenance.vae
     return (
         f"```\n{reproducing_command(provenance)}\n```\n\n"
-        "trains it on the way to a whole pipeline, which may be stopped after `train_vae`. The "
+        "trains it on the way to a whole pipeline, which `--until vae` stops there. The "
         "same version of the program gives the same weights bit for bit on the CPU they were "
-        f"trained on. This release is artifact `train_vae/{vae.key[:20]}`, digest `{vae.digest}`."
+        f"trained on. This release is artifact `{vae.stage}/{vae.key[:20]}`, digest "
+        f"`{vae.digest}`."
     )
 
 

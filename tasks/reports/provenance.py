@@ -3,22 +3,27 @@
 import json
 import shlex
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from phrase_models.codec import PhraseCodec
 from phrase_models.errors import ConfigurationError
+from phrase_models.vae.refinement_config import RefinementConfig
 from storage.artifacts import ArtifactRef, ArtifactStore
 from storage.errors import MissingArtifact
 from storage.manifest import Manifest
 from tasks.settings.presets import PRESETS, load_preset
 from tasks.stages.registry import STAGE_NAMES
 
+VAE_STAGES = ("tune_decoder", "train_vae")
+"""Stages that leave a finished PhraseVAE, the one that is preferred first."""
+
 
 @dataclass(frozen=True, slots=True)
 class Provenance:
-    """An artifact of `train_vae` with everything that led to it.
+    """An artifact of one of VAE_STAGES with everything that led to it.
 
     Attributes:
         vae: its manifest.
@@ -30,6 +35,11 @@ class Provenance:
     vae: Manifest
     before: Mapping[str, Manifest]
     scores: Manifest | None
+
+    @property
+    def known(self) -> dict[str, Manifest]:
+        """Its own manifest and those before it, by stage."""
+        return {**self.before, self.vae.stage: self.vae}
 
     @property
     def source(self) -> str | None:
@@ -47,6 +57,8 @@ class Provenance:
 def newest_vae(store: ArtifactStore) -> ArtifactRef:
     """The PhraseVAE of the newest run; while a store's first run is under way, the last finished.
 
+    Where its decoder was tuned, it is the one with the tuned decoder.
+
     Those that sweeps left beside the runs are experiments; of them only what has phrases for units
     is taken, and only where no run is recorded.
 
@@ -54,23 +66,25 @@ def newest_vae(store: ArtifactStore) -> ArtifactRef:
         MissingArtifact: if there is none.
         DamagedArtifact: if it is damaged.
     """
-    try:
-        return store.latest("train_vae")
-    except MissingArtifact as error:
-        for manifest in store.manifests("train_vae"):
-            ref = store.find("train_vae", manifest.key)
+    for stage in VAE_STAGES:
+        with suppress(MissingArtifact):
+            return store.latest(stage)
+    for stage in VAE_STAGES:
+        for manifest in store.manifests(stage):
+            ref = store.find(stage, manifest.key)
             if ref is not None and granularity_of(manifest) == "phrase":
                 return ref
-        message = f"There is no finished PhraseVAE in {store.root}: run the pipeline first."
-        raise MissingArtifact(message) from error
+    message = f"There is no finished PhraseVAE in {store.root}: run the pipeline first."
+    raise MissingArtifact(message)
 
 
-def phrase_codec(store: Path, vae: Path | None = None) -> PhraseCodec:
+def phrase_codec(store: Path, vae: Path | None = None, *, refine: bool = False) -> PhraseCodec:
     """Songs to latents and back by a PhraseVAE.
 
     Args:
         store: its newest PhraseVAE is used where `vae` names no other.
         vae: folder of a PhraseVAE, such as a release.
+        refine: whether latents of phrases that do not come back are improved.
 
     Raises:
         ConfigurationError: if there is no PhraseVAE in the folder, or its latents are not of
@@ -78,7 +92,7 @@ def phrase_codec(store: Path, vae: Path | None = None) -> PhraseCodec:
         StorageError: if the store holds no PhraseVAE, or a damaged one.
     """
     folder = vae or newest_vae(ArtifactStore(store)).folder
-    codec = PhraseCodec.load(folder, "role")
+    codec = PhraseCodec.load(folder, "role", refinement=RefinementConfig() if refine else None)
     granularity = codec.vae.config.granularity
     if granularity != "phrase":
         message = (
@@ -108,7 +122,7 @@ def provenance_of(store: ArtifactStore, vae: ArtifactRef) -> Provenance:
     scores = (
         item
         for item in store.manifests("score_reconstruction")
-        if item.inputs.get("vae") == vae.digest
+        if vae.digest in (item.inputs.get("vae"), item.inputs.get("tuned"))
     )
     return Provenance(manifest, before, next(scores, None))
 
@@ -135,14 +149,16 @@ def reproducing_command(provenance: Provenance) -> str:
 
 def recorded_settings(provenance: Provenance) -> dict[str, Any]:
     """The part of a pipeline's configuration that decided a VAE, as far as it is known."""
-    before = provenance.before
+    known = provenance.known
     settings: dict[str, Any] = {
         "vae": provenance.vae.config["architecture"],
-        "bottleneck": _training(provenance.vae),
-        "infilling": _training(before.get("train_infilling")),
-        "autoencoder": _training(before.get("train_autoencoder")),
+        "infilling": _training(known.get("train_infilling")),
+        "autoencoder": _training(known.get("train_autoencoder")),
+        "decoder": _training(known.get("tune_decoder")),
     }
-    ingested, composed = before.get("ingest_songs"), before.get("compose_corpus")
+    if "train_vae" in known:
+        settings["bottleneck"] = _training(known["train_vae"])
+    ingested, composed = known.get("ingest_songs"), known.get("compose_corpus")
     if ingested is not None:
         settings["ingest"] = ingested.config["ingest"]
         settings["split"] = {"validation_fraction": ingested.config["validation_fraction"]}

@@ -1,23 +1,26 @@
-"""The paper's tables of PhraseVAE (section 4.2) with what a store has measured beside them."""
+"""The paper's tables of PhraseVAE (section 4.2), and songs, as far as a store has measured them."""
 
 from __future__ import annotations
 
 import html
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from phrase_models.latent_report import NOISE_SIGMAS
 from phrase_models.metrics.note_matching import PhraseCounts
 from phrase_models.metrics.paired import paired_difference, pool_seeds
+from phrase_models.metrics.song_counts import scores_with_intervals
 from storage.artifacts import ArtifactStore
 from storage.writing import replacing, translate_disk_errors
 from tasks.engine.tracking import find_runs_of_stages, log_report
 from tasks.reports.measurements import Measurement, difference_text, find_measurements, score_text
 from tasks.reports.report_rows import ROWS, TITLES, ReportRow
-from tasks.reports.song_counts import scores_with_intervals
+from tasks.reports.report_tables import NOT_RUN, ReportTable
+from tasks.reports.song_evaluations import find_song_evaluations
+from tasks.reports.song_report import song_tables
 
 HEADER = (
     "model",
@@ -31,17 +34,9 @@ HEADER = (
     "training",
     "MLflow run",
 )
-NOT_RUN = "*not run*"
+SONG_TABLE = 5
+"""Number of the table of whole songs."""
 JUMP, DETOUR = "interpolation_largest_jump", "interpolation_detour"
-
-
-@dataclass(frozen=True)
-class ReportTable:
-    """One table: its title and its rows as text."""
-
-    title: str
-    rows: tuple[tuple[str, ...], ...]
-    header: tuple[str, ...] = HEADER
 
 
 @dataclass(frozen=True)
@@ -64,12 +59,34 @@ def write_report(store: Path, numbers: Sequence[int]) -> tuple[str, Path]:
 
     Args:
         store: folder of the store.
-        numbers: of the paper's tables, 1 to 4.
+        numbers: of the paper's tables, 1 to 4, and 5 for whole songs.
 
     Returns:
         The report in Markdown, and its folder.
     """
     artifacts = ArtifactStore(store)
+    tables: list[ReportTable] = []
+    pictures: list[tuple[str, Path]] = []
+    of_vae = [number for number in numbers if number in TITLES]
+    if of_vae:
+        tables, pictures = _vae_tables(store, artifacts, of_vae)
+    if SONG_TABLE in numbers:
+        tables += song_tables(find_song_evaluations(artifacts))
+    markdown = "\n\n".join(table.markdown() for table in tables) + "\n"
+    folder = store / "report"
+    with translate_disk_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, text in (("report.md", markdown), ("report.html", _page(tables, pictures))):
+            with replacing(folder / name) as aside:
+                aside.write_text(text)
+    log_report(store, folder)
+    return markdown, folder
+
+
+def _vae_tables(
+    store: Path, artifacts: ArtifactStore, numbers: Sequence[int]
+) -> tuple[list[ReportTable], list[tuple[str, Path]]]:
+    """Tables of trained autoencoders, and pictures of the model trained longest."""
     found = find_measurements(artifacts)
     runs = find_runs_of_stages(store, [(item.stage, item.key) for item in found])
     tables = [report_table(number, found, runs) for number in numbers]
@@ -80,16 +97,8 @@ def write_report(store: Path, numbers: Sequence[int]) -> tuple[str, Path]:
     )
     if longest is not None:
         tables.append(latent_table(longest))
-    markdown = "\n\n".join(_markdown(table) for table in tables) + "\n\n" + NOTE + "\n"
-    folder = store / "report"
-    pictures = _pictures(longest)
-    with translate_disk_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, text in (("report.md", markdown), ("report.html", _page(tables, pictures))):
-            with replacing(folder / name) as aside:
-                aside.write_text(text)
-    log_report(store, folder)
-    return markdown, folder
+    tables[-1] = replace(tables[-1], note=NOTE)
+    return tables, _pictures(longest)
 
 
 NOTE = (
@@ -128,7 +137,7 @@ def report_table(number: int, found: Sequence[Measurement], runs: dict[str, str]
         else:
             lines.append(_line_not_run(row))
         before = song_counts
-    return ReportTable(TITLES[number], tuple(lines))
+    return ReportTable(TITLES[number], HEADER, tuple(lines))
 
 
 def same_but_for_seed(
@@ -183,11 +192,6 @@ def _seeds_text(trainings: Sequence[Measurement]) -> str:
     return f"{len(scores)}: {min(scores):.2%} to {max(scores):.2%}".replace("%", " %")
 
 
-def _markdown(table: ReportTable) -> str:
-    lines = [table.header, tuple("---" for _ in table.header), *table.rows]
-    return f"### {table.title}\n\n" + "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
 def latent_table(item: Measurement) -> ReportTable:
     """What was measured of the latents of one model: keys, noise, normality, smoothness."""
     scores = item.scores
@@ -211,7 +215,7 @@ def latent_table(item: Measurement) -> ReportTable:
         if all(scores.get(name) is not None for name in names)
     ]
     title = f"Latents of the model trained longest ({item.name})"
-    return ReportTable(title, tuple(rows), ("", "measured"))
+    return ReportTable(title, ("", "measured"), tuple(rows))
 
 
 def _pictures(item: Measurement | None) -> list[tuple[str, Path]]:
@@ -221,19 +225,9 @@ def _pictures(item: Measurement | None) -> list[tuple[str, Path]]:
 
 
 def _page(tables: Sequence[ReportTable], pictures: Sequence[tuple[str, Path]]) -> str:
-    body = "".join(_html_table(table) for table in tables)
-    body += f"<p>{html.escape(NOTE)}</p>"
+    body = "".join(table.html() for table in tables)
     body += "".join(_html_picture(title, path) for title, path in pictures)
     return PAGE.format(body=body)
-
-
-def _html_table(table: ReportTable) -> str:
-    head = "".join(f"<th>{html.escape(cell)}</th>" for cell in table.header)
-    rows = "".join(
-        "<tr>" + "".join(f"<td>{html.escape(cell.strip('*'))}</td>" for cell in line) + "</tr>"
-        for line in table.rows
-    )
-    return f"<h2>{html.escape(table.title)}</h2><table><tr>{head}</tr>{rows}</table>"
 
 
 def _html_picture(title: str, path: Path) -> str:
@@ -247,7 +241,7 @@ def _html_picture(title: str, path: Path) -> str:
 
 
 PAGE = """<!doctype html>
-<html lang="en"><meta charset="utf-8"><title>PhraseVAE: the paper's tables</title>
+<html lang="en"><meta charset="utf-8"><title>phraseldm: what was measured</title>
 <style>
 body {{ font: 15px/1.5 system-ui, sans-serif; max-width: 95rem; margin: 2rem auto; }}
 table {{ border-collapse: collapse; width: 100%; }}
@@ -256,6 +250,6 @@ th {{ border-bottom: 2px solid #8a93a6; }}
 img {{ max-width: 100%; }}
 figure {{ margin: 2rem 0; }}
 </style>
-<h1>PhraseVAE: the paper's tables, and what this store has measured</h1>
+<h1>The paper's tables, and what this store has measured</h1>
 {body}</html>
 """

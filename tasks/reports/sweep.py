@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from phrase_models.errors import ConfigurationError
 from phrase_models.metrics.paired import paired_difference
+from phrase_models.metrics.song_counts import read_song_counts
 from phrase_models.plots import figure_png, scores_by_setting
 from storage.artifacts import ArtifactStore
 from storage.fingerprint import digest_json
@@ -17,7 +18,6 @@ from tasks.engine.stage_kind import StageKind
 from tasks.engine.tracking import EXPERIMENTS, log_sweep
 from tasks.launch import Launch, Request, launch
 from tasks.reports.measurements import difference_text, score_text
-from tasks.reports.song_counts import read_song_counts
 from tasks.stages import score_autoencoder, score_reconstruction
 
 Until = Literal["vae", "autoencoder"]

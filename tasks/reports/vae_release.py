@@ -8,9 +8,9 @@ from phrase_models.vae.pretrained import (
     CONFIG_FILE,
     WEIGHTS_FILE,
     load_vae,
+    phase_of,
     read_description,
     save_vae,
-    stage_of,
 )
 from storage.artifacts import ArtifactStore
 from tasks.reports.model_card import Weights, model_card
@@ -51,7 +51,7 @@ def export_vae(store: Path, folder: Path, precision: Precision) -> str:
     card = model_card(provenance_of(artifacts, ref), weights)
 
     def fill(aside: Path) -> None:
-        save_vae(vae.to(DTYPES[precision]), stage_of(ref.folder), aside)
+        save_vae(vae.to(DTYPES[precision]), phase_of(ref.folder), aside)
         (aside / CARD_FILE).write_text(card, encoding="utf-8")
 
     write_release(folder, VAE_RELEASE, fill)

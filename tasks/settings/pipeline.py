@@ -21,7 +21,8 @@ from phrase_models.sources.acceptance_rules import IngestConfig
 from phrase_models.sources.registry import SOURCES, find_source
 from phrase_models.tokens.song_layout import SlotLayout
 from phrase_models.training.config import TrainingConfig
-from phrase_models.vae.config import VAEConfig, VAEStageConfig
+from phrase_models.vae.config import VAEConfig, VAEObjectiveConfig
+from phrase_models.vae.refinement_config import RefinementConfig
 from tasks.settings.stages import EvaluationConfig, GenerationConfig
 
 
@@ -81,23 +82,27 @@ class SplitConfig(Frozen):
 
 
 class VAETrainingConfig(Frozen):
-    """One of the three VAE trainings."""
+    """One of the trainings of PhraseVAE."""
 
-    objective: VAEStageConfig
+    objective: VAEObjectiveConfig
     training: TrainingConfig
 
 
 class LatentsConfig(Frozen):
-    """How phrases are laid out as slots of a song."""
+    """How phrases are laid out as slots of a song, and how their latents are improved.
+
+    `refinement` may be null: the latents are then those of the encoder alone.
+    """
 
     layout: SlotLayout = "role"
+    refinement: RefinementConfig | None = RefinementConfig()
 
 
 class PipelineConfig(Frozen):
     """Everything that decides the result of a pipeline.
 
-    The first two trainings of PhraseVAE may be null, which leaves them out. `pianotree` is the
-    baseline that `phraseldm baseline` trains.
+    The first two trainings of PhraseVAE and the tuning of its decoder may be null, which leaves
+    them out. `pianotree` is the baseline that `phraseldm baseline` trains.
     """
 
     preset: str
@@ -108,6 +113,7 @@ class PipelineConfig(Frozen):
     infilling: VAETrainingConfig | None
     autoencoder: VAETrainingConfig | None
     bottleneck: VAETrainingConfig
+    decoder: VAETrainingConfig | None = None
     pianotree: PianoTreeRecipeConfig | None = None
     latents: LatentsConfig = LatentsConfig()
     denoiser: DenoiserConfig
@@ -176,7 +182,7 @@ class PipelineConfig(Frozen):
 
     def _seeds(self) -> list[str]:
         """Names of all seeds that a repetition of an experiment changes."""
-        trainings = ("infilling", "autoencoder", "bottleneck", "pianotree")
+        trainings = ("infilling", "autoencoder", "bottleneck", "decoder", "pianotree")
         present = [name for name in trainings if getattr(self, name) is not None]
         return [*(f"{name}.training.seed" for name in present), "diffusion.seed", "generation.seed"]
 

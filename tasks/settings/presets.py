@@ -10,9 +10,11 @@ from phrase_models.baselines.pianotree.specification import PianoTreeRecipeConfi
 from phrase_models.diffusion.config import DenoiserConfig, NoiseScheduleConfig
 from phrase_models.diffusion.sampler_config import SamplerConfig
 from phrase_models.errors import ConfigurationError
+from phrase_models.score.chords import NUM_CHORDS
 from phrase_models.sources.synthetic.composer import SyntheticConfig
 from phrase_models.training.config import TrainingConfig
-from phrase_models.vae.config import VAEConfig, VAEStageConfig
+from phrase_models.vae.config import VAEConfig, VAEObjectiveConfig
+from phrase_models.vae.refinement_config import RefinementConfig
 from tasks.settings.pipeline import (
     LatentsConfig,
     PipelineConfig,
@@ -22,8 +24,30 @@ from tasks.settings.pipeline import (
 )
 from tasks.settings.stages import EvaluationConfig, GenerationConfig
 
+PLAIN_VELOCITY = NoiseScheduleConfig(min_snr_gamma=None)
+"""Every timestep of the velocity weighs the same."""
 
-def _stage(objective: VAEStageConfig, training: TrainingConfig) -> VAETrainingConfig:
+
+def _denoiser(
+    *, num_layers: int, model_dim: int, num_heads: int, feedforward_dim: int
+) -> DenoiserConfig:
+    """A denoiser of some size that knows sections, form, chords and given slots."""
+    return DenoiserConfig(
+        num_layers=num_layers,
+        model_dim=model_dim,
+        num_heads=num_heads,
+        feedforward_dim=feedforward_dim,
+        form_condition=True,
+        all_sections_bias=True,
+        bar_lags=(2, 4, 8),
+        num_chords=NUM_CHORDS,
+        given_share=0.25,
+        dropout=0.1,
+        joint_dropout=0.05,
+    )
+
+
+def _stage(objective: VAEObjectiveConfig, training: TrainingConfig) -> VAETrainingConfig:
     return VAETrainingConfig(objective=objective, training=training)
 
 
@@ -59,23 +83,24 @@ def smoke() -> PipelineConfig:
             dropout=0.0,
             max_tokens=48,
         ),
-        infilling=_stage(VAEStageConfig(bar_share=0.5), training(20)),
-        autoencoder=_stage(VAEStageConfig(), training(20)),
-        bottleneck=_stage(VAEStageConfig(), training(40)),
+        infilling=_stage(VAEObjectiveConfig(bar_share=0.5), training(20)),
+        autoencoder=_stage(VAEObjectiveConfig(), training(20)),
+        bottleneck=_stage(VAEObjectiveConfig(), training(40)),
+        decoder=_stage(VAEObjectiveConfig(), training(20)),
         pianotree=PianoTreeRecipeConfig(
             architecture=_small_pianotree(latent_dim=32),
             objective=PianoTreeObjectiveConfig(),
             training=training(10),
         ),
-        denoiser=DenoiserConfig(num_layers=2, model_dim=64, num_heads=2, feedforward_dim=128),
-        noise_schedule=NoiseScheduleConfig(),
+        denoiser=_denoiser(num_layers=2, model_dim=64, num_heads=2, feedforward_dim=128),
+        noise_schedule=PLAIN_VELOCITY,
         diffusion=training(40).model_copy(
             update={"batch_size": 4, "ema_decay": 0.9, "keep": "last"}
         ),
         generation=GenerationConfig(
             num_songs=2,
             num_bars=None,
-            sampler=SamplerConfig(num_sampling_steps=8),
+            sampler=SamplerConfig(num_sampling_steps=8, guidance_scale=1.5),
             audio_seconds=10,
         ),
         evaluation=EvaluationConfig(num_reference_songs=4, num_floor_songs=2),
@@ -115,11 +140,16 @@ def demo() -> PipelineConfig:
             bottleneck_hidden_dim=256,
             max_tokens=160,
         ),
-        infilling=_stage(VAEStageConfig(bar_share=0.2), training(100)),
-        autoencoder=_stage(VAEStageConfig(), training(200)),
-        bottleneck=_stage(VAEStageConfig(kl_warmup_steps=100), training(2000)),
-        denoiser=DenoiserConfig(num_layers=4, model_dim=192, num_heads=3, feedforward_dim=512),
-        noise_schedule=NoiseScheduleConfig(),
+        infilling=_stage(VAEObjectiveConfig(bar_share=0.2), training(100)),
+        autoencoder=_stage(VAEObjectiveConfig(), training(200)),
+        bottleneck=_stage(VAEObjectiveConfig(kl_warmup_steps=100), training(2000)),
+        decoder=_stage(
+            VAEObjectiveConfig(), training(300).model_copy(update={"learning_rate": 5e-4})
+        ),
+        # Most phrases of so short a training need it, so few and long steps.
+        latents=LatentsConfig(refinement=RefinementConfig(num_steps=10, learning_rate=0.15)),
+        denoiser=_denoiser(num_layers=4, model_dim=192, num_heads=3, feedforward_dim=512),
+        noise_schedule=PLAIN_VELOCITY,
         diffusion=TrainingConfig(
             num_steps=400,
             batch_size=16,
@@ -132,7 +162,9 @@ def demo() -> PipelineConfig:
             keep="last",
         ),
         generation=GenerationConfig(
-            num_songs=4, sampler=SamplerConfig(num_sampling_steps=20), audio_seconds=45
+            num_songs=4,
+            sampler=SamplerConfig(num_sampling_steps=20, guidance_scale=1.5),
+            audio_seconds=45,
         ),
         evaluation=EvaluationConfig(num_reference_songs=60, num_floor_songs=20),
     )
@@ -153,7 +185,7 @@ def cpu() -> PipelineConfig:
             precision="bf16",
         )
 
-    objective = VAEStageConfig(transposed_share=0.75)
+    objective = VAEObjectiveConfig(transposed_share=0.75)
     return PipelineConfig(
         preset="cpu",
         source=SourceConfig(name="pop909"),
@@ -174,8 +206,9 @@ def cpu() -> PipelineConfig:
         infilling=_stage(objective.model_copy(update={"bar_share": 0.2}), training(300)),
         autoencoder=_stage(objective, training(1500)),
         bottleneck=_stage(objective.model_copy(update={"kl_warmup_steps": 500}), training(48000)),
-        denoiser=DenoiserConfig(num_layers=8, model_dim=384, num_heads=6, feedforward_dim=1024),
-        noise_schedule=NoiseScheduleConfig(),
+        decoder=_stage(objective, training(3000).model_copy(update={"validate_every": 1500})),
+        denoiser=_denoiser(num_layers=8, model_dim=384, num_heads=6, feedforward_dim=1024),
+        noise_schedule=PLAIN_VELOCITY,
         diffusion=TrainingConfig(
             num_steps=4000,
             batch_size=8,
@@ -189,7 +222,7 @@ def cpu() -> PipelineConfig:
         ),
         generation=GenerationConfig(
             num_songs=20,
-            sampler=SamplerConfig(num_sampling_steps=30, guidance_scale=1.5, repeat_distance=0.6),
+            sampler=SamplerConfig(num_sampling_steps=30, guidance_scale=1.5),
             audio_seconds=60,
         ),
     )
@@ -210,7 +243,7 @@ def ablation() -> PipelineConfig:
         )
 
     whole = cpu()
-    objective = VAEStageConfig()
+    objective = VAEObjectiveConfig()
     return whole.model_copy(
         update={
             "preset": "ablation",
@@ -218,6 +251,7 @@ def ablation() -> PipelineConfig:
             "infilling": _stage(objective.model_copy(update={"bar_share": 0.2}), training(200)),
             "autoencoder": _stage(objective, training(1200)),
             "bottleneck": _stage(objective, training(1200)),
+            "decoder": None,
             "pianotree": PianoTreeRecipeConfig(
                 architecture=_small_pianotree(latent_dim=512),
                 objective=PianoTreeObjectiveConfig(),
@@ -228,35 +262,51 @@ def ablation() -> PipelineConfig:
 
 
 def base() -> PipelineConfig:
-    """POP909 on one GPU in about half an hour."""
+    """POP909 on one GPU in minutes: deeper networks and batches that fill it."""
 
     def training(num_steps: int) -> TrainingConfig:
         return TrainingConfig(
             num_steps=num_steps,
             batch_size=16384,
             learning_rate=1e-3,
-            warmup_steps=500,
-            validate_every=1000,
-            checkpoint_every=500,
+            warmup_steps=300,
+            second_moment_decay=0.98,
+            validate_every=2000,
+            checkpoint_every=1000,
             precision="bf16",
-            patience=10,
+            keep="last",
         )
 
+    objective = VAEObjectiveConfig(transposed_share=0.75, augmented_share=0.1)
     return PipelineConfig(
         preset="base",
         source=SourceConfig(name="pop909"),
-        vae=_paper_vae(dropout=0.0),
-        infilling=_stage(VAEStageConfig(bar_share=0.3), training(2000)),
-        autoencoder=_stage(VAEStageConfig(), training(3000)),
-        bottleneck=_stage(VAEStageConfig(kl_warmup_steps=1000), training(20000)),
-        denoiser=DenoiserConfig(num_layers=8, model_dim=512, num_heads=8, feedforward_dim=1365),
-        noise_schedule=NoiseScheduleConfig(),
+        vae=VAEConfig(
+            model_dim=256,
+            feedforward_dim=1024,
+            num_heads=8,
+            head_dim=64,
+            num_encoder_layers=3,
+            num_decoder_layers=2,
+            num_queries=8,
+            latent_dim=64,
+            dropout=0.0,
+            state_embeddings=True,
+            bottleneck_hidden_dim=512,
+            max_tokens=224,
+        ),
+        infilling=_stage(objective.model_copy(update={"bar_share": 0.2}), training(300)),
+        autoencoder=_stage(objective, training(700)),
+        bottleneck=_stage(objective.model_copy(update={"kl_warmup_steps": 500}), training(10_000)),
+        decoder=_stage(objective, training(1500).model_copy(update={"learning_rate": 5e-4})),
+        denoiser=_denoiser(num_layers=8, model_dim=384, num_heads=6, feedforward_dim=1024),
+        noise_schedule=PLAIN_VELOCITY,
         diffusion=TrainingConfig(
-            num_steps=40000,
+            num_steps=10_000,
             batch_size=64,
-            learning_rate=5e-4,
-            warmup_steps=500,
-            ema_decay=0.9995,
+            learning_rate=1e-3,
+            warmup_steps=300,
+            ema_decay=0.999,
             validate_every=2000,
             checkpoint_every=1000,
             precision="bf16",
@@ -265,7 +315,7 @@ def base() -> PipelineConfig:
         generation=GenerationConfig(
             num_songs=200, sampler=SamplerConfig(num_sampling_steps=30, guidance_scale=1.5)
         ),
-        evaluation=EvaluationConfig(num_floor_songs=100),
+        evaluation=EvaluationConfig(num_reference_songs=200, num_floor_songs=200),
     )
 
 
@@ -287,15 +337,26 @@ def paper() -> PipelineConfig:
             patience=20,
         )
 
-    objective = VAEStageConfig(count_exponent=1.0, special_share=0.46)
+    objective = VAEObjectiveConfig(count_exponent=1.0, special_share=0.46)
     return PipelineConfig(
         preset="paper",
         source=SourceConfig(name="pop909"),
-        vae=_paper_vae(dropout=0.1),
+        vae=VAEConfig(
+            model_dim=512,
+            feedforward_dim=1024,
+            num_heads=6,
+            head_dim=64,
+            num_encoder_layers=3,
+            num_decoder_layers=3,
+            num_queries=4,
+            latent_dim=64,
+            dropout=0.1,
+            max_tokens=224,
+        ),
         infilling=_stage(objective.model_copy(update={"bar_share": 0.5}), training(100_000)),
         autoencoder=_stage(objective, training(200_000)),
         bottleneck=_stage(objective, training(200_000)),
-        latents=LatentsConfig(layout="pitch_order"),
+        latents=LatentsConfig(layout="pitch_order", refinement=None),
         denoiser=DenoiserConfig(
             num_layers=6,
             model_dim=512,
@@ -346,21 +407,6 @@ def _small_pianotree(latent_dim: int) -> PianoTreeConfig:
         decoder_dim=256,
         written_dim=64,
         decoder_note_dim=256,
-    )
-
-
-def _paper_vae(dropout: float) -> VAEConfig:
-    return VAEConfig(
-        model_dim=512,
-        feedforward_dim=1024,
-        num_heads=6,
-        head_dim=64,
-        num_encoder_layers=3,
-        num_decoder_layers=3,
-        num_queries=4,
-        latent_dim=64,
-        dropout=dropout,
-        max_tokens=224,
     )
 
 

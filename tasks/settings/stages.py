@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from phrase_models.diffusion.sampler_config import SamplerConfig
 from phrase_models.sources.acceptance_rules import IngestConfig
 from phrase_models.tokens.song_layout import SlotLayout
+from phrase_models.vae.refinement_config import RefinementConfig
 
 
 class EmptyConfig(BaseModel):
@@ -43,7 +44,8 @@ class ReconstructionConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    noise_levels: tuple[float, ...] = (0.1, 0.2, 0.3)
+    noise_levels: tuple[float, ...] = (0.1, 0.2, 0.3, 0.4, 0.5)
+    refinement: RefinementConfig | None = None
     seed: int = 0
 
 
@@ -53,6 +55,7 @@ class EncodeLatentsConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     layout: SlotLayout
+    refinement: RefinementConfig | None
 
 
 class GenerationConfig(BaseModel):

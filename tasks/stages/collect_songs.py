@@ -6,30 +6,44 @@ The training reads this and not the tables, so a new column of the tables trains
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from phrase_models.codec import PhraseCodec
+from phrase_models.diffusion.plan import SongPlan, plan_from_layout
+from phrase_models.diffusion.plan_arrays import PlanArrays
+from phrase_models.form.form_extraction import form_of_slots
+from phrase_models.score.chords import chord_array
+from phrase_models.score.song import ROLE_PROGRAMS
 from phrase_models.tokens import vocabulary
 from phrase_models.tokens.song_layout import check_layout
 from storage import tables
 from storage.latents import LatentsFile, read_latents
 from tasks.engine.stage_kind import StageKind
 from tasks.settings.stages import EmptyConfig
+from tasks.stages.rows import chords_of
 
 if TYPE_CHECKING:
     from storage.artifacts import ArtifactRef
     from tasks.engine.stage import Stage, StageContext
 
+SlotPhrase = tuple[int, int, list[int]]
+"""Index of the bar, program, token ids."""
+
 
 def collect_songs(context: StageContext) -> Mapping[str, Any]:
-    """Write `latents.npy`, `songs.json` and `dataset.json`."""
+    """Write `latents.npy`, `songs.json`, `dataset.json`; form and chords as in `plan_arrays`.
+
+    A layout other than "role" has no forms; chords are those of the songs that have any.
+    """
     inputs, output = context.inputs, context.output
     file = read_latents(inputs["latents"].folder)
     songs = tables.read_songs(inputs["tables"].folder / "songs.parquet")
-    layouts = dict(zip(songs["song_id"].to_list(), songs["section_layout"].to_list(), strict=True))
+    layouts = dict(songs.select("song_id", "section_layout").iter_rows())
     codec = PhraseCodec.load(inputs["vae"].folder, check_layout(file.layout))
     end = codec.encode_phrases([[vocabulary.END_OF_SONG]])[0]
     rows = song_rows(file, layouts)
@@ -42,7 +56,14 @@ def collect_songs(context: StageContext) -> Mapping[str, Any]:
     np.save(output / "latents.npy", file.latents)
     (output / "songs.json").write_text(json.dumps(rows))
     (output / "dataset.json").write_text(json.dumps(description))
-    return {"num_songs": len(rows), "num_latents": len(file.latents)}
+    plans = song_plans(inputs["tables"].folder, rows, with_forms=file.layout == "role")
+    PlanArrays.of_plans(plans).write(output)
+    return {
+        "num_songs": len(rows),
+        "num_latents": len(file.latents),
+        "num_songs_with_form": sum(plan.form is not None for plan in plans),
+        "num_songs_with_chords": sum(plan.chords is not None for plan in plans),
+    }
 
 
 def song_rows(file: LatentsFile, layouts: Mapping[str, str]) -> list[dict[str, Any]]:
@@ -59,10 +80,54 @@ def song_rows(file: LatentsFile, layouts: Mapping[str, str]) -> list[dict[str, A
     ]
 
 
+def song_plans(
+    tables_folder: Path, rows: Sequence[Mapping[str, Any]], *, with_forms: bool
+) -> list[SongPlan]:
+    """Sections, form and chords of songs, from their tokens and annotations.
+
+    Args:
+        tables_folder: of an artifact of `tokenise_songs`.
+        rows: of `song_rows`, in the order that the plans get.
+        with_forms: whether forms are taken from the tokens.
+    """
+    phrases = phrases_of_songs(tables_folder) if with_forms else {}
+    chords = chords_of(tables_folder)
+    plans = []
+    for row in rows:
+        song_id, num_bars = row["song_id"], row["num_bars"]
+        plan = plan_from_layout(row["section_layout"], num_bars)
+        form = None
+        if with_forms:
+            form = form_of_slots(role_slots(phrases.get(song_id, []), num_bars), plan.sections)
+        known = chords.get(song_id)
+        plans.append(
+            replace(plan, form=form, chords=chord_array(known, num_bars) if known else None)
+        )
+    return plans
+
+
+def phrases_of_songs(tables_folder: Path) -> dict[str, list[SlotPhrase]]:
+    """Bar, program and token ids of every phrase, by song."""
+    songs: dict[str, list[SlotPhrase]] = {}
+    frame = tables.read_phrases(tables_folder / "phrases.parquet")
+    columns = frame.select("song_id", "bar_index", "program", "token_ids")
+    for song_id, *phrase in columns.iter_rows():
+        songs.setdefault(song_id, []).append((phrase[0], phrase[1], phrase[2]))
+    return songs
+
+
+def role_slots(phrases: Sequence[SlotPhrase], num_bars: int) -> list[list[list[int]]]:
+    """Token ids of every slot of every bar in the layout "role" (see `bars_to_slots`)."""
+    slots = [[[vocabulary.EMPTY_SLOT] for _ in ROLE_PROGRAMS] for _ in range(num_bars)]
+    for bar, program, token_ids in phrases:
+        slots[bar][ROLE_PROGRAMS.index(program)] = list(token_ids)
+    return slots
+
+
 STAGE = StageKind(
     name="collect_songs",
     body=collect_songs,
-    reads=("tokenise_songs", "train_vae", "encode_latents"),
+    reads=("tokenise_songs", "train_vae", "tune_decoder", "encode_latents"),
 )
 
 

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from phrase_models.generation_metrics import evaluate_generated, real_song
+from phrase_models.generation_metrics import generated_song, real_song
 from phrase_models.generator import GeneratedSong
-from phrase_models.metrics.evaluation import build_training_reference, evaluate_songs
+from phrase_models.metrics.evaluated_song import EvaluatedSong, build_training_reference
+from phrase_models.metrics.evaluation import evaluate_songs, song_values
 from phrase_models.metrics.memorisation import build_training_melodies, melody_tokens
 from phrase_models.metrics.result import MetricResult
 from phrase_models.metrics.structure import bar_ssm
 from phrase_models.plots import bar_ssm as plot_bar_ssm
 from phrase_models.plots import figure_png
+from phrase_models.score.song import Song, format_section_layout
 from phrase_models.song_batch import read_batch
 from phrase_models.tokens.song_layout import check_layout
 from phrase_models.training.randomness import numpy_generator
@@ -23,49 +25,92 @@ from storage.artifacts import ArtifactRef
 from storage.latents import read_latents
 from tasks.engine.stage import Stage
 from tasks.engine.stage_kind import StageKind
+from tasks.reports.song_values import SongValues, write_song_values
 from tasks.settings.pipeline import PipelineConfig
 from tasks.settings.stages import EvaluationConfig
-from tasks.stages.rows import read_training_songs
+from tasks.stages.rows import read_accepted_songs, splits_of
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tasks.engine.stage import StageContext
 
-HEADLINE = ("phrase_fid", "phrase_fid_official", "srs_official", "t2r_official", "mr_official")
+HEADLINE = (
+    "srs_notes_50",
+    "srs_notes_70",
+    "srs_notes_90",
+    "feature_frechet",
+    "phrase_fid",
+    "phrase_fid_official",
+    "srs_official",
+    "t2r_official",
+    "mr_official",
+)
 
 
 def score_songs(context: StageContext) -> Mapping[str, Any]:
-    """Measure generated songs and, as the floor, real songs against the same reference."""
+    """Measure generated songs beside real training and held-out songs, all against others.
+
+    The training songs shown are first those whose sections were asked for, so that generated songs
+    can be paired with them; the reference is of other training songs.
+    """
     config = context.config_as(EvaluationConfig)
     songs_folder = context.inputs["songs"].folder
+    latents = read_latents(context.inputs["latents"].folder)
+    layout = check_layout(latents.layout)
+    splits = splits_of(songs_folder)
+    songs = read_accepted_songs(songs_folder)
+    train = [song for song in songs if splits[song.song_id] == "train"]
+    held_out = [song for song in songs if splits[song.song_id] != "train"]
+    melodies = build_training_melodies(
+        {song.song_id: melody_tokens(song) for song in train}, duplicate_groups(songs_folder)
+    )
+    training = build_training_reference(melodies, held_out)
+    context.report_progress(0.1, "training melodies indexed")
+
+    def real(song: Song) -> EvaluatedSong:
+        return real_song(song, latents.song(song.song_id), layout, latents.bar_end)
+
+    generated = read_batch(context.inputs["generated"].folder)
+    asked = {item.request.section_layout for item in generated} - {""}
+    order = reference_order(train, asked, seed=config.seed)
+    floor_size = min(config.num_floor_songs, len(train) // 2)
+    reference = [real(song) for song in order[floor_size:][: config.num_reference_songs]]
+    columns: dict[str, Sequence[MetricResult]] = {}
+    values: dict[str, SongValues] = {}
+    for name, items, leave_one_out in (
+        ("generated", [generated_song(item, layout, latents.bar_end) for item in generated], False),
+        ("real", [real(song) for song in order[:floor_size]], True),
+        ("held_out", [real(song) for song in held_out], False),
+    ):
+        measured = song_values(items, training, leave_one_out=leave_one_out)
+        values[name] = SongValues.of_songs(items, measured)
+        columns[name] = evaluate_songs(
+            items, reference, training, seed=config.seed, values=measured
+        )
+        context.report_progress(
+            0.1 + 0.3 * len(columns), f"{name.replace('_', '-')} songs measured"
+        )
+    write_song_values(context.output, values)
+    write_results(context, columns, generated)
+    return headline(columns)
+
+
+def duplicate_groups(songs_folder: Path) -> dict[str, str]:
+    """Song id to group, of songs that have versions among the others."""
     table = tables.read_songs(songs_folder / "songs.parquet")
-    groups = {
+    return {
         row["song_id"]: row["duplicate_group"]
         for row in table.iter_rows(named=True)
         if row["duplicate_group"]
     }
-    train = read_training_songs(songs_folder)
-    melodies = {song.song_id: melody_tokens(song) for song in train}
-    reference_index = build_training_reference(build_training_melodies(melodies, groups))
-    context.report_progress(0.1, "training melodies indexed")
 
-    order = numpy_generator(config.seed, "reference").permutation(len(train))
-    floor_size = min(config.num_floor_songs, len(train) // 2)
-    latents = read_latents(context.inputs["latents"].folder)
-    layout = check_layout(latents.layout)
-    real = [real_song(train[int(i)], latents.song(train[int(i)].song_id), layout) for i in order]
-    floor, reference = real[:floor_size], real[floor_size:][: config.num_reference_songs]
-    generated = read_batch(context.inputs["generated"].folder)
-    columns = {
-        "generated": evaluate_generated(
-            generated, reference, reference_index, layout=layout, seed=config.seed
-        ),
-        "real": evaluate_songs(
-            floor, reference, reference_index, seed=config.seed, leave_one_out=True
-        ),
-    }
-    context.report_progress(0.9, "songs measured")
-    write_results(context, columns, generated)
-    return headline(columns)
+
+def reference_order(train: Sequence[Song], asked: Collection[str], *, seed: int) -> list[Song]:
+    """Training songs in random order, those with sections that were asked for before others."""
+    order = numpy_generator(seed, "reference").permutation(len(train))
+    shuffled = [train[int(index)] for index in order]
+    return sorted(shuffled, key=lambda song: format_section_layout(song.sections) not in asked)
 
 
 def write_results(
@@ -108,16 +153,35 @@ def write_results(
 
 
 def metrics_table(columns: Mapping[str, Sequence[MetricResult]]) -> str:
-    """Markdown: a metric a line, generated beside real songs, with 95 % intervals."""
-    real = {result.name: result for result in columns["real"]}
-    lines = ["| metric | generated | real songs |", "|---|---|---|"]
+    """Markdown: a metric a line, generated beside real songs, with 95 % intervals.
+
+    Below it stands what gives the generated songs away, where a classifier was trained.
+    """
+    real, held_out = (
+        {result.name: result for result in columns.get(name, ())} for name in ("real", "held_out")
+    )
+    lines = [
+        "| metric | generated | real songs (training) | real songs (held-out) |",
+        "|---|---|---|---|",
+    ]
     for result in columns["generated"]:
-        other = real.get(result.name)
-        lines.append(f"| {result.name} | {_cell(result)} | {_cell(other) if other else ''} |")
-    return "\n".join(lines) + "\n"
+        cells = [_cell(result), _cell(real.get(result.name)), _cell(held_out.get(result.name))]
+        lines.append(f"| {result.name} | {' | '.join(cells)} |")
+    return "\n".join([*lines, *_giveaway(columns["generated"])]) + "\n"
 
 
-def _cell(result: MetricResult) -> str:
+def _giveaway(results: Sequence[MetricResult]) -> list[str]:
+    """By what a classifier tells generated songs from real ones, as the note of its result says."""
+    for result in results:
+        if result.name == "two_sample_auc_songs" and not math.isnan(result.value):
+            reasons = [part for part in result.note.split("; ") if ": ours " in part]
+            return ["", "What gives generated songs away:", "", *(f"- {part}" for part in reasons)]
+    return []
+
+
+def _cell(result: MetricResult | None) -> str:
+    if result is None:
+        return ""
     if math.isnan(result.value):
         return f"undefined: {result.note}" if result.note else "undefined"
     interval = "" if math.isnan(result.low) else f" [{result.low:.3f}, {result.high:.3f}]"

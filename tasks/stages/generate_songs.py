@@ -82,7 +82,7 @@ def generator_inputs(
 STAGE = StageKind(
     name="generate_songs",
     body=generate_songs,
-    reads=("ingest_songs", "train_vae", "train_diffusion"),
+    reads=("ingest_songs", "train_vae", "tune_decoder", "train_diffusion"),
     experiment="songs",
     shown=("gallery.html", "midi"),
 )

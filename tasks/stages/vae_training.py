@@ -1,4 +1,4 @@
-"""What `train_infilling`, `train_autoencoder` and `train_vae` have in common."""
+"""What `train_infilling`, `train_autoencoder`, `train_vae` and `tune_decoder` have in common."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tasks.engine.stage_kind import StageKind
 from tasks.engine.subprocess_training import run_training
 
 if TYPE_CHECKING:
-    from phrase_models.vae.config import VAEStage
+    from phrase_models.vae.config import VAEPhase
     from storage.artifacts import ArtifactRef
     from tasks.engine.stage import Stage, StageContext
     from tasks.settings.pipeline import PipelineConfig, VAETrainingConfig
@@ -48,7 +48,7 @@ def vae_training(name: str, *, starts_from: tuple[str, ...] = ()) -> StageKind:
 
 def configured_training(
     kind: StageKind,
-    phase: VAEStage,
+    phase: VAEPhase,
     config: PipelineConfig,
     settings: VAETrainingConfig,
     inputs: Mapping[str, ArtifactRef],
@@ -63,8 +63,8 @@ def configured_training(
         inputs: "phrases", and "start_from" where weights are taken over.
     """
     recipe = VAERecipeConfig(
-        stage=phase,
-        architecture=config.vae.for_stage(phase),
+        phase=phase,
+        architecture=config.vae.for_phase(phase),
         objective=settings.objective,
         training=settings.training,
     )

@@ -7,8 +7,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from flows.pipeline import run_pipeline
-from flows.prepare_data import prepare
+from flows.road import prepare, run_until
 from phrase_models.errors import ConfigurationError
 from phrase_models.sources import registry
 from storage.artifacts import ArtifactStore
@@ -138,7 +137,7 @@ def test_the_whole_smoke_pipeline_runs_on_a_new_source(tmp_path, folder):
 
     started = launched(tmp_path, folder)
     with started.running() as runner:
-        run_pipeline(runner, started)
+        run_until(runner, started)
     assert "evaluate_songs" in started.results
     assert "compose_corpus" not in started.results
     store = ArtifactStore(tmp_path / "store")

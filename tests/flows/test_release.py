@@ -10,7 +10,7 @@ from phrase_models.score.midi import read_midi
 from phrase_models.tokens.remiz import decode
 from phrase_models.tokens.song_layout import song_to_bars
 from phrase_models.vae.decoding import decode_latents
-from phrase_models.vae.model import PhraseVAE
+from phrase_models.vae.pretrained import load_vae
 from tasks.commands import reconstruct_file
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -19,7 +19,7 @@ GOLDEN = ROOT.parent / "shared" / "data" / "golden" / "083.mid"
 
 
 def test_it_loads_and_says_what_it_is():
-    vae = PhraseVAE.from_pretrained(RELEASE)
+    vae = load_vae(RELEASE)
     assert (vae.config.latent_dim, vae.config.granularity) == (64, "phrase")
     card = (RELEASE / "README.md").read_text()
     assert "| f1_op | 0.98" in card
@@ -37,7 +37,7 @@ def test_it_gives_a_real_song_back(tmp_path):
 
 
 def test_any_latent_is_a_valid_phrase():
-    vae = PhraseVAE.from_pretrained(RELEASE)
+    vae = load_vae(RELEASE)
     latents = 3 * np.random.default_rng(0).standard_normal((256, 64)).astype(np.float32)
     phrases = decode_latents(vae, latents)
     assert all(decode(phrase)[1].num_repairs == 0 for phrase in phrases)

@@ -15,7 +15,7 @@ from tasks.stages.registry import STAGES
 DATA = ["compose_corpus", "ingest_songs", "tokenise_songs"]
 VAE = [
     *("collect_phrases", "train_infilling", "train_autoencoder", "train_vae"),
-    "score_reconstruction",
+    *("tune_decoder", "score_reconstruction"),
 ]
 
 
@@ -43,8 +43,8 @@ def launched(**overrides: str) -> Launch:
         ("data", []),
         ("vae", VAE),
         ("latents", [*VAE, "encode_latents"]),
-        ("diffusion", [*VAE, "encode_latents", "train_diffusion"]),
-        ("songs", [*VAE, "encode_latents", "train_diffusion", "generate_songs"]),
+        ("diffusion", [*VAE, "encode_latents", "collect_songs", "train_diffusion"]),
+        ("songs", [*VAE, "encode_latents", "collect_songs", "train_diffusion", "generate_songs"]),
     ],
 )
 def test_the_road_ends_at_the_part_that_is_named(until, more):
@@ -77,6 +77,20 @@ def test_trainings_that_are_null_are_left_out():
     assert "train_infilling" not in runner.names
     assert "train_autoencoder" not in runner.names
     assert runner.inputs["train_vae"] == {"collect_phrases"}
+
+
+def test_a_tuned_decoder_serves_all_that_comes_after_the_vae():
+    tuned, plain = Recorder(), Recorder()
+    run_until(tuned, launched(), "songs")
+    run_until(plain, launched(decoder="null"), "songs")
+    assert tuned.inputs["tune_decoder"] == {"collect_phrases", "train_vae"}
+    assert tuned.inputs["score_reconstruction"] - plain.inputs["score_reconstruction"] == {
+        "tune_decoder"
+    }
+    assert "tune_decoder" not in plain.names
+    for name in ("encode_latents", "collect_songs", "generate_songs"):
+        assert tuned.inputs[name] - plain.inputs[name] == {"tune_decoder"}
+        assert plain.inputs[name] - tuned.inputs[name] == {"train_vae"}
 
 
 def test_latents_of_bars_end_after_the_vae():

@@ -2,12 +2,14 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 pytestmark = pytest.mark.slow
@@ -17,6 +19,7 @@ KILLED_STAGES = (
     "train_infilling",
     "train_autoencoder",
     "train_vae",
+    "tune_decoder",
     "score_reconstruction",
     "encode_latents",
     "train_diffusion",
@@ -119,6 +122,48 @@ def test_what_is_written_reads_back_with_its_sections(whole):
     assert "http://" not in page.replace("http://www.w3.org", "")
 
 
+def test_the_dataset_has_the_form_and_the_chords_of_every_song(whole):
+    from phrase_models.diffusion.dataset import read_dataset
+
+    dataset = read_dataset(next((whole[0] / "artifacts" / "collect_songs").iterdir()))
+    assert len(dataset.songs) == 6
+    for song in dataset.songs:
+        assert song.plan.form.states.shape == (song.plan.num_bars, 3)
+        assert song.plan.chords.shape == (song.plan.num_bars, 2)
+        # Cells of one class are equal phrases, and so are their latents.
+        silent = song.plan.form.states == 0
+        assert len(np.unique(song.latents[silent], axis=0)) <= 1
+
+
+def test_the_tuned_decoder_leaves_encoder_and_embedding_as_they_were(whole):
+    from safetensors.torch import load_file
+
+    before, after = (
+        load_file(next((whole[0] / "artifacts" / stage).glob("*/model.safetensors")))
+        for stage in ("train_vae", "tune_decoder")
+    )
+    assert before.keys() == after.keys()
+    changed = {name for name in before if not before[name].equal(after[name])}
+    assert changed
+    assert {name.split(".")[0] for name in changed} <= {"decoder", "from_latent"}
+
+
+def test_the_scores_stand_side_by_side(whole):
+    folder = next((whole[0] / "artifacts" / "score_reconstruction").iterdir())
+    figures = json.loads((folder / "reconstruction.json").read_text())
+    for score in ("f1_op", "f1_opd", "exact_phrase_rate"):
+        assert figures[score] <= figures[f"{score}_refined"] <= 1
+        assert figures[f"{score}_tuned"] <= figures[f"{score}_tuned_refined"] <= 1
+    for sigma in (0.1, 0.2, 0.3, 0.4, 0.5):
+        assert f"f1_op_relative_noise_{sigma}" in figures
+        assert f"f1_op_relative_noise_{sigma}_tuned" in figures
+    for classes in ("by_num_notes", "by_instrument"):
+        counted = [row["num_phrases"] for row in figures[classes].values()]
+        assert sum(counted) == figures["num_phrases"]
+    assert "seconds_per_song_refined" in (folder / "log" / "seconds.json").read_text()
+    assert "seconds" not in str(figures.keys())  # they would make every artifact another
+
+
 def test_explain_says_what_a_changed_setting_redoes(whole):
     command = [sys.executable, "-m", "flows", "explain", "train_vae", "--store", str(whole[0])]
     command += ["--set", "bottleneck.objective.kl_weight=0.02"]
@@ -134,6 +179,9 @@ def test_reconstruct_sends_a_song_through_the_vae(whole, tmp_path):
     source = next((whole[0] / "artifacts" / "generate_songs").glob("*/midi/*.mid"))
     sentence = reconstruct_file(whole[0], source, tmp_path / "back.mid")
     assert "F1_op" in sentence
+    assert re.search(r"\d+ of \d+ phrases refined in \d+\.\d s; wrote", sentence)
+    plain = reconstruct_file(whole[0], source, tmp_path / "plain.mid", refine=False)
+    assert "not refined; wrote" in plain
     assert (tmp_path / "back.mid").exists()
 
 

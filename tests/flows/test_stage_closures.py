@@ -7,10 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.baseline import train_pianotree
-from flows.prepare_data import prepare
-from flows.road import run_until
-from flows.train_vae import train_autoencoder
+from flows.road import prepare, run_until, train_baseline, train_up_to_autoencoder
 from storage.artifacts import ArtifactRef
 from storage.code_digest import FIRST_PARTY_ROOTS, WIRING, content_digests
 from storage.errors import UnresolvedCode
@@ -20,9 +17,12 @@ from tasks.launch import Request, launch
 from tasks.stages.registry import STAGE_NAMES
 
 ROOT = Path(__file__).resolve().parents[2]
-VAE_TRAININGS = ("train_infilling", "train_autoencoder", "train_vae")
+VAE_TRAININGS = ("train_infilling", "train_autoencoder", "train_vae", "tune_decoder")
 TRAININGS = (*VAE_TRAININGS, "train_pianotree", "train_diffusion")
-READING_ROWS = ("tokenise_songs", "encode_latents", "evaluate_songs")
+READING_ROWS = (
+    *("tokenise_songs", "encode_latents", "collect_songs", "generate_songs", "evaluate_songs"),
+)
+USING_THE_CODEC = ("encode_latents", "collect_songs", "generate_songs")
 LOOP = (
     "phrase_models.training.loop",
     "phrase_models.training.checkpoint",
@@ -36,7 +36,10 @@ MEMBERS = {
         "phrase_models.vae.phrase_table",
         "phrase_models.vae.pretrained",
         "phrase_models.metrics.note_matching",
-        "tasks.stages.train_vae",
+        "phrase_models.vae.phases",
+        "phrase_models.vae.decoder_tuning",
+        "phrase_models.vae.trainer",
+        "tasks.stages.vae_training",
     ),
     "train_pianotree": (
         "phrase_models.baselines.pianotree.model",
@@ -55,13 +58,14 @@ MEMBERS = {
     ),
 }
 OUT_OF_TRAININGS = (
-    r"phrase_models\.diffusion\.(samplers|sampler_config|sampling|guidance|repeats)",
+    r"phrase_models\.diffusion\.(samplers|sampler_config|sampling|guidance|fixed_slots)",
+    r"phrase_models\.vae\.(refinement|refinement_config)",
     r"phrase_models\.metrics\.(?!note_matching$).*",
     r"phrase_models\.(gallery|score\.midi|sources|plots|codec|latent_report|errors)(\..*)?",
     r"phrase_models\.training\.watchdog",
     r"storage\..*",
     r"tasks\.(engine|settings|reports)\..*",
-    r"tasks\.stages\.(?!train_).*",
+    r"tasks\.stages\.(?!train_|vae_training$).*",
 )
 
 
@@ -82,8 +86,8 @@ def stages() -> dict[str, Stage]:
     recorder = Recorder()
     run_until(recorder, launched)
     corpus = prepare(recorder, launched)
-    train_autoencoder(recorder, launched, corpus)
-    train_pianotree(recorder, launched, corpus)
+    train_up_to_autoencoder(recorder, launched, corpus)
+    train_baseline(recorder, launched, corpus)
     return recorder.stages
 
 
@@ -238,7 +242,7 @@ EDITS: dict[str, tuple[Edit, Iterable[str]]] = {
                 "phrase_models.diffusion.sampler_config", '"dpm_solver"]', '"dpm_solver", "heun"]'
             ),
         ),
-        ("generate_songs",),
+        ("generate_songs", "evaluate_songs"),
     ),
     "a new metric beside others": (
         both(
@@ -265,16 +269,24 @@ EDITS: dict[str, tuple[Edit, Iterable[str]]] = {
     "a package renamed": (moved("phrase_models.tokens", "phrase_models.words"), ()),
     "a leaf moved": (moved("storage.locks", "storage.deep.locks"), ()),
     "the name of the seed of new weights": (
-        replaced("phrase_models.train", '"initialise"', '"begin"'),
-        TRAININGS,
+        replaced("phrase_models.vae.trainer", '"initialise"', '"begin"'),
+        VAE_TRAININGS,
     ),
     "the rule of when bars are read": (
-        replaced("tasks.stages.train_vae", "objective.bar_share > 0", "objective.bar_share >= 0"),
+        replaced(
+            "phrase_models.vae.specification",
+            "objective.bar_share > 0",
+            "objective.bar_share >= 0",
+        ),
         VAE_TRAININGS,
     ),
     "the objective of the diffusion": (
         appended("phrase_models.diffusion.objective", "WEIGHT = 2"),
-        TRAININGS,  # as long as one module starts all trainings
+        ("train_diffusion",),
+    ),
+    "how latents are refined": (
+        appended("phrase_models.vae.refinement", "MORE = 2"),
+        ("score_reconstruction", *USING_THE_CODEC),
     ),
     "a comment and a docstring": (
         replaced("phrase_models.training.loop", '"""One update', '# More.\n        """An update'),

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from phrase_models.generator import Generator, GeneratorInputs
-from phrase_models.metrics.evaluation import EvaluatedSong, TrainingReference
+from phrase_models.metrics.evaluated_song import EvaluatedSong, TrainingReference
 from phrase_models.score.song import Song
 
 LATENT_DIM = 4
@@ -56,6 +56,7 @@ def write_models(songs: list[Song], folder: Path) -> tuple[Path, Path]:
     from phrase_models.diffusion.config import DenoiserConfig, NoiseScheduleConfig
     from phrase_models.diffusion.model import PhraseLDM, PhraseLDMConfig
     from phrase_models.diffusion.plan import SongPlan
+    from phrase_models.diffusion.pretrained import save_ldm
     from phrase_models.normalizer import fit_normalizer
     from phrase_models.vae.config import VAEConfig
     from phrase_models.vae.model import PhraseVAE
@@ -87,23 +88,25 @@ def write_models(songs: list[Song], folder: Path) -> tuple[Path, Path]:
     )
     latents = np.random.default_rng(1).normal(size=(40, 3, LATENT_DIM)).astype(np.float32)
     plans = [SongPlan(song.num_bars, song.sections) for song in songs]
-    PhraseLDM(config, fit_normalizer(latents, "slot"), plans).save(folder / "diffusion")
+    save_ldm(PhraseLDM(config, fit_normalizer(latents, "slot"), plans), folder / "diffusion")
     return folder / "vae", folder / "diffusion"
 
 
 @pytest.fixture(scope="session")
 def toy_corpus(tmp_path_factory) -> ToyCorpus:
     from phrase_models.generation_metrics import real_song
-    from phrase_models.metrics.evaluation import build_training_reference
+    from phrase_models.metrics.evaluated_song import build_training_reference
     from phrase_models.metrics.memorisation import build_training_melodies, melody_tokens
     from phrase_models.sources.synthetic.composer import SyntheticConfig, compose_song
 
     config = SyntheticConfig(num_songs=NUM_SONGS, seed=0, min_bars=8, max_bars=12)
     songs = [compose_song(config, index).song for index in range(NUM_SONGS)]
     rng = np.random.default_rng(0)
+    latents = [rng.normal(size=(song.num_bars, 3, LATENT_DIM)) for song in songs]
+    bar_end = rng.normal(size=LATENT_DIM).astype(np.float32)
     reference = [
-        real_song(song, rng.normal(size=(song.num_bars, 3, LATENT_DIM)).astype(np.float32), "role")
-        for song in songs
+        real_song(song, values.astype(np.float32), "role", bar_end)
+        for song, values in zip(songs, latents, strict=True)
     ]
     melodies = {song.song_id: melody_tokens(song) for song in songs}
     training = build_training_reference(build_training_melodies(melodies))

@@ -30,10 +30,10 @@ def test_a_tensor_left_behind_is_noticed(report):
     assert "left behind: FakeTensorDeviceMismatchError" in report
 
 
-@pytest.mark.parametrize("stage", ["infilling", "autoencoder", "vae"])
+@pytest.mark.parametrize("phase", ["infilling", "autoencoder", "vae"])
 @pytest.mark.parametrize("bottleneck", ["multi_query", "pooling"])
-def test_every_stage_of_phrase_vae_trains_on_another_device(report, stage, bottleneck):
-    assert f"PhraseVAE {bottleneck} {stage}: {DEVICE}:0, no parameter without a gradient" in report
+def test_every_stage_of_phrase_vae_trains_on_another_device(report, phase, bottleneck):
+    assert f"PhraseVAE {bottleneck} {phase}: {DEVICE}:0, no parameter without a gradient" in report
 
 
 @pytest.mark.parametrize("preset", ["cpu", "base", "paper", "cpu with every condition"])
@@ -98,25 +98,25 @@ def check_vae(bottleneck: str) -> None:
     from tasks.settings.presets import load_preset
 
     config = load_preset("paper").vae.model_copy(update={"bottleneck": bottleneck})
-    for stage in ("infilling", "autoencoder", "vae"):
+    for phase in ("infilling", "autoencoder", "vae"):
         with unset_fake_temporarily():
-            vae = PhraseVAE(config.for_stage(stage))
+            vae = PhraseVAE(config.for_phase(phase))
         moved(vae)
         tokens = torch.zeros((3, 10), dtype=torch.int64, device=DEVICE)
-        logits, posterior = vae(tokens, tokens, stage, 0.0)
+        logits, posterior = vae(tokens, tokens, phase, 0.0)
         loss = logits.float().logsumexp(-1).sum()
         if posterior is not None:
             loss = loss + posterior.kl_divergence(0.0).mean()
         loss.backward()
-        say(f"PhraseVAE {bottleneck} {stage}: {loss.device}, {without_gradient(vae, stage)}")
+        say(f"PhraseVAE {bottleneck} {phase}: {loss.device}, {without_gradient(vae, phase)}")
 
 
-def without_gradient(vae, stage: str) -> str:
+def without_gradient(vae, phase: str) -> str:
     bottleneck = ("bottleneck_norm", "to_posterior", "from_latent")
     missing = [
         name
         for name, parameter in vae.named_parameters()
-        if parameter.grad is None and (stage == "vae" or not name.startswith(bottleneck))
+        if parameter.grad is None and (phase == "vae" or not name.startswith(bottleneck))
     ]
     return f"without a gradient: {missing}" if missing else "no parameter without a gradient"
 

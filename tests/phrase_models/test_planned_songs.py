@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from phrase_models.codec import DecodedSong
-from phrase_models.diffusion.model import PhraseLDM
 from phrase_models.diffusion.plan import SongPlan
+from phrase_models.diffusion.pretrained import load_ldm
 from phrase_models.diffusion.sampler_config import SamplerConfig
 from phrase_models.errors import ConfigurationError
 from phrase_models.form.form_edits import obeyed
@@ -68,7 +68,7 @@ def generator(planned_pair):
 
 @pytest.fixture(scope="module")
 def wordy(planned_pair):
-    model = PhraseLDM.load(planned_pair.ldm)
+    model = load_ldm(planned_pair.ldm)
     return PhraseLDMGenerator(model, WordyCodec(model.empty_slot_latents), "d" * 64, SAMPLER)
 
 

@@ -34,8 +34,8 @@ SMOKE = load_preset("smoke")
 def vae_recipe(**training: int) -> VAERecipeConfig:
     section = SMOKE.infilling
     return VAERecipeConfig(
-        stage="infilling",
-        architecture=SMOKE.vae.for_stage("infilling"),
+        phase="infilling",
+        architecture=SMOKE.vae.for_phase("infilling"),
         objective=section.objective,
         training=section.training.model_copy(update=training),
     )

@@ -41,6 +41,13 @@ def test_round_trip(tmp_path, values):
         file.song("003")
 
 
+def test_the_end_of_a_bar_is_kept_where_there_is_one(tmp_path, values):
+    write(tmp_path / "with", values, bar_end=values[3])
+    np.testing.assert_array_equal(read_latents(tmp_path / "with").bar_end, values[3])
+    write(tmp_path / "without", values)
+    assert read_latents(tmp_path / "without").bar_end is None
+
+
 def test_mapped_without_a_copy(tmp_path):
     many = np.ones((30_000, 64), dtype=np.float32)
     song = [{"song_id": "1", "split": "train", "first_row": 0, "num_bars": 10_000}]

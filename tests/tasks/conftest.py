@@ -95,16 +95,17 @@ class VAEStore:
 
     def _commit_trainings(self) -> None:
         inputs = {"tables": self.refs["tokenise_songs"].digest}
-        for stage in ("infilling", "vae"):
-            config = self.training(stage, "phrase")
-            ref = self.commit(f"train_{stage}", config, inputs, self.STEPS)
+        for phase in ("infilling", "vae"):
+            config = self.training(phase, "phrase")
+            ref = self.commit(f"train_{phase}", config, inputs, self.STEPS)
             inputs = inputs | {"start_from": ref.digest}
 
-    def training(self, stage: str, granularity: str) -> dict[str, Any]:
+    def training(self, phase: str, granularity: str) -> dict[str, Any]:
         """Configuration of a training: that of the preset, but for its seed."""
-        settings = self.config.infilling if stage == "infilling" else self.config.bottleneck
+        sections = {"infilling": self.config.infilling, "decoder": self.config.decoder}
+        settings = sections.get(phase, self.config.bottleneck)
         return {
-            "stage": stage,
+            "phase": phase,
             "architecture": self.config.vae.model_copy(update={"granularity": granularity}),
             "objective": settings.objective,
             "training": settings.training.model_copy(update={"seed": 7}),
@@ -124,8 +125,8 @@ class VAEStore:
         with self.store.lock(stage, key):
             work = self.store.work(stage, key)
             (work.output / "name.txt").write_text(f"{stage} {key}")  # so that no digests are equal
-            if stage.startswith("train"):
-                save_vae(self.vae, stage.removeprefix("train_"), work.output)
+            if stage.startswith(("train_", "tune_")):
+                save_vae(self.vae, stage.partition("_")[2], work.output)
             self.refs[stage] = self.store.commit(
                 stage, key, config=config, inputs=inputs, code={}, version=1, meta=meta or {}
             )

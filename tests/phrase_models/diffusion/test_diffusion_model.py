@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,11 +9,12 @@ from phrase_models.diffusion.config import NoiseScheduleConfig
 from phrase_models.diffusion.dataset import read_dataset
 from phrase_models.diffusion.model import PhraseLDM
 from phrase_models.diffusion.plan import SongPlan, plan_from_layout
-from phrase_models.diffusion.repeats import join_repeats
+from phrase_models.diffusion.pretrained import load_ldm, save_ldm
 from phrase_models.diffusion.sampler_config import SamplerConfig
 from phrase_models.diffusion.sampling import draw_songs, resolve_plans
 from phrase_models.diffusion.training import DiffusionTraining
 from phrase_models.errors import ConfigurationError
+from phrase_models.form.form_lending import LendingSong, fit_to_layout
 from phrase_models.training.config import TrainingConfig
 from phrase_models.training.loop import fit
 from phrase_models.training.randomness import seed_everything
@@ -45,8 +47,8 @@ def test_saved_and_loaded_models_write_the_same_songs(dataset, config, tmp_path)
     model = shaken(dataset, config)
     sampler = SAMPLER if config.condition_dropout else SamplerConfig(num_sampling_steps=4)
     songs = draw_songs(model, PLANS[:2], 3, sampler)
-    model.save(tmp_path)
-    loaded = PhraseLDM.load(tmp_path)
+    save_ldm(model, tmp_path)
+    loaded = load_ldm(tmp_path)
     assert loaded.config == model.config
     assert loaded.length_prior == model.length_prior
     again = draw_songs(loaded, PLANS[:2], 3, sampler)
@@ -79,15 +81,6 @@ def test_solvers_and_half_precision_agree_on_shapes(model, solver):
         assert np.isfinite(song).all()
 
 
-def test_repeats_are_joined_at_unit_scale(model):
-    drawn = draw_songs(model, PLANS[:2], 3, SAMPLER)
-    joined = draw_songs(model, PLANS[:2], 3, SAMPLER.model_copy(update={"repeat_distance": 1.2}))
-    for before, after in zip(drawn, joined, strict=True):
-        expected = join_repeats(model.normalizer.normalise(before), 1.2)
-        assert np.allclose(after, model.normalizer.denormalise(expected), atol=1e-5)
-        assert not np.allclose(after, before, atol=1e-3)
-
-
 def test_progress_counts_evaluations(model):
     seen = []
     draw_songs(
@@ -112,6 +105,38 @@ def test_open_plans_are_drawn_from_training_songs(model):
     assert resolve_plans(model, [PLANS[0]], seed=1) == [PLANS[0]]
 
 
+def test_open_plans_bring_layout_form_and_chords_of_one_training_song(
+    form_dataset_folder, make_form_config
+):
+    model = shaken(read_dataset(form_dataset_folder), make_form_config())
+    drawn = resolve_plans(model, [SongPlan()] * 20, seed=1)
+    assert set(drawn) == set(model.length_prior)
+
+
+def test_sections_borrow_a_form_of_another_song_fitted_to_them(
+    form_dataset_folder, make_form_config, make_plan
+):
+    model = shaken(read_dataset(form_dataset_folder), make_form_config())
+    asked = plan_from_layout("i2 A3 A3 x2 B4 B4")  # nearly the layout of the second song
+    lender = next(plan for plan in model.length_prior if plan.section_layout.startswith("i1 A3"))
+    lent = fit_to_layout(LendingSong(lender.sections, lender.form, lender.chords), asked.sections)
+    (plan,) = resolve_plans(model, [asked], seed=1)
+    assert (plan.sections, plan.form) == (asked.sections, lent.form)
+    assert np.array_equal(plan.chords, lent.chords)
+    own = np.zeros((18, 2), np.int64)
+    (plan,) = resolve_plans(model, [replace(asked, chords=own)], seed=1)
+    assert plan.form == lent.form
+    assert np.array_equal(plan.chords, own)
+    known = make_plan(asked.section_layout, 3)
+    assert resolve_plans(model, [known], seed=1) == [known]
+    # No song of the layout itself lends, so a known layout gets another form than its song has.
+    (plan,) = resolve_plans(model, [plan_from_layout(lender.section_layout)], seed=1)
+    assert plan.form not in (None, lender.form)
+    # Where no training song has a form, it is hidden.
+    model.length_prior = tuple(replace(plan, form=None) for plan in model.length_prior)
+    assert resolve_plans(model, [asked], seed=1) == [asked]
+
+
 def test_length_models_draw_lengths_only(dataset, make_config):
     model = shaken(dataset, make_config(conditioning="length", repeat_bias=False))
     plans = resolve_plans(model, [SongPlan()] * 20, seed=0)
@@ -131,13 +156,13 @@ def test_unmeetable_requests_are_refused(dataset, model, make_config):
 
 def test_missing_and_newer_models_are_refused(model, tmp_path):
     with pytest.raises(ConfigurationError, match="There is no PhraseLDM in"):
-        PhraseLDM.load(tmp_path)
-    model.save(tmp_path)
+        load_ldm(tmp_path)
+    save_ldm(model, tmp_path)
     description = json.loads((tmp_path / "config.json").read_text())
     description["format_version"] = 99
     (tmp_path / "config.json").write_text(json.dumps(description))
     with pytest.raises(ConfigurationError, match="has format 99"):
-        PhraseLDM.load(tmp_path)
+        load_ldm(tmp_path)
 
 
 def training_config(**changes):

@@ -3,6 +3,7 @@
 import itertools
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -46,7 +47,10 @@ def prior():
 
 def test_held_out_is_likelier_than_by_chance_and_a_wrong_form(prior):
     scores = [prior.log_likelihood(LAYOUT, made_up(seed)) for seed in (101, 102)]
-    assert min(scores) > -36 * 3 * math.log(5)
+    tables = {name: table.emptied() for name, table in prior.tables.items()}
+    uniform = replace(prior, tables=tables)
+    for seed, score in zip((101, 102), scores, strict=True):
+        assert score > uniform.log_likelihood(LAYOUT, made_up(seed)) / 2
     for slots in ([PIANO, BRIDGE, MELODY], [BRIDGE, MELODY, PIANO]):
         wrong = SongForm(made_up(101).states[:, slots], made_up(101).sources[:, slots])
         assert prior.log_likelihood(LAYOUT, wrong) < scores[0]
@@ -59,7 +63,7 @@ def test_probabilities_of_all_forms_sum_to_one_at_most(prior):
     total = 0.0
     for slots in itertools.product(slot_forms, repeat=3):
         states, sources = (np.array([s[i] for s in slots]).T for i in (0, 1))
-        scorer = _Scorer(prior.tables)
+        scorer = _Scorer(prior._weights)
         walk(layout, temperament, scorer, SongForm(states, sources))
         total += math.exp(scorer.total)
     assert 0.3 < total <= 1.0 + 1e-9
@@ -71,7 +75,7 @@ def test_scores_and_draws_walk_alike(prior):
     count = 2000
     drawn = [prior.sample(layout, rng, temperament) for _ in range(count)]
     form = SongForm(np.array([[1, 1, 1]]), np.full((1, 3), -1))
-    scorer = _Scorer(prior.tables)
+    scorer = _Scorer(prior._weights)
     walk(layout, temperament, scorer, form)
     # Modes that want a repeat where nothing came before end in the same forms, so draws have more.
     assert drawn.count(form) / count >= math.exp(scorer.total) - 0.05
@@ -88,6 +92,13 @@ def test_draws_have_one_temperament_and_copy_wholes(prior):
     extreme = ((shares < 0.2).all(axis=1) | (shares > 0.8).all(axis=1)).mean()
     assert extreme > 0.8
     assert 0.25 < (shares > 0.8).all(axis=1).mean() < 0.75
+
+
+def test_free_draws_copy_sections_as_often_as_the_songs(prior):
+    forms = [prior.sample(LAYOUT, np.random.default_rng(seed)) for seed in range(100)]
+    copied = [(form.sources[20:] == np.arange(4, 20)[:, None]).all(axis=0) for form in forms]
+    assert np.abs(np.mean(copied, axis=0) - 0.5).max() < 0.15
+    assert ((prior.copy_odds > 0) & np.isfinite(prior.copy_odds)).all()
 
 
 def test_any_layout_gets_a_form(prior):

@@ -8,7 +8,7 @@ import pytest
 
 from phrase_models.errors import ConfigurationError
 from phrase_models.form.layout_prior import NUM_KINDS, LayoutPrior
-from phrase_models.score.song import format_section_layout, parse_section_layout
+from phrase_models.score.song import MAX_BARS, format_section_layout, parse_section_layout
 
 TEXTS = ["i4 A8 B8 o4", "i4 A8 A8 B8 o2", "A8 B8 A8 B8", "i2 A4 B4 X2 A4 B4 o4", "i4 A8"] * 4
 LAYOUTS = [parse_section_layout(text) for text in TEXTS]
@@ -46,6 +46,7 @@ def test_draws_are_valid(prior):
     rng = np.random.default_rng(1)
     for _ in range(50):
         layout = prior.sample(rng)
+        assert sum(section.num_bars for section in layout) <= MAX_BARS
         assert parse_section_layout(format_section_layout(layout)) == layout
         sung = list(dict.fromkeys(s.label for s in layout if s.label in "ABCDEFGH"))
         assert sung == list("ABCDEFGH")[: len(sung)]

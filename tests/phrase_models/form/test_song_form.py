@@ -11,7 +11,14 @@ from phrase_models.errors import ConfigurationError
 from phrase_models.form.form_edits import apply_form, obeyed, scale_repeats
 from phrase_models.form.form_extraction import form_of_slots
 from phrase_models.form.form_text import format_form, parse_form
-from phrase_models.form.song_form import NO_SOURCE, CellState, SongForm, relations, roots
+from phrase_models.form.song_form import (
+    NO_SOURCE,
+    CellState,
+    SongForm,
+    relations,
+    repeated_bars,
+    roots,
+)
 from phrase_models.score.song import Section, parse_section_layout
 from phrase_models.tokens.remiz import from_text
 from phrase_models.tokens.song_layout import bars_to_slots, song_to_bars, text_to_song
@@ -191,6 +198,14 @@ def test_forms_are_values():
 def test_roots_follow_chains_and_stop_at_variations():
     form = SongForm(np.array([[N], [R], [R], [V], [R], [S]]), np.array([[-1, 0, 1, 2, 3, -1]]).T)
     assert roots(form)[:, 0].tolist() == [0, 0, 0, 3, 3, 5]
+
+
+def test_bars_that_repeat_one_bar():
+    states = np.array([[N, N, S], [N, S, S], [R, R, S], [R, S, S], [R, R, S], [R, V, S], [S] * 3])
+    sources = np.array(
+        [[-1] * 3, [-1] * 3, [0, 0, -1], [1, -1, -1], [1, 0, -1], [0, 0, -1], [-1] * 3]
+    )
+    assert repeated_bars(SongForm(states, sources)).tolist() == [0, 0, 1, 1, 0, 0, 0]
 
 
 @given(forms())

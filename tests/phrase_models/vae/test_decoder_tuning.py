@@ -13,15 +13,18 @@ from phrase_models.tokens import vocabulary
 from phrase_models.tokens.remiz import encode, from_text
 from phrase_models.tokens.song_layout import song_to_bars, text_to_song
 from phrase_models.training.config import TrainingConfig
+from phrase_models.training.hardware import HardwareConfig
 from phrase_models.training.loop import TrainingRun, fit
-from phrase_models.vae.config import VAEConfig, VAEStageConfig
+from phrase_models.vae.config import VAEConfig, VAEObjectiveConfig
 from phrase_models.vae.decoder_tuning import DecoderTuning
 from phrase_models.vae.decoding import LatentDecoder
 from phrase_models.vae.encoding import encode_table
 from phrase_models.vae.model import PhraseVAE
-from phrase_models.vae.phrase_table import PhraseTable
+from phrase_models.vae.phases import start_phase
+from phrase_models.vae.phrase_table import PhraseTable, unit_table_path
 from phrase_models.vae.pretrained import load_vae, save_vae, start_from
-from phrase_models.vae.stages import start_stage
+from phrase_models.vae.specification import VAERecipeConfig, VAETrainingSpecification
+from phrase_models.vae.trainer import train
 
 RELEASE = Path(__file__).parents[3] / "releases" / "phrase-vae-64"
 CONFIG = VAEConfig(
@@ -70,7 +73,9 @@ def settings(**changes: object) -> TrainingConfig:
 
 
 def tuning(vae: PhraseVAE, **changes: object) -> DecoderTuning:
-    return DecoderTuning(vae, VAEStageConfig(noise_range=0.6), settings(**changes), TABLE, TABLE)
+    return DecoderTuning(
+        vae, VAEObjectiveConfig(noise_range=0.6), settings(**changes), TABLE, TABLE
+    )
 
 
 @pytest.mark.parametrize("variant", [{}, {"tied_embedding": False, "noise_level_input": True}])
@@ -164,7 +169,7 @@ def test_the_released_decoder_learns_to_bear_noise(pop909_root, tmp_path):
     training = settings(
         num_steps=20, batch_size=768, learning_rate=5e-4, validate_every=20, ema_decay=None
     )
-    task = DecoderTuning(load_vae(RELEASE), VAEStageConfig(), training, table, table)
+    task = DecoderTuning(load_vae(RELEASE), VAEObjectiveConfig(), training, table, table)
     before = task.validate()
     result = fit(task, training, tmp_path)
     after = task.validate()
@@ -178,13 +183,13 @@ def test_it_starts_from_a_finished_vae_with_all_its_weights(tmp_path):
     finished = make_vae(seed=3)
     save_vae(finished, "vae", tmp_path / "vae")
     later = make_vae(seed=4)
-    start_stage(later, "decoder", tmp_path / "vae")
+    start_phase(later, "decoder", tmp_path / "vae")
     for name, value in finished.state_dict().items():
         assert torch.equal(value, later.state_dict()[name]), name
     save_vae(finished, "autoencoder", tmp_path / "early")
     for folder in (None, tmp_path / "early"):
         with pytest.raises(ConfigurationError, match="tuned on a finished PhraseVAE"):
-            start_stage(later, "decoder", folder)
+            start_phase(later, "decoder", folder)
 
 
 def test_the_earlier_stages_still_leave_the_latent_to_the_vae(tmp_path):
@@ -209,13 +214,13 @@ def test_a_vae_may_start_from_one_with_a_latent_of_another_size(tmp_path):
     for name, value in again.state_dict().items():
         assert torch.equal(value, larger.state_dict()[name]), name
     with pytest.raises(ConfigurationError, match="latent of another size"):
-        start_stage(smaller, "decoder", tmp_path)
+        start_phase(smaller, "decoder", tmp_path)
 
 
 def test_logits_of_their_own_begin_with_the_embedding(tmp_path):
     save_vae(make_vae(), "vae", tmp_path)
     later = make_vae(seed=1, tied_embedding=False)
-    start_stage(later, "decoder", tmp_path)
+    start_phase(later, "decoder", tmp_path)
     assert torch.equal(later.output.weight, later.embedding.weight)
     assert later.output.weight is not later.embedding.weight
 
@@ -224,7 +229,7 @@ def test_the_noise_level_adds_nothing_at_zero_and_something_once_it_is_learnt(tm
     plain = make_vae()
     save_vae(plain, "vae", tmp_path / "vae")
     told = make_vae(seed=1, noise_level_input=True)
-    start_stage(told, "decoder", tmp_path / "vae")
+    start_phase(told, "decoder", tmp_path / "vae")
     latents = torch.randn(5, 8)
     assert torch.equal(told.memory(latents), plain.memory(latents))
     half = torch.full((5, 1), 0.5)
@@ -243,30 +248,23 @@ def test_the_noise_level_adds_nothing_at_zero_and_something_once_it_is_learnt(tm
 
 def test_what_came_before_does_not_depend_on_the_decoders_input():
     told = CONFIG.model_copy(update={"noise_level_input": True})
-    assert told.for_stage("vae") == CONFIG.for_stage("vae")
-    assert told.for_stage("decoder") != CONFIG.for_stage("decoder")
-    assert CONFIG.for_stage("decoder") == CONFIG
+    assert told.for_phase("vae") == CONFIG.for_phase("vae")
+    assert told.for_phase("decoder") != CONFIG.for_phase("decoder")
+    assert CONFIG.for_phase("decoder") == CONFIG
 
 
 def test_the_training_process_tunes_a_decoder(tmp_path):
-    from phrase_models.train import KINDS
-
     save_vae(make_vae(), "vae", tmp_path / "vae")
-    TABLE.save(tmp_path / "table.npz")
-    spec = {
-        "kind": "vae",
-        "stage": "decoder",
-        "architecture": CONFIG.model_dump(),
-        "objective": VAEStageConfig().model_dump(),
-        "training": settings().model_dump(),
-        "train": str(tmp_path / "table.npz"),
-        "validation": str(tmp_path / "table.npz"),
-        "bars": None,
-        "start_from": str(tmp_path / "vae"),
-        "device": "cpu",
-    }
-    KINDS["vae"](spec, tmp_path / "state", tmp_path / "output")
+    for split in ("train", "validation"):
+        TABLE.save(unit_table_path(tmp_path, "phrase", split))
+    recipe = VAERecipeConfig(
+        phase="decoder", architecture=CONFIG, objective=VAEObjectiveConfig(), training=settings()
+    )
+    spec = VAETrainingSpecification(
+        recipe=recipe, phrases=tmp_path, start_from=tmp_path / "vae", hardware=HardwareConfig()
+    )
+    train(spec, tmp_path / "state", tmp_path / "output")
     description = json.loads((tmp_path / "output" / "config.json").read_text())
-    assert description["stage"] == "decoder"
+    assert description["phase"] == "decoder"
     before, after = (PhraseCodec.load(tmp_path / name, "role") for name in ("vae", "output"))
     assert np.array_equal(before.encode_phrases(PHRASES), after.encode_phrases(PHRASES))

@@ -8,11 +8,11 @@ from phrase_models.codec import PhraseCodec
 from phrase_models.tokens.remiz import from_text
 from phrase_models.training.config import TrainingConfig
 from phrase_models.training.loop import TrainingRun
-from phrase_models.vae.config import VAEConfig, VAEStageConfig
+from phrase_models.vae.config import VAEConfig, VAEObjectiveConfig
 from phrase_models.vae.model import PhraseVAE
+from phrase_models.vae.phases import build_training
 from phrase_models.vae.phrase_table import PhraseTable
-from phrase_models.vae.refinement import RefinementConfig
-from phrase_models.vae.stages import build_training
+from phrase_models.vae.refinement_config import RefinementConfig
 
 pytestmark = [
     pytest.mark.gpu,
@@ -43,8 +43,8 @@ def make_vae(device: str) -> PhraseVAE:
     return PhraseVAE(CONFIG).to(device)
 
 
-@pytest.mark.parametrize("stage", ["vae", "decoder"])
-def test_no_step_waits_for_the_device(stage, tmp_path):
+@pytest.mark.parametrize("phase", ["vae", "decoder"])
+def test_no_step_waits_for_the_device(phase, tmp_path):
     table = PhraseTable.build(PHRASES)
     training = TrainingConfig(
         num_steps=100,
@@ -54,10 +54,10 @@ def test_no_step_waits_for_the_device(stage, tmp_path):
         checkpoint_every=100,
         precision="bf16",
     )
-    objective = VAEStageConfig(
+    objective = VAEObjectiveConfig(
         transposed_share=0.5, augmented_share=0.5, free_bits=0.1, decoder_mask_fraction=0.1
     )
-    task = build_training(make_vae("cuda"), stage, objective, training, table, table)
+    task = build_training(make_vae("cuda"), phase, objective, training, table, table)
     run = TrainingRun(task, training, tmp_path)
     run.train_step()
     torch.cuda.set_sync_debug_mode("error")

@@ -13,10 +13,10 @@ from phrase_models.tokens import vocabulary
 from phrase_models.tokens.remiz import from_text
 from phrase_models.training.config import TrainingConfig
 from phrase_models.training.loop import fit
-from phrase_models.vae.config import VAEConfig, VAEStageConfig
+from phrase_models.vae.config import VAEConfig, VAEObjectiveConfig
 from phrase_models.vae.model import PhraseVAE
 from phrase_models.vae.phrase_table import PhraseTable
-from phrase_models.vae.pretrained import load_vae, save_vae, stage_of
+from phrase_models.vae.pretrained import load_vae, phase_of, save_vae
 from phrase_models.vae.training import VAETraining
 
 CONFIG = VAEConfig(
@@ -61,7 +61,7 @@ def test_half_precision_is_read_into_fp32_weights(tmp_path):
     for name, weight in vae.state_dict().items():
         assert again[name].dtype == torch.float32
         assert torch.equal(again[name], weight.to(torch.bfloat16).float()), name
-    assert stage_of(tmp_path) == "vae"
+    assert phase_of(tmp_path) == "vae"
 
 
 @pytest.mark.slow
@@ -75,7 +75,7 @@ def test_half_precision_decodes_to_the_same_tokens(tmp_path):
         checkpoint_every=1000,
     )
     table = PhraseTable.build(PHRASES)
-    objective = VAEStageConfig(kl_weight=0.001, special_share=0.2)
+    objective = VAEObjectiveConfig(kl_weight=0.001, special_share=0.2)
     vae = make_vae()
     fit(VAETraining(vae, "vae", objective, training, table, table), training, tmp_path / "state")
     full = PhraseCodec(vae, "role")

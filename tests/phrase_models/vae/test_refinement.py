@@ -15,12 +15,8 @@ from phrase_models.tokens.song_layout import song_to_bars, text_to_song
 from phrase_models.tokens.units import decode_unit, transpose_unit
 from phrase_models.vae.decoding import LatentDecoder
 from phrase_models.vae.pretrained import load_vae
-from phrase_models.vae.refinement import (
-    RefinementConfig,
-    _batches_of_tokens,
-    _is_better,
-    refine,
-)
+from phrase_models.vae.refinement import _batches_of_tokens, _is_better, refine
+from phrase_models.vae.refinement_config import RefinementConfig
 
 RELEASE = Path(__file__).parents[3] / "releases" / "phrase-vae-64"
 TOLERANCE = 2e-3

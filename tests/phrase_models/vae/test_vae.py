@@ -7,7 +7,7 @@ from phrase_models.tokens import vocabulary
 from phrase_models.training.config import TrainingConfig
 from phrase_models.training.loop import fit
 from phrase_models.training.prefetch import Prefetch
-from phrase_models.vae.config import VAEConfig, VAEStageConfig
+from phrase_models.vae.config import VAEConfig, VAEObjectiveConfig
 from phrase_models.vae.decoding import LatentDecoder, decode_latents
 from phrase_models.vae.model import PhraseVAE, Posterior
 from phrase_models.vae.phrase_lengths import padded_length
@@ -129,12 +129,12 @@ def test_kl_of_a_standard_normal_is_zero_and_grows_with_the_mean():
     assert shifted.kl_divergence().item() == pytest.approx(2.0)
 
 
-@pytest.mark.parametrize("stage", ["infilling", "autoencoder", "vae"])
-def test_every_parameter_of_a_stage_gets_a_gradient(stage):
+@pytest.mark.parametrize("phase", ["infilling", "autoencoder", "vae"])
+def test_every_parameter_of_a_stage_gets_a_gradient(phase):
     vae = make_vae()
     tokens = PhraseTable.build(PHRASES).padded(np.arange(6))
     inputs, targets = teacher_forcing(tokens)
-    logits, posterior = vae(tokens, inputs, stage)
+    logits, posterior = vae(tokens, inputs, phase)
     loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), targets.flatten())
     if posterior is not None:
         loss = loss + posterior.kl_divergence().mean()
@@ -144,7 +144,7 @@ def test_every_parameter_of_a_stage_gets_a_gradient(stage):
         n for n in silent if n.split(".")[0] in {"bottleneck_norm", "to_posterior", "from_latent"}
     }
     assert silent == bottleneck
-    assert (not bottleneck) == (stage == "vae")
+    assert (not bottleneck) == (phase == "vae")
 
 
 def test_decoding_always_ends_and_does_not_depend_on_the_batch():
@@ -174,7 +174,7 @@ def test_three_stages_overfit_a_few_phrases(tmp_path):
     table = PhraseTable.build(PHRASES)
     vae = make_vae()
     figures = {}
-    for stage, num_steps in (("infilling", 60), ("autoencoder", 150), ("vae", 300)):
+    for phase, num_steps in (("infilling", 60), ("autoencoder", 150), ("vae", 300)):
         training = TrainingConfig(
             num_steps=num_steps,
             batch_size=256,
@@ -184,9 +184,14 @@ def test_three_stages_overfit_a_few_phrases(tmp_path):
             checkpoint_every=1000,
         )
         trainable = VAETraining(
-            vae, stage, VAEStageConfig(kl_weight=0.001, special_share=0.3), training, table, table
+            vae,
+            phase,
+            VAEObjectiveConfig(kl_weight=0.001, special_share=0.3),
+            training,
+            table,
+            table,
         )
-        fit(trainable, training, tmp_path / stage)
+        fit(trainable, training, tmp_path / phase)
         figures = trainable.validate()
     assert figures["f1_opd"] == 1.0
     assert figures["exact"] == 1.0
@@ -195,7 +200,7 @@ def test_three_stages_overfit_a_few_phrases(tmp_path):
 def test_preparing_batches_ahead_changes_no_weight(tmp_path):
     table = PhraseTable.build(PHRASES)
     config = CONFIG.model_copy(update={"dropout": 0.2})
-    objective = VAEStageConfig(
+    objective = VAEObjectiveConfig(
         transposed_share=0.5, augmented_share=0.5, latent_noise=0.1, decoder_mask_fraction=0.2
     )
     training = TrainingConfig(

@@ -10,7 +10,7 @@ from phrase_models.tokens.units import decode_unit
 from phrase_models.training.config import TrainingConfig
 from phrase_models.training.loop import fit
 from phrase_models.vae.autoencoder import through_autoencoder
-from phrase_models.vae.config import VAEConfig, VAEStageConfig
+from phrase_models.vae.config import VAEConfig, VAEObjectiveConfig
 from phrase_models.vae.decoding import decode_latents
 from phrase_models.vae.model import PhraseVAE, Posterior
 from phrase_models.vae.phrase_table import PhraseBatches, PhraseTable, teacher_forcing, transpose
@@ -71,12 +71,12 @@ def test_padding_and_neighbours_change_nothing(changes):
 
 
 @pytest.mark.parametrize("changes", VARIANTS, ids=str)
-@pytest.mark.parametrize("stage", ["autoencoder", "vae"])
-def test_every_part_in_use_gets_a_gradient(changes, stage):
+@pytest.mark.parametrize("phase", ["autoencoder", "vae"])
+def test_every_part_in_use_gets_a_gradient(changes, phase):
     vae = build(**changes).train()
     tokens = PhraseTable.build(UNITS).padded(np.arange(3))
     inputs, targets = teacher_forcing(tokens)
-    logits, posterior = vae(tokens, inputs, stage)
+    logits, posterior = vae(tokens, inputs, phase)
     loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), targets.flatten())
     loss = loss if posterior is None else loss + posterior.kl_divergence().mean()
     loss.backward()
@@ -86,7 +86,7 @@ def test_every_part_in_use_gets_a_gradient(changes, stage):
         if parameter.grad is None or not parameter.grad.any()
     }
     latent_parts = {n for n in silent if n.startswith(LATENT_PARTS)}
-    assert (not latent_parts) == (stage == "vae")
+    assert (not latent_parts) == (phase == "vae")
     one_vector = vae.config.memory_length == 1
     # Over a single vector, or over nothing but itself, attention has nothing to choose.
     idle = {n for n in silent if one_vector and n.startswith("decoder.block.0.layer.1.")}
@@ -246,15 +246,15 @@ def test_free_bits_leave_closed_dimensions_alone():
 
 def test_trainings_before_the_latent_do_not_depend_on_its_size():
     small, large = configured(latent_dim=8), configured(latent_dim=64, bottleneck_hidden_dim=32)
-    assert small.for_stage("autoencoder") == large.for_stage("autoencoder")
-    assert small.for_stage("vae") != large.for_stage("vae")
+    assert small.for_phase("autoencoder") == large.for_phase("autoencoder")
+    assert small.for_phase("vae") != large.for_phase("vae")
     pooled = configured(bottleneck="pooling")
-    assert small.for_stage("infilling") == pooled.for_stage("infilling")
-    assert small.for_stage("autoencoder") != pooled.for_stage("autoencoder")
+    assert small.for_phase("infilling") == pooled.for_phase("infilling")
+    assert small.for_phase("autoencoder") != pooled.for_phase("autoencoder")
 
 
 def test_a_stage_starts_from_all_that_the_one_before_trained(tmp_path):
-    earlier = PhraseVAE(configured().for_stage("infilling"))
+    earlier = PhraseVAE(configured().for_phase("infilling"))
     save_vae(earlier, "infilling", tmp_path)
     later = build(seed=1, bottleneck="single_query", latent_dim=16)
     start_from(later, tmp_path)
@@ -281,7 +281,7 @@ def test_each_bottleneck_learns_a_few_bars_by_heart(bottleneck, tmp_path):
         checkpoint_every=1000,
     )
     fit(
-        VAETraining(vae, "autoencoder", VAEStageConfig(), training, table, table),
+        VAETraining(vae, "autoencoder", VAEObjectiveConfig(), training, table, table),
         training,
         tmp_path,
     )

@@ -12,7 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from phrase_models.diffusion.model import PhraseLDM
+from phrase_models.diffusion.pretrained import load_ldm
 from phrase_models.diffusion.sampler_config import SamplerConfig
 from phrase_models.errors import ConfigurationError
 from phrase_models.generator import SongRequest, request_from_layout
@@ -66,7 +66,7 @@ def test_in_bf16_the_weights_are_rounded_and_take_half(pair_store, tmp_path):
         assert {tensor.dtype for tensor in rounded[part].values()} == {torch.bfloat16}
         for name, tensor in weights.items():
             assert torch.equal(rounded[part][name], tensor.to(torch.bfloat16)), name
-    loaded = PhraseLDM.load(tmp_path / "bf16" / "ldm").denoiser.state_dict()
+    loaded = load_ldm(tmp_path / "bf16" / "ldm").denoiser.state_dict()
     assert {tensor.dtype for tensor in loaded.values()} == {torch.float32}
     same = LDM_FILES - {"ldm/model.safetensors"}
     for name in same:

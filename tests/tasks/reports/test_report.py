@@ -5,7 +5,8 @@ from dataclasses import replace
 
 from phrase_models.metrics.note_matching import PhraseCounts
 from tasks.reports.measurements import Measurement
-from tasks.reports.report import NOT_RUN, latent_table, report_table
+from tasks.reports.report import latent_table, report_table
+from tasks.reports.report_tables import NOT_RUN
 
 
 def measured(
@@ -31,7 +32,7 @@ def measured(
         "objective": {"latent_noise": latent_noise},
         "training": {"num_steps": steps, "batch_size": 10, "seed": seed},
     }
-    first = [{**training, "stage": "infilling"}] if pretrained else []
+    first = [{**training, "phase": "infilling"}] if pretrained else []
     return Measurement(
         stage=stage,
         key=f"key{f1}",
@@ -41,7 +42,7 @@ def measured(
             "num_bars": 100,
             "num_songs": 7,
         },
-        trainings=(*first, {**training, "stage": "vae"}),
+        trainings=(*first, {**training, "phase": "vae"}),
         seconds=(60.0,) * (len(first) + 1),
         pictures=(),
         song_counts={song: counts_of(f1 + spread) for song, spread in SPREAD.items()},

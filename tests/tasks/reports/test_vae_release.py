@@ -78,6 +78,7 @@ def test_the_command_of_the_card_names_the_nearest_preset_and_what_differs(
     assert sorted(settings) == [
         "autoencoder=null",
         "bottleneck.training.seed=7",
+        "decoder=null",
         "infilling.training.seed=7",
         "source.max_songs=5",
     ]
@@ -199,6 +200,41 @@ def test_the_vae_of_the_newest_run_is_taken_else_the_last_of_phrases(make_vae_st
     assert newest_vae(made.store) == old
     made.store.record_run("tables", {"ingest_songs": made.refs["ingest_songs"]}, {})
     assert newest_vae(made.store) == new
+
+
+def test_a_tuned_decoder_is_preferred_and_told_of(make_vae_store, tmp_path):
+    made = make_vae_store("synthetic")
+    plain = made.refs["train_vae"]
+    inputs = {"start_from": plain.digest}
+    tuned = made.commit("tune_decoder", made.training("decoder", "phrase"), inputs, made.STEPS)
+    made.commit(
+        "score_reconstruction",
+        {},
+        {"vae": plain.digest, "tuned": tuned.digest},
+        {
+            **made.FIGURES,
+            "f1_op_tuned": 0.95,
+            "f1_op_tuned_interval": [0.94, 0.96],
+            "by_instrument": {"melody": {"num_phrases": 7, "f1_op": 0.9}},
+        },
+        key="b" * 64,
+    )
+    assert newest_vae(made.store) == tuned
+    assert "PhraseVAE tune_decoder/" in export_vae(made.store.root, tmp_path / "vae", "bf16")
+    card = (tmp_path / "vae" / "README.md").read_text()
+    for text in (
+        "| vae | 1200 | 1100 |",
+        "| decoder | 1200 | 1100 |",
+        "| f1_op_tuned | 0.9500 | [0.9400, 0.9600] |",
+        "| instrument | num_phrases | f1_op |",
+        "| melody | 7 | 0.9000 |",
+        f"digest `{tuned.digest}`",
+        "--set decoder.training.seed=7",
+    ):
+        assert text in card, text
+    assert "decoder=null" not in card
+    made.store.record_run("untuned", {"train_vae": plain}, {})
+    assert newest_vae(made.store) == plain
 
 
 def test_the_card_of_a_vae_of_bars_says_so(make_vae_store, tmp_path):

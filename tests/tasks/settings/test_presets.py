@@ -29,6 +29,32 @@ def test_the_paper_preset_has_the_papers_sizes():
     assert 28_000_000 < sum(p.numel() for p in denoiser.parameters()) < 34_000_000
 
 
+def test_what_each_preset_does_about_form_refinement_and_errors():
+    configs = {name: load_preset(name) for name in PRESETS}
+    refined = {name for name, config in configs.items() if config.latents.refinement}
+    tuned = {name for name, config in configs.items() if config.decoder}
+    formed = {
+        name
+        for name, config in configs.items()
+        if config.denoiser.form_condition and config.denoiser.num_chords == 49
+    }
+    assert refined == {"smoke", "demo", "cpu", "ablation", "base"}
+    assert tuned == {"smoke", "demo", "cpu", "base"}
+    assert formed == {"smoke", "demo", "cpu", "ablation", "base"}
+    for config in configs.values():
+        if config.denoiser.form_condition:
+            assert config.generation.sampler.copies
+            assert config.noise_schedule.prediction == "velocity"
+            assert config.noise_schedule.min_snr_gamma is None
+
+
+def test_one_seed_stands_for_all():
+    config = load_preset("smoke").with_overrides({"seed": "7"})
+    trainings = (config.infilling, config.autoencoder, config.bottleneck, config.decoder)
+    assert [stage.training.seed for stage in trainings] == [7] * 4
+    assert (config.diffusion.seed, config.generation.seed) == (7, 7)
+
+
 def test_overrides_reach_the_field_and_keep_the_rest():
     config = load_preset("smoke")
     changed = config.with_overrides({"vae.latent_dim": "24", "generation.sections": "i4 A8"})

@@ -29,7 +29,7 @@ from tasks.engine.runtime import RuntimeConfig
 from tasks.engine.stage import Session
 from tasks.engine.tracking import tracker_factory
 from tasks.launch import check_refresh
-from tasks.stages.compose_corpus import STAGE as COMPOSE
+from tasks.stages.compose_corpus import corpus_stage
 from tasks.stages.count_pitches import pitches_stage
 from tasks.stages.ingest_songs import ingest_stage
 from tasks.stages.registry import STAGE_NAMES
@@ -39,7 +39,7 @@ root = Path(sys.argv[1])
 session = Session(ArtifactStore(root), RuntimeConfig(), tracker_factory(root, enabled=False))
 runner = PlainRunner(session)
 config = load_preset("smoke")
-corpus = runner.run(COMPOSE.configured(config.source.synthetic, {}))
+corpus = runner.run(corpus_stage(config))
 songs = runner.run(ingest_stage(config, corpus=corpus))
 found = runner.run(pitches_stage(songs))
 notes = tables.read_notes(songs.folder / "notes.parquet")
@@ -124,7 +124,7 @@ def test_a_definition_becomes_a_stage_with_what_it_says():
     stage = kind.configured(EmptyConfig(), {"first": ref}, external_inputs={"data": "abc"})
     assert (stage.name, stage.body, stage.inputs) == ("b", body, {"first": ref})
     assert (stage.version, stage.tracked, stage.needs_device) == (3, True, True)
-    assert (stage.code, stage.external_inputs) == ((body.__module__,), {"data": "abc"})
+    assert (stage.code, stage.external_inputs) == ((), {"data": "abc"})
     assert not StageKind("b", body).configured(EmptyConfig(), {}).tracked
     other = ArtifactRef("c", "k" * 64, "d" * 64, Path("c"))
     with pytest.raises(ValueError, match="stage b does not say that it reads c"):

@@ -1,0 +1,18 @@
+"""Reads what `benchmarks.headline_pack` writes; needs neither torch nor a table library."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+
+def read_slots(pack: Path) -> tuple[list[dict], list[list[int]], np.ndarray]:
+    """Songs, tokens of every slot, chords (bars, 2)."""
+    songs = json.loads((pack / "songs.json").read_text())
+    with np.load(pack / "slots.npz") as file:
+        ends = np.cumsum(file["lengths"])
+        tokens = file["token_ids"].tolist()
+        chords = file["chords"].astype(np.int64)
+    starts = np.concatenate(([0], ends[:-1]))
+    phrases = [tokens[a:b] for a, b in zip(starts.tolist(), ends.tolist(), strict=True)]
+    return songs, phrases, chords
