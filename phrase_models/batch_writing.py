@@ -64,7 +64,7 @@ def write_batch(
     page = render_gallery(
         [_gallery_song(song, settings.semitones, folder) for song in songs],
         title="Songs by phraseldm",
-        subtitle=f"{len(songs)} songs of seed {settings.seed}, none picked by hand",
+        subtitle=f"{_count(len(songs))} of seed {settings.seed}, none picked by hand",
         headline=[],
         max_seconds=settings.audio_seconds,
     )
@@ -92,3 +92,7 @@ def _gallery_song(song: GeneratedSong, semitones: int, folder: Path) -> GalleryS
         requested_layout=song.request.section_layout or None,
         form=song.request.form,
     )
+
+
+def _count(num_songs: int) -> str:
+    return "1 song" if num_songs == 1 else f"{num_songs} songs"
