@@ -2,8 +2,8 @@
 
     python -m benchmarks.gpu_headline vae     PACK WORK NAME --seconds 240
     python -m benchmarks.gpu_headline latents PACK WORK NAME
-    python -m benchmarks.gpu_headline ldm     PACK WORK NAME --recipe form --seed 0 --seconds 240
-    python -m benchmarks.gpu_headline songs   PACK WORK NAME --recipe form --seed 0
+    python -m benchmarks.gpu_headline ldm     PACK WORK NAME --recipe sample --seed 0 --seconds 240
+    python -m benchmarks.gpu_headline songs   PACK WORK NAME --recipe sample --seed 0
     python -m benchmarks.gpu_headline bring   WORK OUT FILE ...
 
 PACK is made by `benchmarks.headline_pack`. Every step leaves a folder under WORK and does nothing
@@ -42,10 +42,11 @@ from phrase_models.metrics.note_matching import count_bar, pool
 from phrase_models.score.song import parse_section_layout
 from phrase_models.tokens import vocabulary
 from phrase_models.tokens.units import decode_unit
-from phrase_models.train import configure_torch
 from phrase_models.training.config import TrainingConfig
+from phrase_models.training.hardware import prepare_torch
 from phrase_models.training.loop import Trainable, TrainingRun
 from phrase_models.training.randomness import numpy_generator, seed_everything
+from phrase_models.training.specification import HardwareConfig
 from phrase_models.vae.config import VAEConfig, VAEObjectiveConfig, VAEPhase
 from phrase_models.vae.model import PhraseVAE
 from phrase_models.vae.phases import build_training, start_phase
@@ -299,7 +300,7 @@ def write_songs(work: Path, name: str, recipe: str, seed: int, device: str) -> N
     train = dataset.split("train")
     order = numpy_generator("headline", "plans").permutation(len(train))[:NUM_SONGS]
     chosen = [train[int(index)] for index in order]
-    for number in range(1, SNAPSHOTS):
+    for number in range(SNAPSHOTS):
         path = folder / f"songs-{number}.npz"
         if path.exists() or not (folder / f"snapshot-{number}" / "config.json").exists():
             continue
@@ -353,14 +354,14 @@ def main() -> None:
     parser.add_argument("step", choices=("vae", "latents", "ldm", "songs", "bring"))
     parser.add_argument("folders", type=Path, nargs="+")
     parser.add_argument("--name", default="phrase64")
-    parser.add_argument("--recipe", default="form")
+    parser.add_argument("--recipe", default="sample")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--seconds", type=float, default=240.0)
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--threads", type=int, default=4)
     parser.add_argument("--small", action="store_true", help="a rehearsal, on the CPU")
     arguments = parser.parse_args()
-    configure_torch(arguments.threads)
+    prepare_torch(HardwareConfig(device=arguments.device, num_threads=arguments.threads))
     name, recipe, seed = arguments.name, arguments.recipe, arguments.seed
     if arguments.step == "bring":
         bring(arguments.folders[0], arguments.folders[1:])
