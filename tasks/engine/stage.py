@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
 
 from pydantic import BaseModel
 
@@ -20,10 +20,11 @@ from tasks.engine.code_closure import closure, stage_modules
 
 if TYPE_CHECKING:
     from tasks.engine.runtime import RuntimeConfig
-    from tasks.engine.tracking import Tracker, TrackerFactory
+    from tasks.engine.tracker import Tracker
 
 
 ConfigT = TypeVar("ConfigT", bound=BaseModel)
+TrackerFactory: TypeAlias = "Callable[[Stage, str, Path], AbstractContextManager[Tracker]]"
 
 __all__ = ["ArtifactRef", "Session", "Stage", "StageContext", "StageResult", "StageRunner"]
 

@@ -9,17 +9,18 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from storage.manifest import read_manifest
+from tasks.engine.tracker import NullTracker, Tracker
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
 
-    from tasks.engine.stage import Stage, StageResult
+    from tasks.engine.stage import Stage, StageResult, TrackerFactory
     from tasks.settings.pipeline import PipelineConfig
 
 logger = logging.getLogger(__name__)
@@ -35,47 +36,6 @@ PIPELINE_EXPERIMENT = f"{EXPERIMENTS}/pipeline"
 LEFT_OUT_OF_SWEEPS = ("exact_phrase_rate", "f1_iopd")
 """Beginnings of names. MLflow's compare page opens on the metric whose name comes first, which is
 f1_op without these; the runs of the scoring stage have them."""
-
-
-class Tracker(Protocol):
-    """Where a stage sends figures, pictures and files."""
-
-    @property
-    def run_id(self) -> str | None:
-        """Of the run that is written, if one is."""
-
-    def log_metrics(self, step: int, values: Mapping[str, float]) -> None:
-        """Numbers at a step."""
-
-    def log_summary(self, meta: Mapping[str, Any]) -> None:
-        """The stage's headline numbers."""
-
-    def log_file(self, path: Path, folder: str | None = None) -> None:
-        """A file, shown under its name."""
-
-    def log_folder(self, path: Path, folder: str) -> None:
-        """All files of a folder."""
-
-
-TrackerFactory = Callable[["Stage", str, Path], AbstractContextManager[Tracker]]
-
-
-class NullTracker:
-    """Tracks nothing."""
-
-    run_id = None
-
-    def log_metrics(self, step: int, values: Mapping[str, float]) -> None:
-        """Ignore."""
-
-    def log_summary(self, meta: Mapping[str, Any]) -> None:
-        """Ignore."""
-
-    def log_file(self, path: Path, folder: str | None = None) -> None:
-        """Ignore."""
-
-    def log_folder(self, path: Path, folder: str) -> None:
-        """Ignore."""
 
 
 class MlflowTracker:

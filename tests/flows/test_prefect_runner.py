@@ -11,7 +11,7 @@ from tasks.engine import prefect_runner
 from tasks.engine.prefect_runner import PrefectRunner, flow_run_tags
 from tasks.engine.runtime import RuntimeConfig
 from tasks.engine.stage import Session, Stage
-from tasks.engine.tracking import NullTracker
+from tasks.engine.tracker import NullTracker
 
 pytestmark = pytest.mark.slow
 

@@ -11,7 +11,7 @@ from storage.errors import DamagedArtifact, DiskFull
 from tasks.engine.plain_runner import PlainRunner
 from tasks.engine.runtime import RuntimeConfig
 from tasks.engine.stage import Session, Stage, stage_key
-from tasks.engine.tracking import NullTracker
+from tasks.engine.tracker import NullTracker
 
 
 class Number(BaseModel):

@@ -9,7 +9,7 @@ from storage.artifacts import ArtifactStore
 from tasks.engine.plain_runner import PlainRunner
 from tasks.engine.runtime import RuntimeConfig
 from tasks.engine.stage import Session, Stage
-from tasks.engine.tracking import NullTracker
+from tasks.engine.tracker import NullTracker
 
 SOURCE = '''"""Adds."""
 

@@ -14,7 +14,7 @@ from storage.artifacts import ArtifactStore
 from tasks.engine.plain_runner import PlainRunner
 from tasks.engine.runtime import RuntimeConfig
 from tasks.engine.stage import Session, Stage, stage_key
-from tasks.engine.tracking import NullTracker
+from tasks.engine.tracker import NullTracker
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -28,7 +28,7 @@ from storage.artifacts import ArtifactStore
 from tasks.engine.plain_runner import PlainRunner
 from tasks.engine.runtime import RuntimeConfig
 from tasks.engine.stage import Session, Stage
-from tasks.engine.tracking import NullTracker
+from tasks.engine.tracker import NullTracker
 
 class Number(BaseModel):
     value: int

@@ -209,7 +209,7 @@ from phrase_models.training.specification import HardwareConfig, TrainingSpecifi
 from tasks.engine import subprocess_training
 from tasks.engine.runtime import RuntimeConfig
 from tasks.engine.stage import StageContext
-from tasks.engine.tracking import NullTracker
+from tasks.engine.tracker import NullTracker
 
 class Spec(TrainingSpecification):
     num_steps: int = 100_000

@@ -21,7 +21,7 @@ from tasks.engine.code_closure import closure, stage_modules
 from tasks.engine.plain_runner import PlainRunner
 from tasks.engine.runtime import RuntimeConfig
 from tasks.engine.stage import Session, stage_key
-from tasks.engine.tracking import NullTracker
+from tasks.engine.tracker import NullTracker
 from tasks.reports.song_values import SongValues, read_song_values
 from tasks.settings.presets import load_preset
 from tasks.settings.stages import GenerationConfig
