@@ -114,8 +114,10 @@ def print_summary(store: Path) -> None:
 def print_metrics(folder: Path) -> None:
     """The table of an `evaluate_songs` artifact."""
     metrics = json.loads((folder / "metrics.json").read_text())
-    table = Table(title="Generated songs beside real ones (95 % intervals over songs)")
-    for column in ("metric", "generated", "real (training)", "real (held-out)"):
+    title = "Generated songs beside real ones (below: 95 % intervals over songs)"
+    table = Table(title=title, box=None, padding=(0, 1, 0, 0))
+    table.add_column("metric", no_wrap=True)  # a name stays whole in 80 columns
+    for column in ("generated", "training", "held out"):
         table.add_column(column, overflow="fold")
     for name, result in metrics["generated"].items():
         real, held_out = (metrics.get(key, {}).get(name) for key in ("real", "held_out"))
@@ -126,7 +128,7 @@ def print_metrics(folder: Path) -> None:
 def _cell(result: Mapping[str, Any] | None) -> str:
     if result is None or result["value"] is None:
         return "undefined"
-    interval = "" if result["low"] is None else f"  [{result['low']:.3f}, {result['high']:.3f}]"
+    interval = "" if result["low"] is None else f"\n{result['low']:.3f}–{result['high']:.3f}"
     return f"{result['value']:.3f}{interval}"
 
 
