@@ -143,6 +143,10 @@ def generate(
     variation: Annotated[
         float, typer.Option(min=0, max=1, help="Share of the repetitions that come back varied.")
     ] = 0.0,
+    plans: Annotated[
+        str,
+        typer.Option(help="What is left open: training (of a training song) or drawn (by priors)."),
+    ] = "training",
     number: Annotated[int, typer.Option("-n", min=1, help="Songs to make.")] = 1,
     seed: Annotated[int, typer.Option(help="Song k of a seed is always the same.")] = 0,
     steps: Annotated[int | None, typer.Option(min=1, help="Sampling steps.")] = None,
@@ -168,6 +172,7 @@ def generate(
         variation=variation,
         num_bars=bars,
         sections=sections,
+        plans=plans,
         num_songs=number,
         seed=seed,
         num_sampling_steps=steps,

@@ -15,6 +15,7 @@ from tasks.stages.collect_songs import songs_stage
 from tasks.stages.compose_corpus import corpus_stage
 from tasks.stages.encode_latents import latents_stage
 from tasks.stages.evaluate_songs import evaluation_stage
+from tasks.stages.fit_priors import priors_stage
 from tasks.stages.generate_songs import generation_stage
 from tasks.stages.ingest_songs import ingest_stage
 from tasks.stages.score_autoencoder import autoencoder_score_stage
@@ -54,6 +55,8 @@ def road(runner: StageRunner, launched: Launch) -> Iterator[Part]:
     diffusion = runner.run(diffusion_stage(config, dataset))
     yield "diffusion"
     made = {"songs": corpus.songs, "vae": vae, "diffusion": diffusion}
+    if config.latents.layout == "role":  # others have no forms
+        made["priors"] = runner.run(priors_stage(dataset))
     songs = runner.run(generation_stage(config.generation, launched.generator, made))
     yield "songs"
     runner.run(evaluation_stage(config, corpus.songs, latents, songs))

@@ -22,8 +22,10 @@ from phrase_models.score.song import Song
 if TYPE_CHECKING:
     from phrase_models.diffusion.sampler_config import SamplerConfig
 
-InputName = Literal["songs", "vae", "diffusion"]
-"""What a generator can be made of: songs of the corpus, a PhraseVAE, a diffusion model."""
+InputName = Literal["songs", "vae", "diffusion", "priors"]
+"""What a generator can be made of: songs of the corpus, PhraseVAE, diffusion model, plan priors."""
+PlanSource = Literal["training", "drawn"]
+"""Where a plan is taken from: a training song, or the priors that were fitted to all of them."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,13 +38,16 @@ class SongRequest(SongPlan):
         tempo_bpm: beats a minute.
         variation: chance of a repetition of the form to come back varied (see `scale_repeats`);
             0 where the form is to be kept as it is.
+        plans: where what is left open is taken from.
     """
 
     tempo_bpm: float = 90.0
     variation: float = 0.0
+    plans: PlanSource = "training"
 
     def _values(self) -> tuple[object, ...]:
-        return *SongPlan._values(self), self.tempo_bpm, self.variation  # noqa: SLF001 - of the base
+        own = self.tempo_bpm, self.variation, self.plans
+        return *SongPlan._values(self), *own  # noqa: SLF001 - of the base
 
     @property
     def plan(self) -> SongPlan:
@@ -87,6 +92,7 @@ class GeneratedSong:
         provenance: one line for the file: seed, index and what made it.
         latents: raw latents (num_bars, S, D), or None where the family has none.
         num_repairs: tokens that had to be repaired.
+        plans: where what the request left open was taken from.
     """
 
     index: int
@@ -95,6 +101,7 @@ class GeneratedSong:
     provenance: str
     latents: NDArray[np.float32] | None = None
     num_repairs: int = 0
+    plans: PlanSource = "training"
 
     @property
     def name(self) -> str:
@@ -133,7 +140,7 @@ class GeneratorInputs:
     """What the factory of a generator may use.
 
     Attributes:
-        folders: of the inputs that its entry needs, by name.
+        folders: of the inputs that its entry needs, or may use and there are, by name.
         digests: of their contents, by name.
         training_songs: reads the songs of the training split, in C major or A minor.
         sampler: settings of families that sample by diffusion, None for their defaults.
@@ -158,11 +165,18 @@ class GeneratorEntry:
         name: of the family.
         module: that has `build_generator(inputs: GeneratorInputs) -> Generator`.
         needs: the inputs that it reads.
+        may_use: inputs that only some requests take.
     """
 
     name: str
     module: str
     needs: tuple[InputName, ...]
+    may_use: tuple[InputName, ...] = ()
+
+    @property
+    def draws_plans(self) -> bool:
+        """Whether it can take plans from priors."""
+        return "priors" in self.may_use
 
     def build(self, inputs: GeneratorInputs) -> Generator:
         """The generator, loaded and ready.

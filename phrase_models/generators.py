@@ -9,7 +9,9 @@ from phrase_models.generator import Generator, GeneratorEntry
 GENERATORS: dict[str, GeneratorEntry] = {
     entry.name: entry
     for entry in (
-        GeneratorEntry("phrase_ldm", "phrase_models.phrase_ldm", ("vae", "diffusion")),
+        GeneratorEntry(
+            "phrase_ldm", "phrase_models.phrase_ldm", ("vae", "diffusion"), may_use=("priors",)
+        ),
         GeneratorEntry("training_copies", "phrase_models.baselines.training_copies", ("songs",)),
         GeneratorEntry("phrase_markov", "phrase_models.baselines.phrase_markov", ("songs",)),
         GeneratorEntry("bar_shuffle", "phrase_models.baselines.bar_shuffle", ("songs",)),

@@ -3,7 +3,8 @@
 A release is a folder of both::
 
     vae/    PhraseVAE (`save_vae`)
-    ldm/    PhraseLDM (`PhraseLDM.save`), and `sampler.json`: how songs are drawn by default
+    ldm/    PhraseLDM (`PhraseLDM.save`), and `sampler.json`: how songs are drawn by default;
+            maybe `priors.json`, from which plans are drawn (`PlanPriors.save`)
 """
 
 import hashlib
@@ -17,13 +18,14 @@ from numpy.typing import NDArray
 
 from phrase_models.codec import PhraseCodec
 from phrase_models.diffusion.model import PhraseLDM
-from phrase_models.diffusion.plan import SongPlan
+from phrase_models.diffusion.plan import SongPlan, check_plan, check_vocabulary
 from phrase_models.diffusion.pretrained import load_ldm
 from phrase_models.diffusion.sampler_config import SamplerConfig
 from phrase_models.diffusion.sampling import draw_songs, resolve_plans
 from phrase_models.errors import ConfigurationError
 from phrase_models.form.form_edits import scale_repeats
 from phrase_models.form.form_lending import LendingSong, lend_to_layout
+from phrase_models.form.plan_priors import PRIORS_FILE, PlanPriors
 from phrase_models.generator import GeneratedSong, GeneratorInputs, SongRequest
 from phrase_models.tokens.song_layout import check_layout
 from phrase_models.training.randomness import numpy_generator
@@ -74,6 +76,7 @@ class PhraseLDMGenerator:
         digest: str,
         sampler: SamplerConfig,
         cache: LatentsCache | None = None,
+        priors_file: Path | None = None,
     ) -> None:
         """Take the models over.
 
@@ -83,9 +86,11 @@ class PhraseLDMGenerator:
             digest: of the diffusion model.
             sampler: solver and its settings.
             cache: where the latents of finished songs are kept, or None.
+            priors_file: of `PlanPriors.save`, read when a plan is drawn; None, or missing, where
+                there is none.
         """
         self.model, self.codec, self.digest = model, codec, digest
-        self.sampler, self.cache = sampler, cache
+        self.sampler, self.cache, self.priors_file = sampler, cache, priors_file
 
     @classmethod
     def load(
@@ -96,6 +101,7 @@ class PhraseLDMGenerator:
         digest: str,
         sampler: SamplerConfig,
         cache: LatentsCache | None = None,
+        priors_file: Path | None = None,
     ) -> Self:
         """From the folders of the two models (`save_vae`, `PhraseLDM.save`).
 
@@ -104,7 +110,7 @@ class PhraseLDMGenerator:
         """
         model = load_ldm(diffusion_folder)
         codec = PhraseCodec.load(vae_folder, check_layout(model.config.layout))
-        return cls(model, codec, digest, sampler, cache)
+        return cls(model, codec, digest, sampler, cache, priors_file)
 
     @classmethod
     def from_pretrained(cls, folder: Path, sampler: SamplerConfig | None = None) -> Self:
@@ -125,7 +131,12 @@ class PhraseLDMGenerator:
             )
             raise ConfigurationError(message)
         digest = weights_digest(*parts)
-        return cls.load(*parts, digest=digest, sampler=sampler or release_sampler(folder))
+        return cls.load(
+            *parts,
+            digest=digest,
+            sampler=sampler or release_sampler(folder),
+            priors_file=parts[1] / PRIORS_FILE,
+        )
 
     def check(self, request: SongRequest) -> None:
         """Refuse a plan that the model cannot write; see `Generator`."""
@@ -157,18 +168,26 @@ class PhraseLDMGenerator:
                 plan.num_bars, plan.sections, plan.form, plan.chords, request.tempo_bpm
             ),
             song=decoded.song,
-            provenance=f"phraseldm seed {seed} song {index} model {self.digest[:12]}",
+            provenance=self._provenance(request, seed, index),
             latents=latents[: decoded.song.num_bars],
             num_repairs=decoded.report.num_repairs,
+            plans=request.plans,
         )
+
+    def _provenance(self, request: SongRequest, seed: int, index: int) -> str:
+        plans = ", plan drawn" if request.plans == "drawn" else ""
+        return f"phraseldm seed {seed} song {index} model {self.digest[:12]}{plans}"
 
     def _resolved(self, request: SongRequest, seed: int, index: int) -> SongPlan:
         """The plan of a song with what was left open filled in, its form varied as asked for.
 
         A layout without a form gets form and chords from the training song of the most similar
-        other layout.
+        other layout, unless the priors draw them.
         """
-        plan = resolve_plans(self.model, [request.plan], seed, index)[0]
+        asked = request.plan
+        if request.plans == "drawn":
+            asked = self._drawn(asked, seed, index)
+        plan = resolve_plans(self.model, [asked], seed, index)[0]
         if plan.form is None and plan.sections and self._lenders:
             rng = numpy_generator("form", seed, index)
             lent = lend_to_layout(rng, self._lenders, plan.sections)
@@ -178,6 +197,35 @@ class PhraseLDMGenerator:
             return plan
         rng = numpy_generator("variation", seed, index)
         return replace(plan, form=scale_repeats(plan.form, request.variation, rng))
+
+    def _drawn(self, asked: SongPlan, seed: int, index: int) -> SongPlan:
+        """The plan of a song with what was left open, and the model knows, drawn by the priors."""
+        config = self.model.config.denoiser
+        if config.conditioning != "sections":
+            message = "Plans were to be drawn, but this model was trained without sections."
+            raise ConfigurationError(message)
+        plan = check_plan(asked, config.max_bars)
+        check_vocabulary(plan, self.model.config.slots_per_bar, config.num_chords)
+        rng = numpy_generator("plan", seed, index)
+        drawn = self._priors.draw(
+            rng, plan.num_bars, plan.sections, plan.form, max_bars=config.max_bars
+        )
+        return SongPlan(
+            drawn.form.num_bars,
+            drawn.sections,
+            drawn.form if config.form_condition else plan.form,
+            drawn.chords if config.num_chords and plan.chords is None else plan.chords,
+        )
+
+    @cached_property
+    def _priors(self) -> PlanPriors:
+        if self.priors_file is None or not self.priors_file.exists():
+            message = (
+                "Plans were to be drawn, but these models come without priors: fit some by running "
+                "the pipeline on songs with sections, or take plans of training songs."
+            )
+            raise ConfigurationError(message)
+        return PlanPriors.load(self.priors_file)
 
     @cached_property
     def _lenders(self) -> tuple[LendingSong, ...]:
@@ -225,11 +273,12 @@ def weights_digest(*folders: Path) -> str:
 
 
 def build_generator(inputs: GeneratorInputs) -> PhraseLDMGenerator:
-    """Of the inputs `vae` and `diffusion`."""
+    """Of the inputs `vae` and `diffusion`, and `priors` where there are any."""
     return PhraseLDMGenerator.load(
         inputs.folders["vae"],
         inputs.folders["diffusion"],
         digest=inputs.digests["diffusion"],
         sampler=inputs.sampler or SamplerConfig(),
         cache=LatentsCache(inputs.state) if inputs.state else None,
+        priors_file=inputs.folders["priors"] / PRIORS_FILE if "priors" in inputs.folders else None,
     )

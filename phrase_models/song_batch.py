@@ -94,6 +94,7 @@ def _read_song(
         provenance=item["provenance"],
         latents=latents,
         num_repairs=item["num_repairs"],
+        plans=item.get("plans", "training"),  # files of earlier versions do not say
     )
 
 
@@ -111,6 +112,7 @@ def _describe(song: GeneratedSong, generator: str, semitones: int) -> dict[str, 
         "num_bars": song.song.num_bars,
         "num_notes": song.song.num_notes,
         "num_repairs": song.num_repairs,
+        "plans": song.plans,
         "tempo_bpm": song.song.tempo_bpm,
         **request_json(song.request, semitones),
     }

@@ -35,7 +35,11 @@ from tasks.stages.generate_songs import batch_settings
 RELEASE = Path(__file__).resolve().parents[1] / "releases" / "phraseldm-pop909"
 """Models that come with the program."""
 PHRASE_LDM = "phrase_ldm"
-STAGES_OF_INPUTS: dict[InputName, str] = {"songs": "ingest_songs", "diffusion": "train_diffusion"}
+STAGES_OF_INPUTS: dict[InputName, str] = {
+    "songs": "ingest_songs",
+    "diffusion": "train_diffusion",
+    "priors": "fit_priors",
+}
 """Stages that make the inputs of a generator; a PhraseVAE may come from several."""
 
 console = Console()
@@ -116,6 +120,9 @@ def _of_store(store: Path, generator: str) -> Models:
         for name in entry.needs
         if name in STAGES_OF_INPUTS
     }
+    for name in entry.may_use:
+        if STAGES_OF_INPUTS[name] in run["refs"]:
+            inputs[name] = artifacts.latest(STAGES_OF_INPUTS[name])
     if "vae" in entry.needs:
         inputs["vae"] = newest_vae(artifacts)
     diffusion = inputs.get("diffusion")

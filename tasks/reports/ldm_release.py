@@ -5,6 +5,7 @@ from pathlib import Path
 from phrase_models.diffusion.model import PhraseLDM
 from phrase_models.diffusion.pretrained import load_ldm, save_ldm
 from phrase_models.diffusion.sampler_config import SamplerConfig
+from phrase_models.form.plan_priors import PRIORS_FILE, PlanPriors, can_be_fitted
 from phrase_models.phrase_ldm import LDM_FOLDER, SAMPLER_FILE, VAE_FOLDER
 from phrase_models.vae.pretrained import WEIGHTS_FILE, load_vae, phase_of, save_vae
 from storage.artifacts import ArtifactStore
@@ -56,6 +57,8 @@ def assemble_release(
 ) -> str:
     """Write a release of two trained models, wherever they come from.
 
+    Priors of plans are fitted to the model's training plans, where these have sections and forms.
+
     Args:
         vae_folder: of a PhraseVAE (`save_vae`).
         ldm_folder: of a PhraseLDM (`PhraseLDM.save`).
@@ -84,6 +87,7 @@ def assemble_release(
         save_vae(vae.to(DTYPES[precision]), phase, aside / VAE_FOLDER)
         ldm.denoiser.to(DTYPES[precision])
         save_ldm(ldm, aside / LDM_FOLDER)
+        write_priors(ldm, aside / LDM_FOLDER)
         (aside / LDM_FOLDER / SAMPLER_FILE).write_text(sampler.model_dump_json(indent=1))
         (aside / CARD_FILE).write_text(card_text, encoding="utf-8")
         if vae_card is not None:
@@ -94,6 +98,18 @@ def assemble_release(
         f"Wrote {output}: PhraseVAE and PhraseLDM, {count:,} weights in {precision}, "
         f"{size / MEBIBYTE:.1f} MiB in all"
     )
+
+
+def write_priors(ldm: PhraseLDM, folder: Path) -> bool:
+    """Fit priors to the training plans of a model and write them into a folder.
+
+    Returns:
+        Whether there were plans to fit them to.
+    """
+    if not can_be_fitted(ldm.length_prior):
+        return False
+    PlanPriors.fit(ldm.length_prior).save(folder / PRIORS_FILE)
+    return True
 
 
 def export_ldm(store: Path, folder: Path, precision: Precision) -> str:

@@ -3,11 +3,14 @@
 Those of the trainings are the recipes beside the trainers in `phrase_models`.
 """
 
-from typing import Any
+from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from phrase_models.diffusion.sampler_config import SamplerConfig
+from phrase_models.errors import ConfigurationError
+from phrase_models.generator import PlanSource
+from phrase_models.generators import GENERATORS
 from phrase_models.sources.acceptance_rules import IngestConfig
 from phrase_models.tokens.song_layout import SlotLayout
 from phrase_models.vae.refinement_config import RefinementConfig
@@ -67,11 +70,23 @@ class GenerationConfig(BaseModel):
     seed: int = 0
     num_bars: int | None = Field(default=None, ge=1, description="null leaves it to the model")
     sections: str | None = Field(default=None, description="layout such as 'i4 A8 B8 o2'")
+    plans: PlanSource = Field(
+        default="training", description="what is left open is of a training song, or drawn"
+    )
     generator: str = Field(default="phrase_ldm", description="a name of phrase_models.generators")
     sampler: SamplerConfig
     tempo_bpm: float = Field(default=90.0, gt=10, lt=400)
     transpose: int = Field(default=0, ge=-11, le=11, description="semitones up from C or A minor")
     audio_seconds: float = Field(default=60.0, ge=0, description="of each song in the gallery")
+
+    @model_validator(mode="after")
+    def _draws_plans_if_it_can(self) -> Self:
+        entry = GENERATORS.get(self.generator)
+        if self.plans == "drawn" and entry is not None and not entry.draws_plans:
+            able = ", ".join(name for name, known in GENERATORS.items() if known.draws_plans)
+            message = f"Generator {self.generator} draws no plans; {able} does."
+            raise ConfigurationError(message)
+        return self
 
 
 class EvaluationConfig(BaseModel):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -53,10 +54,11 @@ def batch_settings(config: GenerationConfig) -> BatchSettings:
     Raises:
         ConfigurationError: if its sections are no layout or contradict its length.
     """
+    request = request_from_layout(config.sections, config.num_bars, config.tempo_bpm)
     return BatchSettings(
         num_songs=config.num_songs,
         seed=config.seed,
-        request=request_from_layout(config.sections, config.num_bars, config.tempo_bpm),
+        request=replace(request, plans=config.plans),
         semitones=config.transpose,
         audio_seconds=config.audio_seconds,
     )
@@ -68,21 +70,36 @@ def generator_inputs(
     config: GenerationConfig,
     state: Path | None,
 ) -> GeneratorInputs:
-    """What the factory of a generator may use: of the artifacts, those that its entry needs."""
-    needed: dict[InputName, ArtifactRef] = {name: inputs[name] for name in entry.needs}
+    """What the factory of a generator may use: of the artifacts, those of `used_inputs`."""
+    used = used_inputs(entry, inputs, config)
     return GeneratorInputs(
-        folders={name: ref.folder for name, ref in needed.items()},
-        digests={name: ref.digest for name, ref in needed.items()},
-        training_songs=lambda: read_training_songs(needed["songs"].folder),
+        folders={name: ref.folder for name, ref in used.items()},
+        digests={name: ref.digest for name, ref in used.items()},
+        training_songs=lambda: read_training_songs(used["songs"].folder),
         sampler=config.sampler,
         state=state,
     )
 
 
+def used_inputs(
+    entry: GeneratorEntry, inputs: Mapping[str, ArtifactRef], config: GenerationConfig
+) -> dict[InputName, ArtifactRef]:
+    """The artifacts that decide a batch: what the generator needs; priors if they draw its plans.
+
+    Args:
+        entry: the generator.
+        inputs: artifacts by name; may hold more.
+        config: of the batch.
+    """
+    optional = entry.may_use if config.plans == "drawn" else ()
+    names = (*entry.needs, *(name for name in optional if name in inputs))
+    return {name: inputs[name] for name in names}
+
+
 STAGE = StageKind(
     name="generate_songs",
     body=generate_songs,
-    reads=("ingest_songs", "train_vae", "tune_decoder", "train_diffusion"),
+    reads=("ingest_songs", "train_vae", "tune_decoder", "train_diffusion", "fit_priors"),
     experiment="songs",
     shown=("gallery.html", "midi"),
 )
@@ -97,7 +114,7 @@ def generation_stage(
         config: of the batch.
         entry: the generator; its module and the inputs it needs are part of the stage's key, other
             generators are not.
-        inputs: artifacts by the names of `GeneratorEntry.needs`; may hold more.
+        inputs: artifacts by the names of `GeneratorEntry`; see `used_inputs`.
     """
-    needed: dict[str, ArtifactRef] = {name: inputs[name] for name in entry.needs}
-    return STAGE.configured(config, needed, more_code=(entry.module,), entry=entry)
+    used = used_inputs(entry, inputs, config)
+    return STAGE.configured(config, used, more_code=(entry.module,), entry=entry)
