@@ -92,7 +92,8 @@ def _taken_over(denoiser: Mapping[str, Any]) -> str:
         "song are those of\none training song, drawn at random; its notes are drawn anew. With a "
         "layout asked for, form and chords are\nthose of the training song with the most similar "
         "other layout, fitted to it. With a form asked for, nothing\nof a training song's form or "
-        "chords is used."
+        "chords is used. `phraseldm generate --plans drawn` draws what is left open by the\npriors "
+        "in `ldm/priors.json` instead, if that file is there."
     )
 
 

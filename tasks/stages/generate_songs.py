@@ -116,5 +116,5 @@ def generation_stage(
             generators are not.
         inputs: artifacts by the names of `GeneratorEntry`; see `used_inputs`.
     """
-    used = used_inputs(entry, inputs, config)
+    used: dict[str, ArtifactRef] = {**used_inputs(entry, inputs, config)}
     return STAGE.configured(config, used, more_code=(entry.module,), entry=entry)

@@ -17,6 +17,7 @@ VAE = [
     *("collect_phrases", "train_infilling", "train_autoencoder", "train_vae"),
     *("tune_decoder", "score_reconstruction"),
 ]
+DIFFUSION = ["encode_latents", "collect_songs", "train_diffusion"]
 
 
 @dataclass
@@ -43,8 +44,8 @@ def launched(**overrides: str) -> Launch:
         ("data", []),
         ("vae", VAE),
         ("latents", [*VAE, "encode_latents"]),
-        ("diffusion", [*VAE, "encode_latents", "collect_songs", "train_diffusion"]),
-        ("songs", [*VAE, "encode_latents", "collect_songs", "train_diffusion", "generate_songs"]),
+        ("diffusion", [*VAE, *DIFFUSION]),
+        ("songs", [*VAE, *DIFFUSION, "fit_priors", "generate_songs"]),
     ],
 )
 def test_the_road_ends_at_the_part_that_is_named(until, more):
@@ -91,6 +92,24 @@ def test_a_tuned_decoder_serves_all_that_comes_after_the_vae():
     for name in ("encode_latents", "collect_songs", "generate_songs"):
         assert tuned.inputs[name] - plain.inputs[name] == {"tune_decoder"}
         assert plain.inputs[name] - tuned.inputs[name] == {"train_vae"}
+
+
+def test_priors_are_fitted_to_the_dataset_and_read_where_they_draw_the_plans():
+    trained, drawn, pitches = Recorder(), Recorder(), Recorder()
+    run_until(trained, launched(), "songs")
+    assert trained.inputs["fit_priors"] == {"collect_songs"}
+    run_until(drawn, launched(generation__plans="drawn"), "songs")
+    assert drawn.names == trained.names
+    more = drawn.inputs["generate_songs"] - trained.inputs["generate_songs"]
+    assert more == {"fit_priors"}
+    run_until(pitches, launched(latents__layout="pitch_order"), "songs")
+    assert "fit_priors" not in pitches.names  # it has no forms
+
+
+def test_only_a_generator_that_draws_plans_is_asked_to():
+    words = "Generator bar_shuffle draws no plans; phrase_ldm does"
+    with pytest.raises(ConfigurationError, match=words):
+        launched(generation__plans="drawn", generation__generator="bar_shuffle")
 
 
 def test_latents_of_bars_end_after_the_vae():

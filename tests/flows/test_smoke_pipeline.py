@@ -109,6 +109,19 @@ def test_song_k_is_the_same_however_many_are_made(whole, tmp_path):
     assert len(contents) == 16
 
 
+def test_plans_are_drawn_from_the_priors_of_the_run(whole, tmp_path):
+    from phrase_models.form.plan_priors import PlanPriors
+    from tasks.songs import generate
+
+    priors = PlanPriors.load(next((whole[0] / "artifacts" / "fit_priors").glob("*/priors.json")))
+    assert priors.chords is not None
+    request = {"num_songs": 2, "num_sampling_steps": 2, "audio_seconds": 0.2, "plans": "drawn"}
+    generate(whole[0], tmp_path, **request)
+    songs = json.loads((tmp_path / "songs.json").read_text())
+    assert [song["plans"] for song in songs] == ["drawn"] * 2
+    assert songs[0]["requested_layout"] != songs[1]["requested_layout"]
+
+
 def test_what_is_written_reads_back_with_its_sections(whole):
     from phrase_models.score.midi import read_midi
 

@@ -288,6 +288,10 @@ EDITS: dict[str, tuple[Edit, Iterable[str]]] = {
         appended("phrase_models.vae.refinement", "MORE = 2"),
         ("score_reconstruction", *USING_THE_CODEC),
     ),
+    "a prior of layouts": (
+        appended("phrase_models.form.layout_prior", "MORE = 2"),
+        ("fit_priors", "generate_songs"),
+    ),
     "a comment and a docstring": (
         replaced("phrase_models.training.loop", '"""One update', '# More.\n        """An update'),
         (),

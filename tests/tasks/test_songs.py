@@ -91,6 +91,26 @@ def test_form_and_chords_reach_the_song(release, tmp_path):
     assert "plan obeyed" in page
 
 
+def test_plans_are_drawn_where_that_is_asked_for(release, planned_pair, tmp_path):
+    drawn = make(tmp_path, "drawn", model=release, plans="drawn", num_songs=2)
+    taken = make(tmp_path, "taken", model=release, num_songs=2)
+    for folder, made, in_training in (("drawn", drawn, False), ("taken", taken, True)):
+        said = json.loads((tmp_path / folder / "songs.json").read_text())
+        assert [item["plans"] for item in said] == [
+            "drawn" if folder == "drawn" else "training"
+        ] * 2
+        for song in made:
+            assert (song.request.plan in planned_pair.plans) is in_training
+            midi = tmp_path / folder / "midi" / f"{song.name}.mid"
+            assert read_request(midi) == song.request
+
+
+def test_a_store_of_a_run_without_priors_draws_no_plans(pair_store, tmp_path):
+    with pytest.raises(ConfigurationError, match="these models come without priors"):
+        make(tmp_path, plans="drawn")
+    assert not (tmp_path / "out").exists()
+
+
 def test_chords_are_named_in_the_key_that_is_written_in(release, tmp_path, monkeypatch):
     asked = []
     monkeypatch.setattr(songs, "write_batch", lambda _, settings, *__: asked.append(settings) or [])
@@ -175,6 +195,7 @@ def test_a_form_that_cannot_be_met_is_one_sentence(release, tmp_path, text, word
         ({"generator": "bar_shuffle"}, "A release writes songs by phrase_ldm alone"),
         ({"generator": "choir"}, "There is no generator 'choir'"),
         ({"tempo_bpm": 5.0}, "That cannot be asked for"),
+        ({"plans": "stolen"}, "'training' or 'drawn'"),
         ({"variation": 1.5, "sections": "A4"}, "it goes from 0 to 1"),
     ],
 )

@@ -15,6 +15,7 @@ from safetensors.torch import load_file
 from phrase_models.diffusion.pretrained import load_ldm
 from phrase_models.diffusion.sampler_config import SamplerConfig
 from phrase_models.errors import ConfigurationError
+from phrase_models.form.plan_priors import PlanPriors
 from phrase_models.generator import SongRequest, request_from_layout
 from phrase_models.phrase_ldm import PhraseLDMGenerator
 from storage.errors import MissingArtifact
@@ -25,7 +26,8 @@ ROOT = Path(__file__).resolve().parents[3]
 VAE_FILES = {"vae/config.json", "vae/model.safetensors"}
 LDM_FILES = {
     "ldm/chords.npy", "ldm/config.json", "ldm/empty_slot_latents.npy", "ldm/forms.npy",
-    "ldm/length_prior.json", "ldm/model.safetensors", "ldm/normalizer.json", "ldm/sampler.json",
+    "ldm/length_prior.json", "ldm/model.safetensors", "ldm/normalizer.json", "ldm/priors.json",
+    "ldm/sampler.json",
 }  # fmt: skip
 
 
@@ -136,6 +138,33 @@ def test_a_release_is_assembled_of_plain_folders(planned_pair, tmp_path):
     released = PhraseLDMGenerator.from_pretrained(tmp_path / "release")
     assert released.sampler == SamplerConfig(force_silence=True)
     assert list(released.model.length_prior) == planned_pair.plans
+
+
+def test_a_release_has_priors_of_the_plans_of_its_songs(planned_pair, tmp_path):
+    assemble_release(planned_pair.vae, planned_pair.ldm, "", tmp_path / "release")
+    PlanPriors.fit(planned_pair.plans).save(tmp_path / "expected.json")
+    written = tmp_path / "release" / "ldm" / "priors.json"
+    assert written.read_bytes() == (tmp_path / "expected.json").read_bytes()
+    song = PhraseLDMGenerator.from_pretrained(tmp_path / "release").generate(
+        SongRequest(plans="drawn"), 5, 1
+    )
+    assert song.request.plan not in planned_pair.plans
+    shutil.copytree(planned_pair.ldm, tmp_path / "ldm")
+    (tmp_path / "ldm" / "forms.npy").unlink()
+    assemble_release(planned_pair.vae, tmp_path / "ldm", "", tmp_path / "release")
+    assert not written.exists()
+
+
+@pytest.mark.slow
+def test_the_command_that_fits_priors_to_a_release(planned_pair, tmp_path):
+    assemble_release(planned_pair.vae, planned_pair.ldm, "", tmp_path / "release")
+    written = tmp_path / "release" / "ldm" / "priors.json"
+    before = written.read_bytes()
+    written.unlink()
+    command = [sys.executable, "-m", "benchmarks.fit_release_priors", tmp_path / "release"]
+    done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
+    assert done.stdout.startswith(f"{written}: {len(before):,} bytes, ")
+    assert written.read_bytes() == before
 
 
 def test_a_release_without_forms_does_not_force_silence(planned_pair, tmp_path):
