@@ -71,7 +71,9 @@ def generator_inputs(
     state: Path | None,
 ) -> GeneratorInputs:
     """What the factory of a generator may use: of the artifacts, those of `used_inputs`."""
-    used = used_inputs(entry, inputs, config)
+    used: dict[InputName, ArtifactRef] = {
+        name: inputs[name] for name in used_inputs(entry, inputs, config)
+    }
     return GeneratorInputs(
         folders={name: ref.folder for name, ref in used.items()},
         digests={name: ref.digest for name, ref in used.items()},
@@ -83,8 +85,8 @@ def generator_inputs(
 
 def used_inputs(
     entry: GeneratorEntry, inputs: Mapping[str, ArtifactRef], config: GenerationConfig
-) -> dict[InputName, ArtifactRef]:
-    """The artifacts that decide a batch: what the generator needs; priors if they draw its plans.
+) -> tuple[InputName, ...]:
+    """Names of what decides a batch: what the generator needs; priors if they draw its plans.
 
     Args:
         entry: the generator.
@@ -92,8 +94,7 @@ def used_inputs(
         config: of the batch.
     """
     optional = entry.may_use if config.plans == "drawn" else ()
-    names = (*entry.needs, *(name for name in optional if name in inputs))
-    return {name: inputs[name] for name in names}
+    return (*entry.needs, *(name for name in optional if name in inputs))
 
 
 STAGE = StageKind(
@@ -116,5 +117,7 @@ def generation_stage(
             generators are not.
         inputs: artifacts by the names of `GeneratorEntry`; see `used_inputs`.
     """
-    used: dict[str, ArtifactRef] = {**used_inputs(entry, inputs, config)}
+    used: dict[str, ArtifactRef] = {
+        name: inputs[name] for name in used_inputs(entry, inputs, config)
+    }
     return STAGE.configured(config, used, more_code=(entry.module,), entry=entry)
