@@ -1,6 +1,7 @@
 """Writes `code_map.md` from the docstrings of folders and modules: python docs/make_code_map.py."""
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,7 +19,7 @@ def first_sentence(path: Path) -> str:
     """The first sentence of a module's docstring, without its full stop."""
     text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
     paragraph = " ".join(text.split("\n\n")[0].split())
-    return paragraph.split(". ")[0].removesuffix(".")
+    return re.split(r"(?<! al)\. ", paragraph)[0].removesuffix(".")
 
 
 def lines_of(folder: Path) -> Iterator[str]:

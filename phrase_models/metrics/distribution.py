@@ -108,26 +108,6 @@ def gaussian_distance_official(generated: Gaussian, reference: Gaussian) -> floa
     return float(difference @ difference + spread - 2.0 * np.trace(root))
 
 
-def frechet_distance(generated: np.ndarray, reference: np.ndarray) -> float:
-    """Exact Fréchet distance of two sets of vectors, (num_samples, D) each.
-
-    Undefined (nan): fewer than 2 D samples on either side.
-    """
-    if _shortage(len(generated), len(reference), generated.shape[1]):
-        return math.nan
-    return gaussian_distance(fit_gaussian(generated), fit_gaussian(reference))
-
-
-def frechet_distance_official(generated: np.ndarray, reference: np.ndarray) -> float:
-    """The released code's figure for two sets of vectors, (num_samples, D) each.
-
-    Undefined (nan): fewer than two samples on either side.
-    """
-    if min(len(generated), len(reference)) < 2:
-        return math.nan
-    return gaussian_distance_official(fit_gaussian(generated), fit_gaussian(reference))
-
-
 def _shortage(num_generated: int, num_reference: int, dim: int) -> str:
     needed = MIN_SAMPLES_PER_DIMENSION * dim
     if min(num_generated, num_reference) >= needed:

@@ -62,16 +62,6 @@ def _as_text(tokens: Sequence[int]) -> str:
     return "".join(map(chr, tokens))
 
 
-def melody_similarity(generated: Sequence[int], training: Sequence[int]) -> float:
-    """Sim_mel = 1 - edits / length of the training melody, token by token, not symmetric.
-
-    The convention of the released code; negative when a long melody meets a short one. An empty
-    training melody gives 1 - length of the generated one, as its word error rate does.
-    """
-    edits = Levenshtein.distance(_as_text(generated), _as_text(training))
-    return 1.0 - edits / max(1, len(training))
-
-
 @dataclass(frozen=True, slots=True)
 class TrainingMelodies:
     """Training melodies made ready for many comparisons (`build_training_melodies`).

@@ -184,20 +184,6 @@ def train_two_layer_network(
     return TwoLayerNetwork(standardiser, unpack(found))
 
 
-def area_under_curve(generated: np.ndarray, real: np.ndarray) -> float:
-    """Probability that a generated item scores higher than a real one; ties count half.
-
-    Args:
-        generated: scores `(N,)`.
-        real: scores `(M,)`.
-
-    Undefined (nan): no item on one side.
-    """
-    if not len(generated) or not len(real):
-        return math.nan
-    return float(_wins(generated, np.sort(real)).sum()) / (len(generated) * len(real))
-
-
 def _wins(scores: np.ndarray, ordered: np.ndarray) -> np.ndarray:
     """How many of the ordered scores each score beats, ties as half, `(N,)`."""
     below = np.searchsorted(ordered, scores, side="left")

@@ -61,7 +61,15 @@ def test_the_code_map_is_that_of_the_code():
     spec.loader.exec_module(maker)
     assert maker.MAP.read_text(encoding="utf-8") == maker.code_map()
     rows = re.findall(r"^\| `(.+?)` \| (.*) \|$", maker.code_map(), re.MULTILINE)
-    assert [name for name, sentence in rows if len(sentence) < 10 or sentence[-1] in ",(:"] == []
+    broken = [
+        name
+        for name, sentence in rows
+        if len(sentence) < 10
+        or sentence[-1] in ",(:"
+        or sentence.count("(") != sentence.count(")")
+        or sentence.count("`") % 2
+    ]
+    assert broken == []
 
 
 def test_the_readme_is_a_front_page():

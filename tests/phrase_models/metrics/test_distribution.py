@@ -5,12 +5,33 @@ import pytest
 from scipy.linalg import sqrtm
 
 from phrase_models.metrics.distribution import (
+    _shortage,
     fit_gaussian,
-    frechet_distance,
-    frechet_distance_official,
+    gaussian_distance,
+    gaussian_distance_official,
     phrase_fid,
     phrase_fid_official,
 )
+
+
+def frechet_distance_official(generated: np.ndarray, reference: np.ndarray) -> float:
+    """The released code's figure for two sets of vectors, (num_samples, D) each.
+
+    Undefined (nan): fewer than two samples on either side.
+    """
+    if min(len(generated), len(reference)) < 2:
+        return math.nan
+    return gaussian_distance_official(fit_gaussian(generated), fit_gaussian(reference))
+
+
+def frechet_distance(generated: np.ndarray, reference: np.ndarray) -> float:
+    """Exact Fréchet distance of two sets of vectors, (num_samples, D) each.
+
+    Undefined (nan): fewer than 2 D samples on either side.
+    """
+    if _shortage(len(generated), len(reference), generated.shape[1]):
+        return math.nan
+    return gaussian_distance(fit_gaussian(generated), fit_gaussian(reference))
 
 
 def make_samples(seed, num_samples=500, dim=8, shift=0.0):

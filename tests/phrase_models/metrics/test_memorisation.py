@@ -1,16 +1,28 @@
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
+from rapidfuzz.distance import Levenshtein
 
 from phrase_models.metrics.memorisation import (
+    _as_text,
     build_training_melodies,
     measure_memorisation,
-    melody_similarity,
     melody_tokens,
 )
 from phrase_models.score.song import MELODY, PIANO, Note, Song, Track
 from phrase_models.tokens.vocabulary import TOKEN_IDS, TOKENS
+
+
+def melody_similarity(generated: Sequence[int], training: Sequence[int]) -> float:
+    """Sim_mel = 1 - edits / length of the training melody, token by token, not symmetric.
+
+    The convention of the released code; negative when a long melody meets a short one. An empty
+    training melody gives 1 - length of the generated one, as its word error rate does.
+    """
+    edits = Levenshtein.distance(_as_text(generated), _as_text(training))
+    return 1.0 - edits / max(1, len(training))
 
 
 def make_song(pitches, num_bars=None, song_id="made"):

@@ -4,11 +4,28 @@ The transcription follows the description of the released evaluation: a song is 
 latents a bar, three phrases and the constant end of the bar.
 """
 
+import math
+
 import numpy as np
 import pytest
 
-from phrase_models.metrics.distribution import frechet_distance_official, phrase_fid_official
+from phrase_models.metrics.distribution import (
+    fit_gaussian,
+    gaussian_distance_official,
+    phrase_fid_official,
+)
 from phrase_models.metrics.structure import bar_ssm, srs_official, with_bar_end
+
+
+def frechet_distance_official(generated: np.ndarray, reference: np.ndarray) -> float:
+    """The released code's figure for two sets of vectors, (num_samples, D) each.
+
+    Undefined (nan): fewer than two samples on either side.
+    """
+    if min(len(generated), len(reference)) < 2:
+        return math.nan
+    return gaussian_distance_official(fit_gaussian(generated), fit_gaussian(reference))
+
 
 DIM = 16
 
