@@ -32,8 +32,8 @@ from phrase_models.form.form_lending import (
 from phrase_models.form.form_prior import FormPrior
 from phrase_models.form.layout_prior import NUM_KINDS, LayoutPrior
 from phrase_models.form.song_form import SLOT_NAMES, CellState, SongForm, repeated_bars, roots
-from phrase_models.score.annotations import chord_root
 from phrase_models.score.song import ROLE_PROGRAMS, Section
+from phrase_models.sources.pop909.annotations import chord_root
 from phrase_models.tokens.vocabulary import EMPTY_SLOT
 from phrase_models.training.randomness import numpy_generator
 
