@@ -6,7 +6,7 @@ Heavy imports happen inside the commands, so that `phraseldm --help` answers at 
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -144,8 +144,8 @@ def generate(
         float, typer.Option(min=0, max=1, help="Share of the repetitions that come back varied.")
     ] = 0.0,
     plans: Annotated[
-        str,
-        typer.Option(help="What is left open: training (of a training song) or drawn (by priors)."),
+        Literal["training", "drawn"],
+        typer.Option(help="What is left open is of a training song, or drawn by priors."),
     ] = "training",
     number: Annotated[int, typer.Option("-n", min=1, help="Songs to make.")] = 1,
     seed: Annotated[int, typer.Option(help="Song k of a seed is always the same.")] = 0,
