@@ -182,10 +182,11 @@ class PhraseLDMGenerator:
         """The plan of a song with what was left open filled in, its form varied as asked for.
 
         A layout without a form gets form and chords from the training song of the most similar
-        other layout, unless the priors draw them.
+        other layout, unless the priors draw them; a length that no training song has, all of it
+        from the priors.
         """
         asked = request.plan
-        if request.plans == "drawn":
+        if request.plans == "drawn" or self._has_no_lender_of_length(asked):
             asked = self._drawn(asked, seed, index)
         plan = resolve_plans(self.model, [asked], seed, index)[0]
         if plan.form is None and plan.sections and self._lenders:
@@ -197,6 +198,14 @@ class PhraseLDMGenerator:
             return plan
         rng = numpy_generator("variation", seed, index)
         return replace(plan, form=scale_repeats(plan.form, request.variation, rng))
+
+    def _has_no_lender_of_length(self, asked: SongPlan) -> bool:
+        """Whether a length was asked for that no training song has, and priors can serve it."""
+        if asked.num_bars is None or asked.sections or asked.form is not None:
+            return False
+        if self.priors_file is None or not self.priors_file.exists():
+            return False
+        return all(plan.num_bars != asked.num_bars for plan in self.model.length_prior)
 
     def _drawn(self, asked: SongPlan, seed: int, index: int) -> SongPlan:
         """The plan of a song with what was left open, and the model knows, drawn by the priors."""

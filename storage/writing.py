@@ -46,6 +46,23 @@ def translate_disk_errors(path: Path) -> Iterator[None]:
         raise
 
 
+def make_folder(path: Path) -> None:
+    """Make a folder and those above it, where they are not there.
+
+    Raises:
+        NotWritable: if a file is in the way, or the system has no place for it.
+        DiskFull: if the disk is full.
+    """
+    with translate_disk_errors(path):
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except (FileExistsError, NotADirectoryError, FileNotFoundError) as error:
+            raise NotWritable(
+                f"{path} cannot be made a folder: a file is in the way, or there is no such place; "
+                "choose another name."
+            ) from error
+
+
 def _means_full(error: Exception) -> bool:
     if isinstance(error, OSError) and error.errno in _FULL:
         return True
@@ -63,8 +80,10 @@ def replacing(path: Path) -> Iterator[Path]:
     """
     # Named at random: two processes may write the same file at once.
     aside = path.with_name(f"{path.name}.{secrets.token_hex(4)}.tmp")
+    if path.is_dir():
+        raise NotWritable(f"{path} is a folder: name a file to write.")
+    make_folder(path.parent)
     with translate_disk_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
         try:
             yield aside
             aside.replace(path)

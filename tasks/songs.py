@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
 from rich.console import Console
 
 from phrase_models.batch_writing import BatchSettings, write_batch
@@ -16,7 +17,7 @@ from phrase_models.diffusion.pretrained import EMPTY_SLOTS_FILE
 from phrase_models.diffusion.sampler_config import SamplerConfig
 from phrase_models.errors import ConfigurationError, UserError
 from phrase_models.form.form_extraction import form_of_slots
-from phrase_models.form.form_text import format_form, parse_form
+from phrase_models.form.form_text import LEGEND, format_form, layout_of_form, parse_form
 from phrase_models.form.song_form import SongForm
 from phrase_models.generator import Generator, InputName
 from phrase_models.generators import from_pretrained, generator_entry
@@ -28,7 +29,7 @@ from phrase_models.score.song import Song
 from phrase_models.song_batch import midi_path
 from phrase_models.tokens.song_layout import bars_to_slots, song_to_bars
 from storage.errors import MissingArtifact
-from storage.writing import translate_disk_errors
+from storage.writing import make_folder, translate_disk_errors
 from tasks.settings.stages import GenerationConfig
 from tasks.stages.generate_songs import batch_settings
 
@@ -106,7 +107,7 @@ def _of_release(folder: Path) -> Models:
 
 def _of_store(store: Path, generator: str) -> Models:
     if not store.is_dir():
-        message = f"There is no store {store}: run the pipeline first."
+        message = f"There is no store at {store}: run the pipeline, or name one with --store."
         raise MissingArtifact(message)
     from storage.artifacts import ArtifactRef, ArtifactStore
     from tasks.reports.provenance import newest_vae
@@ -169,6 +170,8 @@ def generate(
     """
     semitones = semitones_to(key)
     asked_form = None if form is None else read_form(form)
+    if form is not None and not request.get("sections"):
+        request["sections"] = layout_of_form(form.read_text(encoding="utf-8"))
     asked_chords = chords_of_text(chords, semitones)
     models = find_models(store, model, generator)
     changes = {"num_sampling_steps": num_sampling_steps, "guidance_scale": guidance_scale}
@@ -181,8 +184,8 @@ def generate(
         config = GenerationConfig(
             sampler=sampler, transpose=semitones, generator=generator, **request
         )
-    except ValueError as error:
-        message = f"That cannot be asked for: {error}"
+    except ValidationError as error:
+        message = f"That cannot be asked for: {_first_complaint(error)}."
         raise ConfigurationError(message) from error
     settings = batch_settings(config)
     asked = replace(settings.request, form=asked_form, chords=asked_chords, variation=variation)
@@ -192,10 +195,17 @@ def generate(
     _write(maker, replace(settings, request=asked), output)
 
 
+def _first_complaint(error: ValidationError) -> str:
+    """The first field that does not do, in a few words."""
+    first = error.errors(include_url=False)[0]
+    name = ".".join(str(part) for part in first["loc"])
+    return f"{name} = {first['input']!r}, {first['msg'][:1].lower()}{first['msg'][1:]}"
+
+
 def _write(maker: Generator, settings: BatchSettings, output: Path) -> None:
     """Write songs, and say where they are."""
+    make_folder(output)
     with translate_disk_errors(output), console.status("Making songs") as status:
-        output.mkdir(parents=True, exist_ok=True)
         songs = write_batch(maker, settings, output, lambda _, text: status.update(text))
     for song in songs:
         console.print(
@@ -264,4 +274,4 @@ def _form_of_song(song: Song) -> str:
 def _with_heading(layout: str, grid: str) -> str:
     """The grid below a comment that says which layout belongs to it."""
     sections = f'--sections "{layout}" ' if layout else ""
-    return f"# phraseldm generate {sections}--form THIS_FILE\n\n{grid.rstrip()}"
+    return f"# phraseldm generate {sections}--form THIS_FILE\n# {LEGEND}\n\n{grid.rstrip()}"

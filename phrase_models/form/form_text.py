@@ -30,6 +30,9 @@ _MARKS = {
 _STATES = {mark: state for state, mark in _MARKS.items()}
 _CELL = re.compile(r"([.*])|([=~^])(\d{1,6})", re.ASCII)
 _NAME_WIDTH = max(map(len, SLOT_NAMES))
+_HEADING = re.compile(r"#\s*([A-Za-z])(\d+), bars \d+ to (\d+)\s*", re.ASCII)
+LEGEND = ". silent   * new   =5 repeats bar 5   ~5 its notes, other durations   ^5 its rhythm"
+"""What the marks of a grid mean, in a line."""
 _BARS_A_BLOCK = 8
 """Bars of a block where no sections are known."""
 
@@ -113,6 +116,19 @@ def parse_form(text: str) -> SongForm:
     if fault is not None:
         raise _error(rows[SLOT_NAMES[fault.slot]].lines[fault.bar], fault.complaint)
     return SongForm(states, sources)
+
+
+def layout_of_form(text: str) -> str | None:
+    """The sections that the headings of a grid name, such as "i4 A8"; None where they do not.
+
+    Headings count where each follows on the one before it, from bar 1: otherwise blocks were
+    added or taken out by hand, and the layout is to be given.
+    """
+    found = [match for line in text.splitlines() if (match := _HEADING.fullmatch(line.strip()))]
+    ends = np.cumsum([int(match[2]) for match in found])
+    if not found or ends.tolist() != [int(match[3]) for match in found]:
+        return None
+    return " ".join(f"{match[1]}{match[2]}" for match in found)
 
 
 def _read_row(words: list[str], number: int, rows: dict[str, _Row]) -> None:

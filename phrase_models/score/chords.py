@@ -31,10 +31,10 @@ BarChords = tuple[int, int]
 _SUFFIXES: Final = ("", "m", "dim", "sus")
 _NAME: Final = re.compile(r"([A-G][#b]?)(?::?)([^/]*)(?:/.*)?")
 _QUALITIES: Final = (  # the first that fits
-    (re.compile(r"h?dim|o"), DIMINISHED),
-    (re.compile(r"min|m(?!aj)"), MINOR),
-    (re.compile(r"$|maj|M|\d"), MAJOR),
-    (re.compile(r"sus|aug|\+|\("), OTHER),
+    (re.compile(r"h?dim|o|ø|(?:min|m|-)7?b5"), DIMINISHED),
+    (re.compile(r"(?:maj|M|\d)*(?:sus|aug|\+|#5)|\("), OTHER),
+    (re.compile(r"min|m(?!aj)|-"), MINOR),
+    (re.compile(r"$|maj|M|add|\d"), MAJOR),
 )
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from phrase_models.codec import PhraseCodec
 from phrase_models.errors import ConfigurationError
+from phrase_models.vae.pretrained import CONFIG_FILE
 from phrase_models.vae.refinement_config import RefinementConfig
 from storage.artifacts import ArtifactRef, ArtifactStore
 from storage.errors import MissingArtifact
@@ -17,6 +18,8 @@ from storage.manifest import Manifest
 from tasks.settings.presets import PRESETS, load_preset
 from tasks.stages.registry import STAGE_NAMES
 
+RELEASED_VAE = Path(__file__).resolve().parents[2] / "releases" / "phrase-vae-64"
+"""A PhraseVAE that comes with the program."""
 VAE_STAGES = ("tune_decoder", "train_vae")
 """Stages that leave a finished PhraseVAE, the one that is preferred first."""
 
@@ -78,12 +81,26 @@ def newest_vae(store: ArtifactStore) -> ArtifactRef:
     raise MissingArtifact(message)
 
 
+def _vae_folder(store: Path, vae: Path | None) -> Path:
+    """The PhraseVAE that is named, or in the pair that is; else the store's, else the release."""
+    if vae is not None:
+        pair = vae / "vae"
+        return pair if (pair / CONFIG_FILE).exists() and not (vae / CONFIG_FILE).exists() else vae
+    try:
+        return newest_vae(ArtifactStore(store)).folder
+    except MissingArtifact:
+        if not RELEASED_VAE.is_dir():
+            raise
+        return RELEASED_VAE
+
+
 def phrase_codec(store: Path, vae: Path | None = None, *, refine: bool = False) -> PhraseCodec:
     """Songs to latents and back by a PhraseVAE.
 
     Args:
-        store: its newest PhraseVAE is used where `vae` names no other.
-        vae: folder of a PhraseVAE, such as a release.
+        store: its newest PhraseVAE is used where `vae` names no other; where it has none, the one
+            that comes with the program.
+        vae: folder of a PhraseVAE, or of a released pair of models.
         refine: whether latents of phrases that do not come back are improved.
 
     Raises:
@@ -91,7 +108,7 @@ def phrase_codec(store: Path, vae: Path | None = None, *, refine: bool = False) 
             phrases.
         StorageError: if the store holds no PhraseVAE, or a damaged one.
     """
-    folder = vae or newest_vae(ArtifactStore(store)).folder
+    folder = _vae_folder(store, vae)
     codec = PhraseCodec.load(folder, "role", refinement=RefinementConfig() if refine else None)
     granularity = codec.vae.config.granularity
     if granularity != "phrase":

@@ -14,6 +14,7 @@ from phrase_models.metrics.note_matching import PhraseCounts
 from phrase_models.metrics.paired import paired_difference, pool_seeds
 from phrase_models.metrics.song_counts import scores_with_intervals
 from storage.artifacts import ArtifactStore
+from storage.errors import MissingArtifact
 from storage.writing import replacing, translate_disk_errors
 from tasks.engine.tracking import find_runs_of_stages, log_report
 from tasks.reports.measurements import Measurement, difference_text, find_measurements, score_text
@@ -63,7 +64,13 @@ def write_report(store: Path, numbers: Sequence[int]) -> tuple[str, Path]:
 
     Returns:
         The report in Markdown, and its folder.
+
+    Raises:
+        MissingArtifact: if there is no store.
     """
+    if not store.is_dir():
+        message = f"There is no store at {store}: run the pipeline, or name one with --store."
+        raise MissingArtifact(message)
     artifacts = ArtifactStore(store)
     tables: list[ReportTable] = []
     pictures: list[tuple[str, Path]] = []

@@ -6,7 +6,7 @@ import sqlite3
 import pytest
 
 from storage.errors import DiskFull, NotWritable
-from storage.writing import replacing, translate_disk_errors, write_json
+from storage.writing import make_folder, replacing, translate_disk_errors, write_json
 
 
 @pytest.mark.parametrize(
@@ -66,3 +66,17 @@ def test_json_is_sorted_and_replaced_whole(tmp_path):
     write_json(path, [])
     assert path.read_text() == "[]\n"
     assert list(path.parent.iterdir()) == [path]
+
+
+def test_what_is_in_the_way_is_said_in_one_sentence(tmp_path):
+    file = tmp_path / "file"
+    file.touch()
+    for place in (file, file / "inside"):
+        with pytest.raises(NotWritable, match=r"cannot be made a folder: a file is in the way"):
+            make_folder(place)
+    in_the_way = pytest.raises(NotWritable, match=r"is a folder: name a file to write\.")
+    with in_the_way, replacing(tmp_path) as aside:
+        aside.touch()
+    no_folder = pytest.raises(NotWritable, match="cannot be made a folder")
+    with no_folder, replacing(file / "x.mid") as aside:
+        aside.touch()

@@ -110,3 +110,26 @@ def test_an_array_has_all_bars_of_the_song():
     assert chord_array(((C, F),), 3).tolist() == [[C, F], [NO_CHORD] * 2, [NO_CHORD] * 2]
     assert chord_array((), 2).tolist() == [[NO_CHORD] * 2] * 2
     assert chord_array(((C, F), (F, C)), 1).tolist() == [[C, F]]
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("Dm7b5", "Ddim"),
+        ("Bø", "Bdim"),
+        ("C-7b5", "Cdim"),
+        ("C7sus4", "Csus"),
+        ("C9sus4", "Csus"),
+        ("C7#5", "Csus"),
+        ("Caug", "Csus"),
+        ("Cadd9", "C"),
+        ("Cmaj7", "C"),
+        ("C-7", "Cm"),
+        ("A-", "Am"),
+        ("Cmmaj7", "Cm"),
+        ("A:hdim7", "Adim"),
+        ("G:sus4(b7)", "Gsus"),
+    ],
+)
+def test_what_follows_the_third_of_a_chord_decides_too(written, read):
+    assert parse_chord_name(written) == parse_chord_name(read)
