@@ -168,6 +168,9 @@ def generate(
         ConfigurationError: if the request cannot be met, or there is no generator of that name.
         StorageError: if there are no models, or a store is damaged.
     """
+    if output.exists() and not output.is_dir():
+        message = f"{output} is a file; name a folder for the songs."
+        raise ConfigurationError(message)
     semitones = semitones_to(key)
     asked_form = None if form is None else read_form(form)
     if form is not None and not request.get("sections"):

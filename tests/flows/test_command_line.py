@@ -190,7 +190,7 @@ def test_bad_songs_are_quarantined_and_the_rest_goes_on(monkeypatch, capsys, tmp
         (["form", "none.mid"], "There is no MIDI file none.mid"),
         (["generate", "--bars", "0"], "num_bars = 0, input should be greater than or equal to 1."),
         (["report", "--table", "5"], "There is no store at store: run the pipeline"),
-        (["generate", "-o", "small.mid"], "small.mid cannot be made a folder"),
+        (["generate", "-o", "small.mid"], "small.mid is a file; name a folder for the songs."),
         (["form", "none.json"], "none.json is no songs.json"),
         (["generate", "--form", "small.mid"], "small.mid is no text file with a form"),
         (["generate", "--model", "none"], "none is no release of PhraseLDM"),
