@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rich.console import Console
+
 from phrase_models.codec import PhraseCodec
 from phrase_models.errors import ConfigurationError
 from phrase_models.vae.pretrained import CONFIG_FILE
@@ -91,6 +93,8 @@ def _vae_folder(store: Path, vae: Path | None) -> Path:
     except MissingArtifact:
         if not RELEASED_VAE.is_dir():
             raise
+        said = f"There is no PhraseVAE in {store}: taking the one in {RELEASED_VAE}."
+        Console(stderr=True).print(said, soft_wrap=True)
         return RELEASED_VAE
 
 

@@ -207,3 +207,12 @@ def test_what_cannot_be_exported_made_or_interpolated_is_one_sentence(
     assert words in err
     assert len(err.strip().splitlines()) == 1
     assert [path.name for path in tmp_path.iterdir()] == ["small.mid"]
+
+
+def test_without_a_store_the_released_vae_is_taken_and_named(monkeypatch, capsys, midi, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    code, out, err = call(monkeypatch, capsys, "reconstruct", "small.mid", "-o", "back.mid")
+    assert code == 0
+    assert "wrote back.mid" in out
+    assert "There is no PhraseVAE in store: taking the one in" in err
+    assert "phrase-vae-64" in err
