@@ -140,13 +140,13 @@ class PhraseLDMGenerator:
 
     def check(self, request: SongRequest) -> None:
         """Refuse a plan that the model cannot write; see `Generator`."""
-        if request.variation and self._resolved(request, 0, 0).form is None:
+        plan = self._resolved(request, 0, 0)
+        if request.variation and plan.form is None:
             message = (
                 "A variation was asked for, but there is no form to vary: name one with its "
                 "sections, or take a model that was trained with forms."
             )
             raise ConfigurationError(message)
-        self._resolved(request, 0, 0)
 
     def generate(self, request: SongRequest, seed: int, index: int) -> GeneratedSong:
         """Draw the latents of a song and decode them; see `Generator`.
