@@ -20,7 +20,8 @@ from safetensors.numpy import load_file, save_file
 from phrase_models.generator import GeneratedSong
 from phrase_models.request_text import read_request_json, request_json, request_texts
 from phrase_models.score.key_names import key_name
-from phrase_models.score.midi import read_midi, write_midi
+from phrase_models.score.midi import read_midi
+from phrase_models.score.midi_writer import write_midi
 from phrase_models.score.song import Song, format_section_layout, parse_section_layout
 from phrase_models.score.transforms import transpose
 

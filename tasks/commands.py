@@ -10,7 +10,8 @@ from rich.table import Table
 
 from phrase_models.errors import ConfigurationError, UserError
 from phrase_models.metrics.note_matching import count_phrase, pool
-from phrase_models.score.midi import read_midi, write_midi
+from phrase_models.score.midi import read_midi
+from phrase_models.score.midi_writer import write_midi
 from phrase_models.score.song import Phrase
 from phrase_models.tokens.song_layout import (
     bars_to_slots,

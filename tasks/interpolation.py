@@ -6,7 +6,8 @@ from pathlib import Path
 
 from phrase_models.errors import ConfigurationError
 from phrase_models.latent_report import path_picture
-from phrase_models.score.midi import read_midi, write_midi
+from phrase_models.score.midi import read_midi
+from phrase_models.score.midi_writer import write_midi
 from phrase_models.score.song import ROLE_PROGRAMS, Phrase, Song
 from phrase_models.tokens import vocabulary
 from phrase_models.tokens.song_layout import bars_to_slots, bars_to_song, song_to_bars

@@ -30,8 +30,8 @@ def parse_midi(path: Path) -> MidiFile:
                 item.name,
                 9 if item.is_drum else 0,
                 item.program,
-                True,
-                _notes(item.notes),
+                has_program=True,
+                notes=_notes(item.notes),
             )
             for number, item in enumerate((i for i in midi.instruments if i.notes), start=1)
         ),

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from flows.__main__ import main
-from phrase_models.score.midi import write_midi
+from phrase_models.score.midi_writer import write_midi
 from phrase_models.score.song import MELODY, PIANO, Note, Song, Track
 from phrase_models.sources.synthetic.composer import SyntheticConfig
 from phrase_models.sources.synthetic.files import write_corpus

@@ -9,7 +9,8 @@ from phrase_models.errors import BadMidiError, ConfigurationError
 from phrase_models.form.form_text import parse_form
 from phrase_models.generator import GeneratedSong, SongRequest, request_from_layout
 from phrase_models.request_text import chords_of_text, read_request, request_texts
-from phrase_models.score.midi import read_key, read_texts, write_midi
+from phrase_models.score.midi import read_key, read_texts
+from phrase_models.score.midi_writer import write_midi
 from phrase_models.score.song import MELODY, Note, Song, Track
 from phrase_models.song_batch import midi_path, read_batch, write_descriptions, write_song
 

@@ -5,7 +5,8 @@ import pytest
 
 from phrase_models.codec import PhraseCodec
 from phrase_models.errors import BadMidiError, ConfigurationError
-from phrase_models.score.midi import read_midi, write_midi
+from phrase_models.score.midi import read_midi
+from phrase_models.score.midi_writer import write_midi
 from phrase_models.score.song import BRIDGE, MELODY, PIANO, Note, Phrase, PhraseNote, Song, Track
 from phrase_models.tokens.song_layout import song_to_bars
 from phrase_models.vae.interpolation import decode_paths, mean_smoothness

@@ -10,7 +10,7 @@ from phrase_models.errors import ConfigurationError, UserError
 from phrase_models.form.form_text import parse_form
 from phrase_models.form.song_form import CellState
 from phrase_models.request_text import read_request
-from phrase_models.score.midi import write_midi
+from phrase_models.score.midi_writer import write_midi
 from phrase_models.score.song import PIANO, Note, Song, Track
 from phrase_models.song_batch import read_batch
 from storage.errors import MissingArtifact

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from phrase_models.errors import BadMidiError
 from phrase_models.score.grid import clean_track
-from phrase_models.score.midi import MAX_READ_BARS, read_midi, write_midi
+from phrase_models.score.midi import MAX_READ_BARS, read_midi
+from phrase_models.score.midi_writer import write_midi
 from phrase_models.score.song import (
     BRIDGE,
     MELODY,

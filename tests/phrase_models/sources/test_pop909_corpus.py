@@ -134,7 +134,8 @@ def test_accepted_songs_against_the_reference(
 
 
 def test_every_accepted_song_survives_tokens_and_midi(accepted, tmp_path):
-    from phrase_models.score.midi import read_midi, write_midi
+    from phrase_models.score.midi import read_midi
+    from phrase_models.score.midi_writer import write_midi
     from phrase_models.tokens.song_layout import song_to_text, text_to_song
 
     changed = []

@@ -5,7 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from phrase_models.errors import ConfigurationError, UserError
-from phrase_models.score.midi import read_midi, write_midi
+from phrase_models.score.midi import read_midi
+from phrase_models.score.midi_writer import write_midi
 from phrase_models.score.song import (
     BRIDGE,
     MELODY,
