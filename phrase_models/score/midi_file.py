@@ -49,6 +49,7 @@ class MidiFile:
         texts: text events at tick 0, in their order.
         last_tick: of the last event.
         mended: a plain sentence for each thing that was wrong and could be read all the same.
+        cut_off: those of `mended` that say that a track could be read only up to a place.
     """
 
     ticks_per_beat: int
@@ -60,3 +61,4 @@ class MidiFile:
     texts: tuple[str, ...] = ()
     last_tick: int = 0
     mended: tuple[str, ...] = field(default=())
+    cut_off: tuple[str, ...] = field(default=())

@@ -4,11 +4,9 @@ Named tracks on channels of their own, real programs, tempo, 4/4, key signature,
 markers; bars begin at tick 0.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
-import miditoolkit
 import mido
 
 from phrase_models.score.song import (
@@ -28,39 +26,59 @@ TICKS_PER_STEP = TICKS_PER_BEAT // STEPS_PER_BEAT
 SOUNDS = {MELODY: 73, BRIDGE: 25, PIANO: 0}
 """General MIDI programs that are heard: flute, steel guitar, piano."""
 DRUMS = 128
+DRUM_CHANNEL = 9
+CHANNELS = tuple(channel for channel in range(16) if channel != DRUM_CHANNEL)
+"""Of one port, for all but drums."""
 END_MARKER = "end"
 
 
 def write_midi(song: Song, path: Path, *, key: str = "C", texts: Sequence[str] = ()) -> None:
     """Write a type 1 file of 480 ticks a beat; equal songs give equal bytes.
 
-    Melody, Bridge and Piano are on channels 1, 2 and 3 as sequencers count, silent or not.
+    Melody, Bridge and Piano are on channels 1, 2 and 3 as sequencers count, silent or not. No two
+    programs share a channel: from the 16th on they are on further ports (see `programs_by_port`).
 
     Args:
         song: as it shall sound.
         path: of the file; written aside and renamed.
         key: of the key signature, such as "C", "Bb" or "Am".
         texts: kept in text events at tick 0, in this order, such as seed and model.
+
+    Raises:
+        ValueError: for a key, or a tempo, that a MIDI file cannot tell.
     """
-    midi = miditoolkit.MidiFile(ticks_per_beat=TICKS_PER_BEAT)
-    midi.tempo_changes = [miditoolkit.TempoChange(song.tempo_bpm, 0)]
-    midi.time_signature_changes = [miditoolkit.TimeSignature(4, 4, 0)]
-    midi.key_signature_changes = [miditoolkit.KeySignature(key, 0)]
-    midi.instruments = [_instrument(program, notes) for program, notes in _parts(song).items()]
-    midi.markers = [
-        miditoolkit.Marker(f"{section.label}{section.num_bars}", _bar_tick(section.start_bar))
-        for section in song.sections
-    ]
-    midi.markers.append(miditoolkit.Marker(END_MARKER, _bar_tick(song.num_bars)))
+    file = mido.MidiFile(ticks_per_beat=TICKS_PER_BEAT, charset="utf-8")
+    file.tracks.append(_conductor(song, key, texts))
+    parts = _parts(song)
+    ports = programs_by_port(song)
+    for port, programs in enumerate(ports):
+        free = iter(CHANNELS)
+        for program in programs:
+            channel = DRUM_CHANNEL if program == DRUMS else next(free)
+            where = port if len(ports) > 1 else None
+            file.tracks.append(_track(program, parts[program], channel, where))
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(path.name + ".tmp")
     try:
-        midi.dump(str(aside))
-        if texts:
-            _add_texts(aside, texts)
+        file.save(aside)
         aside.replace(path)
     finally:
         aside.unlink(missing_ok=True)
+
+
+def programs_by_port(song: Song) -> list[list[int]]:
+    """Programs on each MIDI port of the file of a song, in the order of their tracks.
+
+    A port has 15 channels beside that of drums. Sequencers honour ports; players that know none
+    play the second port's tracks on the first's channels.
+    """
+    programs = list(_parts(song))
+    pitched = [program for program in programs if program != DRUMS]
+    size = len(CHANNELS)
+    ports = [pitched[start : start + size] for start in range(0, len(pitched), size)]
+    if DRUMS in programs:
+        ports[0].append(DRUMS)
+    return ports
 
 
 def _parts(song: Song) -> dict[int, list[Note]]:
@@ -71,29 +89,56 @@ def _parts(song: Song) -> dict[int, list[Note]]:
     return parts
 
 
-def _instrument(program: int, notes: Iterable[Note]) -> Any:
-    instrument = miditoolkit.Instrument(
-        program=0 if program == DRUMS else SOUNDS.get(program, program),
-        is_drum=program == DRUMS,
-        name=ROLE_NAMES.get(program, f"Program {program}"),
-    )
-    instrument.notes = [
-        miditoolkit.Note(
-            note.velocity,
-            note.pitch,
-            note.onset * TICKS_PER_STEP,
-            (note.onset + note.duration) * TICKS_PER_STEP,
-        )
-        for note in notes
+def _conductor(song: Song, key: str, texts: Sequence[str]) -> mido.MidiTrack:
+    """The first track: all but notes."""
+    events = [(0, mido.MetaMessage("text", text=text)) for text in texts]
+    events += [
+        (0, mido.MetaMessage("set_tempo", tempo=mido.bpm2tempo(song.tempo_bpm))),
+        (0, mido.MetaMessage("time_signature", numerator=4, denominator=4)),
+        (0, mido.MetaMessage("key_signature", key=key)),
     ]
-    return instrument
+    for section in song.sections:
+        text = f"{section.label}{section.num_bars}"
+        events.append((_bar_tick(section.start_bar), mido.MetaMessage("marker", text=text)))
+    events.append((_bar_tick(song.num_bars), mido.MetaMessage("marker", text=END_MARKER)))
+    return _with_deltas(events)
 
 
-def _add_texts(path: Path, texts: Sequence[str]) -> None:
-    """Put text events at the start; miditoolkit writes none itself."""
-    file = mido.MidiFile(path, charset="utf-8")
-    file.tracks[0][:0] = [mido.MetaMessage("text", text=text, time=0) for text in texts]
-    file.save(path)
+def _track(program: int, notes: Sequence[Note], channel: int, port: int | None) -> mido.MidiTrack:
+    """A track of one program; its port is named where there are several."""
+    events = [(0, mido.MetaMessage("midi_port", port=port))] if port is not None else []
+    name = ROLE_NAMES.get(program, f"Program {program}")
+    sound = 0 if program == DRUMS else SOUNDS.get(program, program)
+    events += [
+        (0, mido.MetaMessage("track_name", name=name)),
+        (0, mido.Message("program_change", program=sound, channel=channel)),
+    ]
+    # At one tick ends come first, and the note that ends first begins first: readers pair in order.
+    ordered = sorted(_note_events(notes, channel), key=lambda event: event[:3])
+    return _with_deltas(events + [(tick, message) for tick, _, _, message in ordered])
+
+
+def _note_events(
+    notes: Sequence[Note], channel: int
+) -> Iterator[tuple[int, bool, int, mido.Message]]:
+    """(tick, whether it begins a note, tick of the end if so, message)."""
+    for note in notes:
+        start = note.onset * TICKS_PER_STEP
+        end = start + note.duration * TICKS_PER_STEP
+        values = {"channel": channel, "note": note.pitch, "velocity": note.velocity}
+        yield start, True, end, mido.Message("note_on", **values)
+        yield end, False, 0, mido.Message("note_off", **values)
+
+
+def _with_deltas(events: Sequence[tuple[int, mido.Message | mido.MetaMessage]]) -> mido.MidiTrack:
+    """Events by tick as a track, which ends a tick after the last."""
+    track = mido.MidiTrack()
+    newest = 0
+    for tick, message in events:
+        track.append(message.copy(time=tick - newest))
+        newest = tick
+    track.append(mido.MetaMessage("end_of_track", time=1))
+    return track
 
 
 def _bar_tick(bar: int) -> int:

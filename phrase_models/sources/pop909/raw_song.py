@@ -3,14 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import miditoolkit
 import numpy as np
 from numpy.typing import NDArray
 
 from phrase_models.errors import BadMidiError
 from phrase_models.score.grid import TempoMap, beat_phase, quantise
+from phrase_models.score.midi_file import MidiFile
+from phrase_models.score.midi_parser import parse_midi
 from phrase_models.score.song import BRIDGE, MELODY, PIANO
 from phrase_models.sources.pop909 import annotations
 from phrase_models.sources.pop909.annotations import (
@@ -58,16 +58,11 @@ def read_raw_song(path: Path) -> RawSong:
         raise MissingFileError(message)
     beats = annotations.read_beats(path.parent / "beat_midi.txt")
     chords = annotations.read_timed_chords(path.parent / "chord_midi.txt")
-    try:
-        midi = miditoolkit.MidiFile(str(path))
-    except Exception as error:  # the parser raises whatever a broken file makes it
-        message = f"File {path} is no readable MIDI file; mend it or leave the song out."
-        raise BadMidiError(message) from error
-    if midi.ticks_per_beat <= 0:
-        message = f"File {path} counts time in video frames, not in beats; leave the song out."
+    midi = parse_midi(path)
+    if midi.cut_off:  # half a song would be learnt as a whole one
+        message = f"File {path} is damaged: {midi.cut_off[0]} Mend it or leave the song out."
         raise BadMidiError(message)
-    changes = [(change.time, change.tempo) for change in midi.tempo_changes]
-    tempo = TempoMap.build(changes, midi.ticks_per_beat)
+    tempo = TempoMap.build(midi.tempos, midi.ticks_per_beat)
     phase = beat_phase(tempo.to_ticks(np.array(beats)), midi.ticks_per_beat)
     sixteenth = midi.ticks_per_beat / 4
     tracks = _read_tracks(midi, phase, sixteenth)
@@ -78,19 +73,18 @@ def read_raw_song(path: Path) -> RawSong:
         message = f"File {path} lasts more than {MAX_BARS_READ} bars, so it must be damaged."
         raise BadMidiError(message)
     roots, first = _sample_roots(chords, tempo, phase, sixteenth)
-    bpm = tempo.median_bpm(float(midi.max_tick))
+    bpm = tempo.median_bpm(float(midi.last_tick))
     return RawSong(tracks, roots, first, phase, bpm)
 
 
-def _read_tracks(midi: Any, phase: float, sixteenth: float) -> tuple[RawTrack, ...]:
-    by_name = {instrument.name.strip().upper(): instrument for instrument in midi.instruments}
+def _read_tracks(midi: MidiFile, phase: float, sixteenth: float) -> tuple[RawTrack, ...]:
+    by_name = {track.name.upper(): track.notes for track in midi.tracks}
     tracks = []
     for name, program in PROGRAMS.items():
-        notes = by_name[name].notes if name in by_name else []
-        if notes:
-            table = np.array([(n.start, n.end, n.pitch, n.velocity) for n in notes], np.int64)
-            places = ((table[:, :2] - phase) / sixteenth).astype(np.float64)
-            tracks.append(RawTrack(program, places[:, 0], places[:, 1], table[:, 2], table[:, 3]))
+        if name in by_name:
+            notes = by_name[name]
+            places = ((notes[:, :2] - phase) / sixteenth).astype(np.float64)
+            tracks.append(RawTrack(program, places[:, 0], places[:, 1], notes[:, 2], notes[:, 3]))
     return tuple(tracks)
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from phrase_models.errors import BadMidiError
 from phrase_models.score.grid import clean_track
 from phrase_models.score.midi import MAX_READ_BARS, read_midi
-from phrase_models.score.midi_writer import write_midi
+from phrase_models.score.midi_writer import programs_by_port, write_midi
 from phrase_models.score.song import (
     BRIDGE,
     MELODY,
@@ -376,3 +376,26 @@ def test_a_file_cut_anywhere_or_with_a_wrong_byte_is_read_or_refused_never_a_cra
             except BadMidiError:
                 continue
             assert song.num_notes > 0
+
+
+# --------------------------------------------------------------------------- many programs
+def test_no_two_programs_share_a_channel_of_a_port(tmp_path):
+    programs = (*ROLE_PROGRAMS, *range(40, 57), 128)
+    song = Song("many", 1, tuple(Track(program, (Note(0, 60, 12),)) for program in programs))
+    write_midi(song, tmp_path / "many.mid")
+    places, sounds = [], []
+    for track in mido.MidiFile(tmp_path / "many.mid").tracks[1:]:
+        by_type = {message.type: message for message in track}
+        places.append((by_type["midi_port"].port, by_type["note_on"].channel))
+        sounds.append(by_type["program_change"].program)
+    assert len(set(places)) == len(programs) == 21
+    assert places[-1] == (1, 4)
+    assert places.index((0, 9)) == sounds.index(0, 3)  # drums, on the first port
+    assert [len(port) for port in programs_by_port(song)] == [16, 5]
+    few = Song("few", 1, song.tracks[:15])
+    write_midi(few, tmp_path / "few.mid")
+    types = {
+        message.type for track in mido.MidiFile(tmp_path / "few.mid").tracks for message in track
+    }
+    assert "midi_port" not in types
+    assert len(programs_by_port(few)) == 1
