@@ -1,16 +1,16 @@
-"""Weights, and the state of a training, as safetensors and JSON; nothing is pickled."""
+"""The state of a training as safetensors and JSON; nothing is pickled."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load, save
+from safetensors.torch import load
 from torch import Tensor, nn
 
 from phrase_models.training.generations import load_generation, save_generation
-from phrase_models.whole_files import write_whole
+from phrase_models.training.weights import module_weights, restore_weights, weights_to_bytes
 
 CHECKPOINT_FORMAT = 2
 """1 had no digests."""
@@ -18,41 +18,6 @@ MODEL, AVERAGE, OPTIMIZER, BEST = (
     f"{name}.safetensors" for name in ("model", "average", "optimizer", "best")
 )
 PROGRESS = "progress.json"
-
-
-def weights_to_bytes(weights: Mapping[str, Tensor]) -> bytes:
-    """Named tensors as the content of a safetensors file."""
-    content: bytes = save({name: tensor.detach().contiguous() for name, tensor in weights.items()})
-    return content
-
-
-def save_weights(weights: Mapping[str, Tensor], path: Path) -> None:
-    """Write named tensors as safetensors; see `write_whole`."""
-    write_whole(path, weights_to_bytes(weights))
-
-
-def module_weights(module: nn.Module) -> dict[str, Tensor]:
-    """The module's parameters and buffers by name, tied ones once."""
-    seen: set[int] = set()
-    weights: dict[str, Tensor] = {}
-    for name, tensor in module.state_dict().items():
-        if tensor.data_ptr() in seen and tensor.numel():
-            continue
-        seen.add(tensor.data_ptr())
-        weights[name] = tensor
-    return weights
-
-
-def all_finite(tensors: Sequence[Tensor]) -> bool:
-    """Whether no number is nan or infinite; a GPU is waited for once, not for each tensor."""
-    if not tensors:
-        return True
-    return bool(torch.stack([torch.isfinite(tensor).all() for tensor in tensors]).all())
-
-
-def restore_weights(module: nn.Module, content: bytes) -> None:
-    """Load the content of a safetensors file strictly into a module."""
-    module.load_state_dict(load(content), strict=True)
 
 
 def save_state(
@@ -125,8 +90,3 @@ def _unflatten(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) 
         state.setdefault(int(index), {})[name] = tensor
     groups = optimizer.state_dict()["param_groups"]
     optimizer.load_state_dict({"state": state, "param_groups": groups})
-
-
-def load_weights(module: nn.Module, path: Path) -> None:
-    """Load safetensors strictly into a module."""
-    restore_weights(module, path.read_bytes())

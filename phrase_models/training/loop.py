@@ -22,19 +22,17 @@ import torch
 from torch import Tensor, nn
 
 from phrase_models.errors import DivergedError
-from phrase_models.training.checkpoint import (
-    AVERAGE,
-    all_finite,
-    load_state,
-    module_weights,
-    restore_weights,
-    save_state,
-    weights_to_bytes,
-)
+from phrase_models.training.checkpoint import AVERAGE, load_state, save_state
 from phrase_models.training.config import TrainingConfig
 from phrase_models.training.ema import WeightAverage
 from phrase_models.training.optimizer import build_optimizer, set_learning_rate
 from phrase_models.training.randomness import seed_everything
+from phrase_models.training.weights import (
+    all_finite,
+    module_weights,
+    restore_weights,
+    weights_to_bytes,
+)
 
 logger = logging.getLogger(__name__)
 
