@@ -115,10 +115,7 @@ def run_all(
         if run.step in places:
             with run.average.in_place(run.module) if run.average else torch.no_grad():
                 snapshot(places.index(run.step))
-    from phrase_models.training.checkpoint import load_weights
-
-    load_weights(run.module, run.best_path)
-    run.module.eval()
+    run.take_best()
     return {"steps": run.step, "best_step": run.best_step, "best_score": run.best_score}
 
 

@@ -4,13 +4,16 @@ The released code divides by one number and forgets its padding latent; here one
 training songs, saved inside every diffusion model and applied to everything alike.
 """
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+
+from phrase_models.model_files import read_json_as, unusable
+from phrase_models.whole_files import write_whole_json
 
 Granularity = Literal["scalar", "dimension", "slot"]
 
@@ -41,17 +44,52 @@ class LatentNormalizer:
     def write(self, path: Path) -> None:
         """Write as JSON, aside first."""
         values = {"mean": self.mean.tolist(), "deviation": self.deviation.tolist()}
-        aside = path.with_suffix(".tmp")
-        aside.write_text(json.dumps(values))
-        aside.replace(path)
+        write_whole_json(path, values)
 
 
-def read_normalizer(path: Path) -> LatentNormalizer:
-    """Read what `LatentNormalizer.write` wrote; float32 survives JSON exactly."""
-    values = json.loads(path.read_text())
-    return LatentNormalizer(
-        np.asarray(values["mean"], np.float32), np.asarray(values["deviation"], np.float32)
+class NormalizerFile(BaseModel):
+    """What `LatentNormalizer.write` writes."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    mean: list[list[float]]
+    deviation: list[list[float]]
+
+
+def read_normalizer(path: Path, slots_per_bar: int, latent_dim: int) -> LatentNormalizer:
+    """Read what `LatentNormalizer.write` wrote; float32 survives JSON exactly.
+
+    Args:
+        path: of the file.
+        slots_per_bar: S that it has to be for.
+        latent_dim: D that it has to be for.
+
+    Raises:
+        ConfigurationError: if there is none, or it is for other latents.
+    """
+    values = read_json_as(path, NormalizerFile)
+    mean, deviation = (
+        _table(path, name, rows, slots_per_bar, latent_dim)
+        for name, rows in (("mean", values.mean), ("deviation", values.deviation))
     )
+    if mean.shape != deviation.shape:
+        raise unusable(path, "mean and deviation are of different shapes")
+    if not (deviation > 0).all():
+        raise unusable(path, "a deviation is not above 0")
+    return LatentNormalizer(mean, deviation)
+
+
+def _table(
+    path: Path, name: str, rows: list[list[float]], slots_per_bar: int, latent_dim: int
+) -> NDArray[np.float32]:
+    if len(rows) not in (1, slots_per_bar) or any(len(row) != latent_dim for row in rows):
+        words = f"{name} is not 1 or {slots_per_bar} rows of {latent_dim} numbers"
+        raise unusable(path, words)
+    with np.errstate(over="ignore"):
+        table = np.asarray(rows, np.float32)
+    if not np.isfinite(table).all():
+        raise unusable(path, f"{name} holds a number that is too great")
+    return table
 
 
 def fit_normalizer(

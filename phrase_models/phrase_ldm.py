@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from phrase_models.codec import PhraseCodec
 from phrase_models.diffusion.model import PhraseLDM
 from phrase_models.diffusion.plan import SongPlan, check_plan, check_vocabulary
-from phrase_models.diffusion.pretrained import load_ldm
+from phrase_models.diffusion.pretrained import WEIGHTS_FILE, load_ldm
 from phrase_models.diffusion.sampler_config import SamplerConfig
 from phrase_models.diffusion.sampling import draw_songs, resolve_plans
 from phrase_models.errors import ConfigurationError
@@ -27,12 +27,12 @@ from phrase_models.form.form_edits import scale_repeats
 from phrase_models.form.form_lending import LendingSong, lend_to_layout
 from phrase_models.form.plan_priors import PRIORS_FILE, PlanPriors
 from phrase_models.generator import GeneratedSong, GeneratorInputs, SongRequest
+from phrase_models.model_files import read_json_as, weights_header
 from phrase_models.tokens.song_layout import check_layout
 from phrase_models.training.randomness import numpy_generator
 
 VAE_FOLDER, LDM_FOLDER = "vae", "ldm"
 SAMPLER_FILE = "sampler.json"
-_WEIGHTS_FILE = "model.safetensors"
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,16 +124,17 @@ class PhraseLDMGenerator:
             ConfigurationError: if there is no release, or one of a newer format.
         """
         parts = folder / VAE_FOLDER, folder / LDM_FOLDER
-        if not all((part / _WEIGHTS_FILE).is_file() for part in parts):
+        if not all((part / WEIGHTS_FILE).is_file() for part in parts):
             message = (
                 f"{folder} is no release of PhraseLDM: it needs the folders {VAE_FOLDER} and "
-                f"{LDM_FOLDER} with a {_WEIGHTS_FILE} each."
+                f"{LDM_FOLDER} with a {WEIGHTS_FILE} each."
             )
             raise ConfigurationError(message)
-        digest = weights_digest(*parts)
+        for part in parts:
+            weights_header(part / WEIGHTS_FILE)  # before what may be endless is hashed
         return cls.load(
             *parts,
-            digest=digest,
+            digest=weights_digest(*parts),
             sampler=sampler or release_sampler(folder),
             priors_file=parts[1] / PRIORS_FILE,
         )
@@ -264,20 +265,16 @@ def release_sampler(folder: Path) -> SamplerConfig:
         ConfigurationError: if its settings are damaged.
     """
     path = folder / LDM_FOLDER / SAMPLER_FILE
-    if not path.exists():
-        return SamplerConfig()
-    try:
-        return SamplerConfig.model_validate_json(path.read_text())
-    except ValueError as error:
-        message = f"{path} is damaged or of another version; copy the whole release again."
-        raise ConfigurationError(message) from error
+    return read_json_as(path, SamplerConfig) if path.exists() else SamplerConfig()
 
 
 def weights_digest(*folders: Path) -> str:
     """SHA-256 of the weights of models, hexadecimal."""
     digest = hashlib.sha256()
     for folder in folders:
-        digest.update((folder / _WEIGHTS_FILE).read_bytes())
+        with (folder / WEIGHTS_FILE).open("rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
     return digest.hexdigest()
 
 

@@ -34,6 +34,10 @@ TRAINERS: Mapping[str, str] = {
 """Module of each kind, whose `train` takes (specification, state, output)."""
 
 
+LOG_FORMAT = "%(asctime)s %(levelname)s %(message)s"
+"""Whoever started the training looks for the word WARNING."""
+
+
 def read_specification(path: Path) -> AnySpecification:
     """A specification of any kind.
 
@@ -76,7 +80,7 @@ def main() -> int:
     parser.add_argument("--output", type=Path, required=True, help="gets the finished model")
     parser.add_argument("--parent", type=int, help="process to end with")
     arguments = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    logging.basicConfig(level=logging.INFO, format=LOG_FORMAT)
     if arguments.parent:
         exit_with_parent(arguments.parent)
     try:

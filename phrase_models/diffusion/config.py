@@ -17,12 +17,14 @@ Prediction = Literal["noise", "velocity", "sample"]
 class DenoiserConfig(BaseModel):
     """Architecture and what it is conditioned on (paper sections 3.3.1 to 3.3.3)."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    num_layers: int = Field(ge=1)
-    model_dim: int = Field(ge=8)
-    num_heads: int = Field(ge=1)
-    feedforward_dim: int = Field(ge=8, description="inner width of the gated feedforward (SwiGLU)")
+    num_layers: int = Field(ge=1, le=64)
+    model_dim: int = Field(ge=8, le=4096)
+    num_heads: int = Field(ge=1, le=64)
+    feedforward_dim: int = Field(
+        ge=8, le=16384, description="inner width of the gated feedforward (SwiGLU)"
+    )
     patch_bars: bool = Field(
         default=True, description="one token a bar, its slots concatenated; else one a slot"
     )
@@ -52,10 +54,12 @@ class DenoiserConfig(BaseModel):
         "sections of the label, beside the ones next to it",
     )
     bar_lags: tuple[int, ...] = Field(
-        default=(), description="distances in bars with a learnt attention of their own"
+        default=(),
+        max_length=64,
+        description="distances in bars with a learnt attention of their own",
     )
     num_chords: int = Field(
-        default=0, ge=0, description="chord ids a half bar; 0 leaves the chords out"
+        default=0, ge=0, le=127, description="chord ids a half bar; 0 leaves the chords out"
     )
     given_share: float = Field(
         default=0.0,
@@ -82,8 +86,10 @@ class DenoiserConfig(BaseModel):
     permute_letters: bool = Field(
         default=True, description="training renames the sections A to E at random"
     )
-    max_bars: int = Field(default=128, ge=1)
-    length_bucket: int = Field(default=10, ge=1, description="bars a length bucket (paper: 10)")
+    max_bars: int = Field(default=128, ge=1, le=4096)
+    length_bucket: int = Field(
+        default=10, ge=1, le=4096, description="bars a length bucket (paper: 10)"
+    )
     pad_with_end: bool = Field(
         default=False,
         description="pad to max_bars with end-of-song latents that are learnt (paper); else masked",
@@ -124,10 +130,10 @@ class DenoiserConfig(BaseModel):
 class NoiseScheduleConfig(BaseModel):
     """Noise levels, what the network predicts and how timesteps are weighted in training."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     kind: Literal["cosine"] = "cosine"
-    num_timesteps: int = Field(default=1000, ge=2)
+    num_timesteps: int = Field(default=1000, ge=2, le=10_000)
     prediction: Prediction = "velocity"
     min_snr_gamma: float | None = Field(
         default=5.0, gt=0, description="gamma of min-SNR weighting (arXiv 2303.09556); null is off"

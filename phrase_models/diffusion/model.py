@@ -9,7 +9,7 @@ from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from phrase_models.diffusion.config import DenoiserConfig, NoiseScheduleConfig
 from phrase_models.diffusion.dataset import LatentDataset
@@ -21,6 +21,7 @@ from phrase_models.normalizer import (
     LatentNormalizer,
     fit_normalizer,
 )
+from phrase_models.tokens.song_layout import SlotLayout, check_layout
 from phrase_models.training.randomness import seed_everything
 
 
@@ -31,9 +32,9 @@ class PhraseLDMConfig(BaseModel):
 
     denoiser: DenoiserConfig
     noise_schedule: NoiseScheduleConfig
-    layout: str
-    slots_per_bar: int
-    latent_dim: int
+    layout: SlotLayout
+    slots_per_bar: int = Field(ge=1, le=64)
+    latent_dim: int = Field(ge=2, le=1024)
 
 
 class PhraseLDM:
@@ -45,19 +46,23 @@ class PhraseLDM:
         normalizer: LatentNormalizer,
         length_prior: Sequence[SongPlan] = (),
         empty_slot_latents: NDArray[np.float32] | None = None,
+        denoiser: Denoiser | None = None,
     ) -> None:
-        """Build with random weights from torch's global generator.
+        """Build, with random weights from torch's global generator where no network is given.
 
         Args:
             config: architecture and schedule.
             normalizer: scale of the latents.
             length_prior: plans of the training songs, drawn from where a request leaves them open.
             empty_slot_latents: (S, D), raw latents of silent slots, where they are known.
+            denoiser: network of this architecture, or None.
         """
         self.config, self.normalizer = config, normalizer
         self.length_prior = tuple(length_prior)
         self.empty_slot_latents = empty_slot_latents
-        self.denoiser = Denoiser(config.denoiser, config.slots_per_bar, config.latent_dim)
+        self.denoiser = denoiser or Denoiser(
+            config.denoiser, config.slots_per_bar, config.latent_dim
+        )
         self.schedule = build_noise_schedule(config.noise_schedule)
 
     @classmethod
@@ -75,7 +80,7 @@ class PhraseLDM:
         config = PhraseLDMConfig(
             denoiser=denoiser,
             noise_schedule=noise_schedule,
-            layout=dataset.layout,
+            layout=check_layout(dataset.layout),
             slots_per_bar=dataset.slots_per_bar,
             latent_dim=dataset.latent_dim,
         )

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from phrase_models.diffusion.plan import SongPlan
 from phrase_models.errors import ConfigurationError
 from phrase_models.form.song_form import SongForm
+from phrase_models.model_files import read_array
 from phrase_models.score.chords import CHORDS_PER_BAR, UNKNOWN_CHORD
 
 NO_STATE = -1
@@ -49,10 +50,15 @@ class PlanArrays:
 
     @classmethod
     def read(cls, folder: Path) -> Self:
-        """Read what there is in a folder."""
+        """Read what there is in a folder.
+
+        Raises:
+            ConfigurationError: if a file holds another array than this one writes.
+        """
+        kinds = ((FORMS_FILE, "int16", (None, None, 2)), (CHORDS_FILE, "int8", (None, 2)))
         forms, chords = (
-            np.load(folder / name) if (folder / name).exists() else None
-            for name in (FORMS_FILE, CHORDS_FILE)
+            read_array(folder / name, dtype, shape) if (folder / name).exists() else None
+            for name, dtype, shape in kinds
         )
         return cls(forms, chords)
 

@@ -4,33 +4,47 @@ The plans are in `length_prior.json`; where the training songs have form and cho
 `plan_arrays` lie beside it, their rows in the order of the plans, and `empty_slot_latents.npy`.
 """
 
-import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, RootModel
 
+from phrase_models.diffusion.denoiser import Denoiser
 from phrase_models.diffusion.model import PhraseLDM, PhraseLDMConfig
-from phrase_models.diffusion.plan import SongPlan, plan_from_layout
+from phrase_models.diffusion.plan import SongPlan, check_vocabulary, plan_from_layout
 from phrase_models.diffusion.plan_arrays import PlanArrays
 from phrase_models.errors import ConfigurationError
+from phrase_models.model_files import (
+    MissingFileError,
+    read_array,
+    read_json_as,
+    read_json_object,
+    shown,
+    unusable,
+)
 from phrase_models.normalizer import read_normalizer
-from phrase_models.training.checkpoint import load_weights, module_weights, save_weights
+from phrase_models.tokens.song_layout import slots_per_bar
+from phrase_models.training.weights import load_module, module_weights, save_weights
+from phrase_models.whole_files import write_whole_json
 
 FORMAT_VERSION = 1
+LONGEST_PLAN = 4096
+"""Bars of a training song, and letters of its layout."""
+CONFIG_FILE, WEIGHTS_FILE = "config.json", "model.safetensors"
+PLANS_FILE, NORMALIZER_FILE = "length_prior.json", "normalizer.json"
 EMPTY_SLOTS_FILE = "empty_slot_latents.npy"
 
 
 def save_ldm(model: PhraseLDM, folder: Path) -> None:
     """Write a model into a folder."""
     folder.mkdir(parents=True, exist_ok=True)
-    save_weights(module_weights(model.denoiser), folder / "model.safetensors")
-    model.normalizer.write(folder / "normalizer.json")
+    save_weights(module_weights(model.denoiser), folder / WEIGHTS_FILE)
+    model.normalizer.write(folder / NORMALIZER_FILE)
     prior = [
         {"num_bars": plan.num_bars, "section_layout": plan.section_layout}
         for plan in model.length_prior
     ]
-    _write_json(folder / "length_prior.json", prior)
+    write_whole_json(folder / PLANS_FILE, prior, indent=1)
     PlanArrays.of_plans(model.length_prior).write(folder)
     if model.empty_slot_latents is not None:
         np.save(folder / EMPTY_SLOTS_FILE, model.empty_slot_latents)
@@ -39,49 +53,63 @@ def save_ldm(model: PhraseLDM, folder: Path) -> None:
         "format_version": FORMAT_VERSION,
         "config": model.config.model_dump(),
     }
-    _write_json(folder / "config.json", description)
+    write_whole_json(folder / CONFIG_FILE, description, indent=1)
 
 
 def load_ldm(folder: Path) -> PhraseLDM:
     """Read what `save_ldm` wrote, in eval mode on the CPU.
 
     Raises:
-        ConfigurationError: if there is no model, or one of a newer format.
+        ConfigurationError: if there is no model or a damaged one, or one of a newer format.
     """
-    if not (folder / "config.json").exists():
+    try:
+        file = read_json_object(folder / CONFIG_FILE)
+    except MissingFileError as error:
         message = f"There is no PhraseLDM in {folder}; train one or name another folder."
+        raise ConfigurationError(message) from error
+    if file.plain.get("class") != "PhraseLDM":
+        message = f"The model in {folder} is no PhraseLDM but {shown(file.plain.get('class'))}."
         raise ConfigurationError(message)
-    description = json.loads((folder / "config.json").read_text())
-    found = description["format_version"]
-    if found > FORMAT_VERSION:
-        message = (
-            f"The model in {folder} has format {found}, this program reads up to "
-            f"{FORMAT_VERSION}; update the program."
-        )
-        raise ConfigurationError(message)
-    config = PhraseLDMConfig.model_validate(description["config"])
+    file.known_format(FORMAT_VERSION)
+    config = file.part("config", PhraseLDMConfig)
+    slots, latent_dim = config.slots_per_bar, config.latent_dim
+    if slots != slots_per_bar(config.layout):
+        words = f"config.slots_per_bar is not that of the layout {config.layout}"
+        raise unusable(file.path, words)
     empty = folder / EMPTY_SLOTS_FILE
-    model = PhraseLDM(
+    return PhraseLDM(
         config,
-        read_normalizer(folder / "normalizer.json"),
-        _read_plans(folder),
-        np.load(empty) if empty.exists() else None,
+        read_normalizer(folder / NORMALIZER_FILE, slots, latent_dim),
+        _read_plans(folder, config),
+        read_array(empty, "float32", (slots, latent_dim)) if empty.exists() else None,
+        denoiser=load_module(
+            lambda: Denoiser(config.denoiser, slots, latent_dim), folder / WEIGHTS_FILE
+        ).eval(),
     )
-    load_weights(model.denoiser, folder / "model.safetensors")
-    model.denoiser.eval()
-    return model
 
 
-def _read_plans(folder: Path) -> list[SongPlan]:
-    arrays, first_bar, plans = PlanArrays.read(folder), 0, []
-    for entry in json.loads((folder / "length_prior.json").read_text()):
-        plan = plan_from_layout(entry["section_layout"], entry["num_bars"])
-        plans.append(arrays.complete(plan, first_bar))
-        first_bar += plan.num_bars or 0
+class KnownLength(BaseModel):
+    """Length and layout of a training song."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    num_bars: int = Field(ge=1, le=LONGEST_PLAN)
+    section_layout: str | None = Field(max_length=LONGEST_PLAN)
+
+
+class LengthPriorFile(RootModel[list[KnownLength]]):
+    """What `length_prior.json` holds."""
+
+
+def _read_plans(folder: Path, config: PhraseLDMConfig) -> list[SongPlan]:
+    path, arrays = folder / PLANS_FILE, PlanArrays.read(folder)
+    first_bar, plans = 0, []
+    for index, entry in enumerate(read_json_as(path, LengthPriorFile).root):
+        try:
+            plan = plan_from_layout(entry.section_layout, entry.num_bars)
+            plans.append(arrays.complete(plan, first_bar))
+            check_vocabulary(plans[-1], config.slots_per_bar, config.denoiser.num_chords)
+        except ConfigurationError as error:
+            raise unusable(path, f"its plan {index} does not do ({shown(error)})") from error
+        first_bar += entry.num_bars
     return plans
-
-
-def _write_json(path: Path, value: Any) -> None:
-    aside = path.with_suffix(".tmp")
-    aside.write_text(json.dumps(value, indent=1))
-    aside.replace(path)

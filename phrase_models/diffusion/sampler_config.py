@@ -11,10 +11,10 @@ GuidanceHides = Literal["all", "form"]
 class SamplerConfig(BaseModel):
     """How songs are drawn from a trained model."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     solver: Solver = "dpm_solver"
-    num_sampling_steps: int = Field(default=30, ge=1)
+    num_sampling_steps: int = Field(default=30, ge=1, le=10_000)
     guidance_scale: float = Field(
         default=1.0,
         ge=0,

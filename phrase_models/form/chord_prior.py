@@ -14,9 +14,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from pydantic import BaseModel, ConfigDict
 
 from phrase_models.errors import ConfigurationError
-from phrase_models.form.count_table import Contexts, CountTable, draw_index
+from phrase_models.form.count_table import Contexts, CountsFile, CountTable, draw_index
 from phrase_models.form.form_decisions import BRIDGE, PIANO, section_role
 from phrase_models.form.song_form import NO_SOURCE, CellState, SongForm
 from phrase_models.score.song import Section
@@ -37,6 +38,15 @@ _HARMONY = (PIANO, BRIDGE)
 Layout = Sequence[Section]
 ChordExample = tuple[Layout, SongForm, NDArray[np.int64]]
 """Sections, form of N bars, chords (N, 2)."""
+
+
+class ChordsFile(BaseModel):
+    """What `ChordPrior.to_json` gives."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    origins: CountsFile
+    fresh: CountsFile
 
 
 class ChordPrior:
@@ -123,9 +133,12 @@ class ChordPrior:
         return {"origins": self._origins.to_json(), "fresh": self._fresh.to_json()}
 
     @classmethod
-    def from_json(cls, values: dict[str, Any]) -> "ChordPrior":
-        """The prior that `to_json` wrote."""
-        return cls(*(CountTable.from_json(values[name]) for name in ("origins", "fresh")))
+    def from_file(cls, values: ChordsFile) -> "ChordPrior":
+        """The prior that `to_json` wrote; raises as `CountTable.filled`."""
+        prior = cls()
+        prior._origins.filled(values.origins)
+        prior._fresh.filled(values.fresh)
+        return prior
 
 
 class _Step:

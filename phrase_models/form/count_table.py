@@ -1,14 +1,38 @@
 """Distributions over a few symbols given contexts, from counts that back off."""
 
 from collections.abc import Hashable, Sequence
-from typing import Any
+from typing import Annotated, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from phrase_models.errors import ConfigurationError
+
+LARGEST_COUNT = 1e9
 Context = tuple[int, ...]
 Contexts = Sequence[Context]
 """Contexts of one decision, from the most general to the most special."""
+ContextName = Annotated[str, Field(pattern=r"^(-?\d{1,6}( -?\d{1,6}){0,15})?$")]
+Count = Annotated[float, Field(ge=0, le=LARGEST_COUNT)]
+
+
+class CountsFile(BaseModel):
+    """What `CountTable.to_json` gives."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    num_symbols: int = Field(ge=1, le=256)
+    concentration: float = Field(gt=0)
+    levels: list[dict[ContextName, list[tuple[int, Count]]]] = Field(max_length=16)
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        symbols = {seen[0] for level in self.levels for row in level.values() for seen in row}
+        if symbols and not 0 <= min(symbols) <= max(symbols) < self.num_symbols:
+            message = f"a symbol is not from 0 to {self.num_symbols - 1}"
+            raise ValueError(message)
+        return self
 
 
 class CountTable:
@@ -71,17 +95,26 @@ class CountTable:
             "levels": levels,
         }
 
-    @classmethod
-    def from_json(cls, values: dict[str, Any]) -> "CountTable":
-        """The table that `to_json` wrote."""
-        levels = values["levels"]
-        table = cls(values["num_symbols"], len(levels), values["concentration"])
-        for level, rows in zip(table._levels, levels, strict=True):
+    def filled(self, values: CountsFile) -> Self:
+        """This table, which is empty, with the counts that `to_json` wrote.
+
+        Raises:
+            ConfigurationError: if they are of a table of another shape.
+        """
+        found = values.num_symbols, len(values.levels), values.concentration
+        wanted = self.num_symbols, len(self._levels), self.concentration
+        if found != wanted:
+            message = (
+                f"a table has {found[0]} symbols, {found[1]} levels and concentration {found[2]}, "
+                f"not {wanted[0]}, {wanted[1]} and {wanted[2]}"
+            )
+            raise ConfigurationError(message)
+        for level, rows in zip(self._levels, values.levels, strict=True):
             for name, seen in rows.items():
-                counts = level[tuple(map(int, name.split()))] = np.zeros(table.num_symbols)
+                counts = level[tuple(map(int, name.split()))] = np.zeros(self.num_symbols)
                 for symbol, count in seen:
                     counts[symbol] = count
-        return table
+        return self
 
 
 def _short(count: float) -> float | int:

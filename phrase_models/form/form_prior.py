@@ -10,14 +10,21 @@ the matching bar does (`form_decisions`).
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
 
 from phrase_models.errors import ConfigurationError
 from phrase_models.form import form_decisions as decisions
-from phrase_models.form.count_table import Contexts, CountTable, draw_index
+from phrase_models.form.count_table import (
+    LARGEST_COUNT,
+    Contexts,
+    CountsFile,
+    CountTable,
+    draw_index,
+)
 from phrase_models.form.form_decisions import BRIDGE, Temperament, walk
 from phrase_models.form.section_modes import COPY_MODE, NUM_MODES
 from phrase_models.form.song_form import CellState, SongForm, repeated_bars
@@ -38,6 +45,35 @@ _CALIBRATION_ROUNDS, _CALIBRATION_SONGS = 3, 200
 Layout = Sequence[Section]
 FormExample = tuple[Layout, SongForm]
 """Sections contiguous from bar 0, and a form of as many bars and three slots."""
+
+
+Bounds = tuple[float, float]
+Level = Annotated[int, Field(ge=0, lt=_NUM_LEVELS)]
+Songs = Annotated[int, Field(ge=1, le=int(LARGEST_COUNT))]
+Odds = Annotated[float, Field(ge=1e-6, le=1e6)]
+
+
+class FormTablesFile(BaseModel):
+    """Counts of the decisions, by the names of `_SIZES`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    source: CountsFile
+    mode: CountsFile
+    cell: CountsFile
+
+
+class FormsFile(BaseModel):
+    """What `FormPrior.to_json` gives."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    exact_bounds: tuple[Bounds, Bounds, Bounds]
+    bridge_bounds: Bounds
+    whole_bounds: Bounds
+    temperaments: list[tuple[Level, Level, Level, Level, Level, Songs]] = Field(min_length=1)
+    tables: FormTablesFile
+    copy_odds: tuple[Odds, Odds, Odds]
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,15 +218,15 @@ class FormPrior:
         }
 
     @classmethod
-    def from_json(cls, values: dict[str, Any]) -> "FormPrior":
-        """The prior that `to_json` wrote."""
+    def from_file(cls, values: FormsFile) -> "FormPrior":
+        """The prior that `to_json` wrote; raises as `CountTable.filled`."""
         return cls(
-            np.array(values["exact_bounds"]),
-            np.array(values["bridge_bounds"]),
-            np.array(values["whole_bounds"]),
-            {Temperament((m, b, p), *rest): n for m, b, p, *rest, n in values["temperaments"]},
-            {name: CountTable.from_json(table) for name, table in values["tables"].items()},
-            np.array(values["copy_odds"]),
+            np.array(values.exact_bounds),
+            np.array(values.bridge_bounds),
+            np.array(values.whole_bounds),
+            {Temperament((m, b, p), *rest): n for m, b, p, *rest, n in values.temperaments},
+            {name: CountTable(*_SIZES[name]).filled(counts) for name, counts in values.tables},
+            np.array(values.copy_odds),
         )
 
 

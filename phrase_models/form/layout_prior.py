@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
 
 from phrase_models.errors import ConfigurationError
-from phrase_models.form.count_table import Context, Contexts, CountTable, draw_index
+from phrase_models.form.count_table import Context, Contexts, CountsFile, CountTable, draw_index
 from phrase_models.score.song import MAX_BARS, Section
 
 UNSUNG = ("i", "o", "x", "b", "X")
@@ -25,9 +26,20 @@ MAX_SECTION_BARS = 32
 _START = NUM_KINDS
 _NUM_DRAWS = 64
 """Layouts drawn to choose one from where a length is given."""
+_MOST_DRAWS, _MOST_SECTIONS = 100, 1000
+_ENDLESS = "The priors draw layouts without an end; fit them, or copy them, again."
 _KIND_LEVELS, _LENGTH_LEVELS = 4, 3
 
 Layout = Sequence[Section]
+
+
+class LayoutsFile(BaseModel):
+    """What `LayoutPrior.to_json` gives."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kinds: CountsFile
+    lengths: CountsFile
 
 
 class LayoutPrior:
@@ -81,13 +93,14 @@ class LayoutPrior:
                 way (importance resampling), so that songs still close as songs do.
 
         Raises:
-            ConfigurationError: for a length below 1.
+            ConfigurationError: for a length below 1, or if the layouts drawn never end.
         """
         if num_bars is None:
-            while True:
+            for _ in range(_MOST_DRAWS):
                 sections = _decode(self._draw(rng, None)[0])
                 if sections[-1].start_bar + sections[-1].num_bars <= MAX_BARS:
                     return sections
+            raise ConfigurationError(_ENDLESS)
         if num_bars < 1:
             message = f"A layout of {num_bars} bars was asked for; ask for at least 1."
             raise ConfigurationError(message)
@@ -109,6 +122,8 @@ class LayoutPrior:
                 kinds = kinds * possible
                 weight += math.log(kinds.sum())
             kind = draw_index(kinds, rng)
+            if len(so_far.sections) == _MOST_SECTIONS:
+                raise ConfigurationError(_ENDLESS)
             if kind == END:
                 return so_far.sections, weight
             lengths = self._lengths.probabilities(so_far.length_contexts(kind))
@@ -130,9 +145,12 @@ class LayoutPrior:
         return {"kinds": self._kinds.to_json(), "lengths": self._lengths.to_json()}
 
     @classmethod
-    def from_json(cls, values: dict[str, Any]) -> "LayoutPrior":
-        """The prior that `to_json` wrote."""
-        return cls(*(CountTable.from_json(values[name]) for name in ("kinds", "lengths")))
+    def from_file(cls, values: LayoutsFile) -> "LayoutPrior":
+        """The prior that `to_json` wrote; raises as `CountTable.filled`."""
+        prior = cls()
+        prior._kinds.filled(values.kinds)
+        prior._lengths.filled(values.lengths)
+        return prior
 
 
 class _SoFar:

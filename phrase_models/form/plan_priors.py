@@ -5,7 +5,6 @@ distribution that was fitted by counting (`layout_prior`, `form_prior`, `chord_p
 song's plan is kept or copied.
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,18 +12,32 @@ from typing import Any, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
 
 from phrase_models.errors import ConfigurationError
-from phrase_models.form.chord_prior import ChordPrior
-from phrase_models.form.form_prior import FormPrior
-from phrase_models.form.layout_prior import LayoutPrior
+from phrase_models.form.chord_prior import ChordPrior, ChordsFile
+from phrase_models.form.form_prior import FormPrior, FormsFile
+from phrase_models.form.layout_prior import LayoutPrior, LayoutsFile
 from phrase_models.form.song_form import SLOT_NAMES, SongForm
+from phrase_models.model_files import LARGE_JSON, read_json_object, unusable
 from phrase_models.score.song import MAX_BARS, Section
+from phrase_models.whole_files import write_whole_json
 
 PRIORS_FILE = "priors.json"
 FORMAT_VERSION = 1
 _NUM_LAYOUTS = 100
 """Layouts drawn to find one that is short enough, before one of the greatest length is drawn."""
+
+
+class PriorsFile(BaseModel):
+    """What `PlanPriors.to_json` gives."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format_version: int
+    layouts: LayoutsFile
+    forms: FormsFile
+    chords: ChordsFile | None
 
 
 class KnownPlan(Protocol):
@@ -150,21 +163,9 @@ class PlanPriors:
             "chords": None if self.chords is None else self.chords.to_json(),
         }
 
-    @classmethod
-    def from_json(cls, values: dict[str, Any]) -> Self:
-        """The priors that `to_json` wrote."""
-        chords = values["chords"]
-        return cls(
-            LayoutPrior.from_json(values["layouts"]),
-            FormPrior.from_json(values["forms"]),
-            None if chords is None else ChordPrior.from_json(chords),
-        )
-
     def save(self, path: Path) -> None:
         """Write a JSON file, from which the same plans are drawn: equal priors, equal bytes."""
-        aside = path.with_suffix(".tmp")
-        aside.write_text(json.dumps(self.to_json(), separators=(",", ":")))
-        aside.replace(path)
+        write_whole_json(path, self.to_json())
 
     @classmethod
     def load(cls, path: Path) -> Self:
@@ -173,19 +174,17 @@ class PlanPriors:
         Raises:
             ConfigurationError: if it is missing, damaged, or of a newer format.
         """
+        file = read_json_object(path, LARGE_JSON)
+        file.known_format(FORMAT_VERSION)
+        values = file.as_a(PriorsFile)
         try:
-            values = json.loads(path.read_text())
-            found = values["format_version"]
-            if found <= FORMAT_VERSION:
-                return cls.from_json(values)
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            message = f"{path} holds no priors, or damaged ones; fit or copy them again."
-            raise ConfigurationError(message) from error
-        message = (
-            f"The priors in {path} have format {found}, this program reads up to "
-            f"{FORMAT_VERSION}; update the program."
-        )
-        raise ConfigurationError(message)
+            return cls(
+                LayoutPrior.from_file(values.layouts),
+                FormPrior.from_file(values.forms),
+                None if values.chords is None else ChordPrior.from_file(values.chords),
+            )
+        except ConfigurationError as error:
+            raise unusable(path, str(error)) from error
 
 
 def can_be_fitted(plans: Sequence[KnownPlan]) -> bool:

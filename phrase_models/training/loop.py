@@ -3,16 +3,18 @@
 Batches, noise and dropout of a step are pure functions of (seed, step), so a run that was killed
 and resumed from its last checkpoint ends with the same weights, bit for bit on a CPU, as a run that
 was not. A run ends at the first loss, gradient norm, weight or validation score that is not finite,
-before it reaches the disk. The loop knows nothing of models but the `Trainable` protocol, and
-nothing of trackers: it appends to `metrics.jsonl`, which whoever started it may follow.
+before it reaches the disk. A checkpoint that is damaged is set aside and the one before it used;
+files that only tell of the training (`metrics.jsonl`, `progress.json`) cannot end it. The loop
+knows nothing of models but the `Trainable` protocol, and nothing of trackers: it appends to
+`metrics.jsonl`, which whoever started it may follow.
 """
 
 import json
 import logging
 import math
 import time
-from collections.abc import Mapping
-from contextlib import nullcontext
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -20,18 +22,17 @@ import torch
 from torch import Tensor, nn
 
 from phrase_models.errors import DivergedError
-from phrase_models.training.checkpoint import (
-    all_finite,
-    load_state,
-    load_weights,
-    module_weights,
-    save_state,
-    save_weights,
-)
+from phrase_models.training.checkpoint import AVERAGE, load_state, save_state
 from phrase_models.training.config import TrainingConfig
 from phrase_models.training.ema import WeightAverage
 from phrase_models.training.optimizer import build_optimizer, set_learning_rate
 from phrase_models.training.randomness import seed_everything
+from phrase_models.training.weights import (
+    all_finite,
+    module_weights,
+    restore_weights,
+    weights_to_bytes,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -50,24 +51,55 @@ class Trainable(Protocol):
         """Figures on held-out data, "score" among them: lower is better."""
 
 
+class SpareFiles:
+    """Files that only tell of a training, which goes on without them; said once of each."""
+
+    def __init__(self) -> None:
+        self._given_up: set[Path] = set()
+
+    @contextmanager
+    def in_use(self, path: Path) -> Iterator[None]:
+        """Pass over whatever the disk has against a file."""
+        try:
+            yield
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            if path not in self._given_up:
+                logger.warning(
+                    "%s cannot be used (%s); the training goes on.", path, error.strerror
+                )
+            self._given_up.add(path)
+
+
 class MetricsFile:
     """`metrics.jsonl`: one object a line, {"step": int, "values": {name: number}}."""
 
     def __init__(self, path: Path) -> None:
-        self.path = path
+        self.path, self.spare = path, SpareFiles()
 
     def truncate_after(self, step: int) -> None:
-        """Forget what a killed run wrote after its last checkpoint."""
-        if not self.path.exists():
-            return
-        lines = self.path.read_text().splitlines(keepends=True)
-        kept = [line for line in lines if line.endswith("\n") and json.loads(line)["step"] <= step]
-        self.path.write_text("".join(kept))
+        """Forget what a killed run wrote after its last checkpoint, and lines that are damaged."""
+        with self.spare.in_use(self.path):
+            kept = [
+                line
+                for line in self.path.read_text(errors="replace").splitlines(keepends=True)
+                if line.endswith("\n") and _step_of(line) <= step
+            ]
+            self.path.write_text("".join(kept))
 
     def append(self, step: int, values: Mapping[str, float]) -> None:
         """Add a line."""
-        with self.path.open("a") as file:
+        with self.spare.in_use(self.path), self.path.open("a") as file:
             file.write(json.dumps({"step": step, "values": dict(values)}) + "\n")
+
+
+def _step_of(line: str) -> float:
+    """The step of a line of metrics; endless for what is no such line."""
+    try:
+        return int(json.loads(line)["step"])
+    except (ValueError, TypeError, KeyError):
+        return math.inf
 
 
 class TrainingRun:
@@ -79,11 +111,13 @@ class TrainingRun:
         self.device = next(self.module.parameters()).device
         self.optimizer = build_optimizer(self.module, config)
         self.average = WeightAverage(self.module, config.ema_decay) if config.ema_decay else None
-        self.further_averages = {
-            f"average-{decay}": WeightAverage(self.module, decay)
+        self.averages = {} if self.average is None else {AVERAGE: self.average}
+        self.averages |= {
+            f"average-{decay}.safetensors": WeightAverage(self.module, decay)
             for decay in config.further_ema_decays
         }
-        self.checkpoint, self.best_path = state / "checkpoint", state / "best.safetensors"
+        self.checkpoint = state / "checkpoint"
+        self.best: bytes | None = None
         self.metrics = MetricsFile(state / "metrics.jsonl")
         self.progress_path = state / "progress.json"
         self.step, self.best_score, self.best_step, self.stale = 0, math.inf, 0, 0
@@ -92,17 +126,20 @@ class TrainingRun:
         state.mkdir(parents=True, exist_ok=True)
 
     def restore(self) -> None:
-        """Go on where the last checkpoint was written, if there is one."""
-        weights = self.average.weights if self.average else None
-        further = {name: kept.weights for name, kept in self.further_averages.items()}
-        progress = load_state(self.checkpoint, self.module, self.optimizer, weights, further)
+        """Go on where the last whole checkpoint was written, if there is one."""
+        progress, self.best, complaints = load_state(
+            self.checkpoint, self.module, self.optimizer, self._averaged_weights()
+        )
         if progress:
             self.step, self.best_step = progress["step"], progress["best_step"]
             self.stale, self.sums = progress["stale"], progress["sums"]
             self.best_score = progress["best_score"] if self.best_step else math.inf
-            for average in self._averages:
+            for average in self.averages.values():
                 average.num_updates = self.step
             logger.info("resumed at step %d of %d", self.step, self.config.num_steps)
+        for complaint in complaints:
+            begun = f"goes on from step {self.step}" if progress else "begins anew"
+            logger.warning("%s; the training %s.", complaint, begun)
         self.metrics.truncate_after(self.step)
         self.started_step = self.step
 
@@ -141,7 +178,8 @@ class TrainingRun:
             self.checkpoint,
             self.module,
             self.optimizer,
-            self.average.weights if self.average else None,
+            self._averaged_weights(),
+            self.best,
             {
                 "step": self.step,
                 "best_step": self.best_step,
@@ -149,12 +187,10 @@ class TrainingRun:
                 "stale": self.stale,
                 "sums": self._sums(),
             },
-            {name: average.weights for name, average in self.further_averages.items()},
         )
 
-    @property
-    def _averages(self) -> list[WeightAverage]:
-        return [*([self.average] if self.average else []), *self.further_averages.values()]
+    def _averaged_weights(self) -> dict[str, dict[str, Tensor]]:
+        return {name: average.weights for name, average in self.averages.items()}
 
     @property
     def finished(self) -> bool:
@@ -187,7 +223,7 @@ class TrainingRun:
         self.optimizer.step()
         self.optimizer.zero_grad()
         self.step += 1
-        for average in self._averages:
+        for average in self.averages.values():
             average.update(self.module)
         for name, value in {**values, "gradient_norm": norm}.items():
             self.sums[name] = self.sums.get(name, 0.0) + self._number(value.detach())
@@ -218,7 +254,7 @@ class TrainingRun:
                 raise DivergedError(self.step, f"validation score is {figures['score']}")
             if figures["score"] < self.best_score or self.config.keep == "last":
                 self.best_score, self.best_step, self.stale = figures["score"], self.step, 0
-                save_weights(module_weights(self.module), self.best_path)
+                self.best = weights_to_bytes(module_weights(self.module))
             else:
                 self.stale += 1
         self.metrics.append(self.step, {f"validation/{k}": v for k, v in figures.items()})
@@ -241,8 +277,15 @@ class TrainingRun:
             "seconds_per_step": elapsed / max(1, self.step - self.started_step),
         }
         aside = self.progress_path.with_suffix(".tmp")
-        aside.write_text(json.dumps(progress))
-        aside.replace(self.progress_path)
+        with self.metrics.spare.in_use(self.progress_path):
+            aside.write_text(json.dumps(progress))
+            aside.replace(self.progress_path)
+
+    def take_best(self) -> None:
+        """Put the best weights into the module, for use."""
+        if self.best is not None:
+            restore_weights(self.module, self.best)
+        self.module.eval()
 
 
 def fit(trainable: Trainable, config: TrainingConfig, state: Path) -> dict[str, Any]:
@@ -252,8 +295,9 @@ def fit(trainable: Trainable, config: TrainingConfig, state: Path) -> dict[str, 
         trainable: the model with its data; ends up with the best weights (averaged ones where an
             average is kept).
         config: budget and optimiser.
-        state: folder that survives a kill: checkpoint, best weights, `metrics.jsonl`. Averages of
-            `further_ema_decays` lie in the checkpoint, as "average-0.999.safetensors".
+        state: folder that survives a kill: two generations of checkpoints (see `generations`) with
+            the best weights so far, and `metrics.jsonl`. Averages of `further_ema_decays` lie in
+            the checkpoint, as "average-0.999.safetensors".
 
     Returns:
         {"steps": done, "best_step": int, "best_score": float}.
@@ -272,6 +316,5 @@ def fit(trainable: Trainable, config: TrainingConfig, state: Path) -> dict[str, 
             run.validate()
         if run.step % config.checkpoint_every == 0 or run.finished:
             run.save()
-    load_weights(run.module, run.best_path)
-    run.module.eval()
+    run.take_best()
     return {"steps": run.step, "best_step": run.best_step, "best_score": run.best_score}

@@ -15,14 +15,14 @@ FINISHED_PHASES: tuple[VAEPhase, ...] = ("vae", "decoder")
 class VAEConfig(BaseModel):
     """Architecture (paper section 4.2.1); every field must be stated by a preset."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    model_dim: int = Field(ge=8, description="width d of encoder and decoder")
-    feedforward_dim: int = Field(ge=8)
-    num_heads: int = Field(ge=1)
-    head_dim: int = Field(ge=4, description="width of one attention head; T5 has 64")
-    num_encoder_layers: int = Field(ge=1)
-    num_decoder_layers: int = Field(ge=1)
+    model_dim: int = Field(ge=8, le=4096, description="width d of encoder and decoder")
+    feedforward_dim: int = Field(ge=8, le=16384)
+    num_heads: int = Field(ge=1, le=64)
+    head_dim: int = Field(ge=4, le=512, description="width of one attention head; T5 has 64")
+    num_encoder_layers: int = Field(ge=1, le=64)
+    num_decoder_layers: int = Field(ge=1, le=64)
     granularity: Granularity = Field(
         default="phrase", description="what one latent stands for (paper table 3)"
     )
@@ -44,6 +44,7 @@ class VAEConfig(BaseModel):
     bottleneck_hidden_dim: int = Field(
         default=0,
         ge=0,
+        le=16384,
         description="hidden width of a small network on either side of the latent; 0: one linear "
         "layer, as in the paper",
     )
@@ -77,7 +78,7 @@ class VAEConfig(BaseModel):
 class VAEObjectiveConfig(BaseModel):
     """What one of the training phases minimises."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     kl_weight: float = Field(default=0.01, ge=0.0, description="of the KL meaned over dimensions")
     kl_warmup_steps: int = Field(default=0, ge=0)

@@ -1,20 +1,31 @@
 """A PhraseVAE as a folder: `model.safetensors`, and `config.json` with its vocabulary."""
 
-import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import get_args
 
-from pydantic import ValidationError
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 
 from phrase_models.errors import ConfigurationError
+from phrase_models.model_files import (
+    JsonFile,
+    MissingFileError,
+    read_json_object,
+    shown,
+    unusable,
+)
 from phrase_models.tokens import vocabulary
-from phrase_models.training.checkpoint import load_weights, module_weights, save_weights
+from phrase_models.training.weights import (
+    load_module,
+    module_weights,
+    read_weights,
+    save_weights,
+)
 from phrase_models.vae.config import FINISHED_PHASES, VAEConfig, VAEPhase
 from phrase_models.vae.model import PhraseVAE
+from phrase_models.whole_files import write_whole_json
 
 FORMAT_VERSION = 1
 LATENT_PARTS = ("bottleneck_norm", "to_posterior", "from_latent")
@@ -34,7 +45,7 @@ def save_vae(vae: PhraseVAE, phase: VAEPhase, folder: Path) -> None:
         "config": vae.config.model_dump(),
         "vocabulary": vocabulary.describe(),
     }
-    (folder / CONFIG_FILE).write_text(json.dumps(description, indent=1))
+    write_whole_json(folder / CONFIG_FILE, description, indent=1)
 
 
 def start_from(vae: PhraseVAE, folder: Path) -> None:
@@ -47,7 +58,7 @@ def start_from(vae: PhraseVAE, folder: Path) -> None:
     Raises:
         ValueError: if another part is missing or of another shape.
     """
-    weights = load_file(folder / WEIGHTS_FILE)
+    weights = read_weights(folder / WEIGHTS_FILE)
     if phase_of(folder) not in FINISHED_PHASES or not _same_latent(vae, weights):
         weights = {
             name: tensor for name, tensor in weights.items() if not name.startswith(LATENT_PARTS)
@@ -69,7 +80,7 @@ def start_decoder_from(vae: PhraseVAE, folder: Path | None) -> None:
             f"what it starts from, not {folder or 'nothing'}."
         )
         raise ConfigurationError(message)
-    weights = load_file(folder / WEIGHTS_FILE)
+    weights = read_weights(folder / WEIGHTS_FILE)
     if not _same_latent(vae, weights):
         message = (
             f"The PhraseVAE in {folder} has a latent of another size than the decoder to be tuned; "
@@ -101,9 +112,8 @@ def _take_over(
 
 
 def phase_of(folder: Path) -> VAEPhase:
-    """The training phase that wrote a folder."""
-    phase: VAEPhase = read_description(folder)["phase"]
-    return phase
+    """The training phase that wrote a folder; raises as `read_description`."""
+    return read_description(folder).phase
 
 
 def load_vae(folder: Path) -> PhraseVAE:
@@ -115,63 +125,62 @@ def load_vae(folder: Path) -> PhraseVAE:
         ConfigurationError: if the folder holds no model or a damaged one, or one of a newer format
             or another vocabulary.
     """
-    description = read_description(folder)
-    found = description["format_version"]
-    if found > FORMAT_VERSION:
-        message = (
-            f"The model in {folder} has format {found}, this program reads up to {FORMAT_VERSION}; "
-            "update the program."
-        )
-        raise ConfigurationError(message)
-    if description["vocabulary"] != vocabulary.describe():
-        message = (
-            f"The model in {folder} was trained on another vocabulary "
-            f"(version {description['vocabulary']['version']}); train it again."
-        )
-        raise ConfigurationError(message)
-    try:
-        vae = PhraseVAE(VAEConfig.model_validate(description["config"]))
-    except ValidationError as error:
-        raise _damaged(folder / CONFIG_FILE) from error
-    path = folder / WEIGHTS_FILE
-    try:
-        load_weights(vae, path)
-    except FileNotFoundError as error:
-        raise _no_model(folder, WEIGHTS_FILE) from error
-    except (SafetensorError, RuntimeError) as error:  # RuntimeError: names or shapes differ
-        raise _damaged(path) from error
-    return vae.eval()
+    config = read_description(folder).config
+    with _part_of(folder, WEIGHTS_FILE):
+        return load_module(lambda: PhraseVAE(config), folder / WEIGHTS_FILE).eval()
 
 
-def read_description(folder: Path) -> dict[str, Any]:
-    """What `config.json` says of a PhraseVAE, unchecked but for its outline.
+@dataclass(frozen=True, slots=True)
+class VAEDescription:
+    """What `config.json` says of a PhraseVAE: the phase that wrote it, and its architecture."""
+
+    phase: VAEPhase
+    config: VAEConfig
+
+
+def read_description(folder: Path) -> VAEDescription:
+    """What `config.json` says of a PhraseVAE, every field checked.
 
     Raises:
-        ConfigurationError: if there is none, or it describes something else.
+        ConfigurationError: if there is none, or a damaged one, or it describes something else, or
+            is of a newer format or another vocabulary.
     """
-    path = folder / CONFIG_FILE
-    try:
-        description = json.loads(path.read_text())
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise _no_model(folder, CONFIG_FILE) from error
-    except ValueError as error:
-        raise _damaged(path) from error
-    if isinstance(description, dict) and "stage" in description:
-        description["phase"] = description.pop("stage")  # what earlier versions called it
-    names = {"class", "format_version", "phase", "config", "vocabulary"}
-    if not isinstance(description, dict) or not names <= description.keys():
-        raise _damaged(path)
-    if description["class"] != "PhraseVAE":
-        message = f"The model in {folder} is no PhraseVAE but a {description['class']}."
+    file = _read_outline(folder)
+    file.known_format(FORMAT_VERSION)
+    if file.plain.get("vocabulary") != vocabulary.describe():
+        message = f"The model in {folder} was trained on another vocabulary; train it again."
         raise ConfigurationError(message)
-    return description
+    phase = file.plain.get("phase", file.plain.get("stage"))  # what earlier versions called it
+    for known in get_args(VAEPhase):
+        if phase == known:
+            return VAEDescription(known, file.part("config", VAEConfig))
+    raise unusable(file.path, f"phase is none of {', '.join(get_args(VAEPhase))}")
 
 
-def _no_model(folder: Path, missing: str) -> ConfigurationError:
-    return ConfigurationError(f"There is no PhraseVAE in {folder}: it has no {missing}.")
+def describes_vae(folder: Path) -> bool:
+    """Whether a folder says of itself that it holds a PhraseVAE, of whatever version."""
+    try:
+        _read_outline(folder)
+    except ConfigurationError:
+        return False
+    return True
 
 
-def _damaged(path: Path) -> ConfigurationError:
-    return ConfigurationError(
-        f"{path} is damaged or of another model; copy the whole folder of the PhraseVAE again."
-    )
+def _read_outline(folder: Path) -> JsonFile:
+    with _part_of(folder, CONFIG_FILE):
+        file = read_json_object(folder / CONFIG_FILE)
+    found = file.plain.get("class")
+    if found != "PhraseVAE":
+        message = f"The model in {folder} is no PhraseVAE but a {shown(found)}."
+        raise ConfigurationError(message)
+    return file
+
+
+@contextmanager
+def _part_of(folder: Path, name: str) -> Iterator[None]:
+    """Say of a folder without a file that it holds no model."""
+    try:
+        yield
+    except MissingFileError as error:
+        message = f"There is no PhraseVAE in {folder}: it has no {name}."
+        raise ConfigurationError(message) from error

@@ -8,6 +8,7 @@ has already.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import shutil
 import signal
@@ -22,11 +23,13 @@ from typing import TYPE_CHECKING, Any
 
 from phrase_models.errors import UserError
 from storage.writing import write_json
+from tasks.engine.metrics_lines import read_metrics, read_small_json
 
 if TYPE_CHECKING:
     from phrase_models.training.specification import TrainingSpecification
     from tasks.engine.stage import StageContext
 
+logger = logging.getLogger(__name__)
 TRAINER = "phrase_models.train"
 POLL_SECONDS = 0.5
 STOP_SECONDS = 10.0
@@ -63,6 +66,7 @@ def run_training(context: StageContext, spec: TrainingSpecification) -> dict[str
         *("--parent", str(os.getpid())),
     ]
     follower = MetricsFollower(context)
+    warnings = WarningsFollower(log_path)
     clock = TrainingClock(context.state / "seconds.json")
     with log_path.open("a") as log, _stoppable():
         child = subprocess.Popen(
@@ -75,10 +79,12 @@ def run_training(context: StageContext, spec: TrainingSpecification) -> dict[str
         try:
             while _runs(child):
                 follower.forward()
+                warnings.forward()
                 clock.save()
         finally:
             _stop(child)
     follower.forward()
+    warnings.forward()
     if child.returncode == 2:
         raise UserError(f"Stage {context.stage}: {_last_lines(log_path, 1)}")
     if child.returncode != 0:
@@ -95,7 +101,8 @@ class TrainingClock:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.before = float(json.loads(path.read_text())) if path.exists() else 0.0
+        before = read_small_json(path)
+        self.before = float(before) if isinstance(before, int | float) else 0.0
         self.started = time.monotonic()
 
     def save(self) -> float:
@@ -166,6 +173,26 @@ def _last_lines(path: Path, count: int) -> str:
     return "\n".join(path.read_text(errors="replace").strip().splitlines()[-count:])
 
 
+class WarningsFollower:
+    """Says what a training process warns of in its log, such as a damaged checkpoint."""
+
+    def __init__(self, log: Path) -> None:
+        self.log = log
+        self.place = log.stat().st_size if log.exists() else 0
+
+    def forward(self) -> None:
+        """Say what is new."""
+        with self.log.open("rb") as file:
+            file.seek(self.place)
+            lines = file.read().splitlines(keepends=True)
+        whole = [line for line in lines if line.endswith(b"\n")]
+        self.place += sum(map(len, whole))
+        for line in whole:
+            _, warns, sentence = line.decode(errors="replace").partition(" WARNING ")
+            if warns:
+                logger.warning("%s", sentence.strip())
+
+
 class MetricsFollower:
     """Forwards what a training process writes to the tracker and to the progress display.
 
@@ -180,19 +207,17 @@ class MetricsFollower:
 
     def forward(self) -> None:
         """Send what is new."""
-        lines = self.metrics.read_text().splitlines(keepends=True) if self.metrics.exists() else []
-        whole = [line for line in lines if line.endswith("\n")]
-        for line in whole[self.num_sent :]:
-            record = json.loads(line)
+        records = read_metrics(self.metrics)
+        for record in records[self.num_sent :]:
             self.context.tracker.log_metrics(record["step"], record["values"])
-        self.num_sent = max(self.num_sent, len(whole))
+        self.num_sent = max(self.num_sent, len(records))
         self._report()
 
     def _report(self) -> None:
-        path = self.context.state / "progress.json"
-        if not path.exists():
+        progress = read_small_json(self.context.state / "progress.json")
+        try:
+            done, total = progress["step"], progress["num_steps"]
+            left = (total - done) * progress["seconds_per_step"] / 60
+        except (TypeError, KeyError):
             return
-        progress = json.loads(path.read_text())
-        done, total = progress["step"], progress["num_steps"]
-        left = (total - done) * progress["seconds_per_step"] / 60
         self.context.report_progress(done / total, f"step {done} of {total}, {left:.0f} min left")

@@ -199,7 +199,7 @@ def tracker_factory(
             return _untracked()
         client = open_client(store)
         remembered = state / "mlflow_run_id"
-        run_id = remembered.read_text().strip() if remembered.exists() else ""
+        run_id = remembered.read_text(errors="replace").strip() if remembered.exists() else ""
         if not _exists(client, run_id):
             experiment = _experiment(client, store, f"{EXPERIMENTS}/{stage.experiment}")
             run_id = client.create_run(experiment, run_name=f"{stage.name}-{key[:8]}").info.run_id

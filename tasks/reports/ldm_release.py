@@ -7,7 +7,13 @@ from phrase_models.diffusion.pretrained import load_ldm, save_ldm
 from phrase_models.diffusion.sampler_config import SamplerConfig
 from phrase_models.form.plan_priors import PRIORS_FILE, PlanPriors, can_be_fitted
 from phrase_models.phrase_ldm import LDM_FOLDER, SAMPLER_FILE, VAE_FOLDER
-from phrase_models.vae.pretrained import WEIGHTS_FILE, load_vae, phase_of, save_vae
+from phrase_models.vae.pretrained import (
+    WEIGHTS_FILE,
+    describes_vae,
+    load_vae,
+    phase_of,
+    save_vae,
+)
 from storage.artifacts import ArtifactStore
 from tasks.reports.ldm_card import PairOfModels, ldm_card
 from tasks.reports.model_card import Weights, model_card
@@ -22,7 +28,7 @@ from tasks.reports.release import (
     write_release,
 )
 from tasks.reports.vae_release import RELEASE_FILES as VAE_FILES
-from tasks.reports.vae_release import count_weights, describes_vae
+from tasks.reports.vae_release import count_weights
 
 MAX_BYTES = 64 * MEBIBYTE
 _MODEL_ENDINGS = (".safetensors", ".json", ".npy")

@@ -2,14 +2,13 @@
 
 from pathlib import Path
 
-from phrase_models.errors import ConfigurationError
 from phrase_models.vae.model import PhraseVAE
 from phrase_models.vae.pretrained import (
     CONFIG_FILE,
     WEIGHTS_FILE,
+    describes_vae,
     load_vae,
     phase_of,
-    read_description,
     save_vae,
 )
 from storage.artifacts import ArtifactStore
@@ -65,15 +64,6 @@ def export_vae(store: Path, folder: Path, precision: Precision) -> str:
 def count_weights(vae: PhraseVAE) -> int:
     """Trained numbers of a PhraseVAE."""
     return sum(parameter.numel() for parameter in vae.parameters())
-
-
-def describes_vae(folder: Path) -> bool:
-    """Whether a folder says of itself that it holds a PhraseVAE."""
-    try:
-        read_description(folder)
-    except ConfigurationError:
-        return False
-    return True
 
 
 VAE_RELEASE = ReleaseKind("PhraseVAE", RELEASE_FILES.__contains__, describes_vae)

@@ -1,6 +1,5 @@
 """PianoTree VAE for the training loop, and its reconstructions of bars."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,17 +12,19 @@ from phrase_models.baselines.pianotree.config import PianoTreeConfig, PianoTreeO
 from phrase_models.baselines.pianotree.grid import bars_to_grid, flatten_bar, grid_to_bars
 from phrase_models.baselines.pianotree.model import PianoTreeVAE
 from phrase_models.metrics.note_matching import count_phrase, pool
+from phrase_models.model_files import read_json_object
 from phrase_models.score.song import Phrase
-from phrase_models.training.checkpoint import load_weights, module_weights, save_weights
 from phrase_models.training.config import TrainingConfig
 from phrase_models.training.randomness import numpy_generator
 from phrase_models.training.warmup import warmup_share
+from phrase_models.training.weights import load_module, module_weights, save_weights
 from phrase_models.vae.phrase_table import (
     VALIDATION_BATCH,
     VALIDATION_ROWS,
     PhraseBatches,
     PhraseTable,
 )
+from phrase_models.whole_files import write_whole_json
 
 
 class PianoTreeTraining:
@@ -112,15 +113,17 @@ def save_pianotree(vae: PianoTreeVAE, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     save_weights(module_weights(vae), folder / "model.safetensors")
     description = {"class": "PianoTreeVAE", "config": vae.config.model_dump()}
-    (folder / "config.json").write_text(json.dumps(description, indent=1))
+    write_whole_json(folder / "config.json", description, indent=1)
 
 
 def load_pianotree(folder: Path) -> PianoTreeVAE:
-    """Read what `save_pianotree` wrote, on the CPU."""
-    description = json.loads((folder / "config.json").read_text())
-    vae = PianoTreeVAE(PianoTreeConfig.model_validate(description["config"]))
-    load_weights(vae, folder / "model.safetensors")
-    return vae.eval()
+    """Read what `save_pianotree` wrote, on the CPU.
+
+    Raises:
+        ConfigurationError: if there is no model, or a damaged one.
+    """
+    config = read_json_object(folder / "config.json").part("config", PianoTreeConfig)
+    return load_module(lambda: PianoTreeVAE(config), folder / "model.safetensors").eval()
 
 
 @torch.no_grad()

@@ -123,7 +123,7 @@ def test_normalising_is_undone(dataset, granularity, tmp_path):
     unit = normalizer.normalise(latents)
     assert np.allclose(normalizer.denormalise(unit), latents, atol=1e-5)
     normalizer.write(tmp_path / "normalizer.json")
-    again = read_normalizer(tmp_path / "normalizer.json")
+    again = read_normalizer(tmp_path / "normalizer.json", *latents.shape[1:])
     assert np.array_equal(again.mean, normalizer.mean)
     assert np.array_equal(again.deviation, normalizer.deviation)
     if granularity == "slot":

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from phrase_models.errors import ConfigurationError
-from phrase_models.form.chord_prior import NUM_CHORDS, ChordPrior
+from phrase_models.form.chord_prior import NUM_CHORDS, ChordPrior, ChordsFile
 from phrase_models.form.song_form import NO_SOURCE, CellState, SongForm
 from phrase_models.score.song import parse_section_layout
 
@@ -84,7 +84,7 @@ def test_repeats_of_the_piano_have_the_chords_of_their_source(prior):
 
 
 def test_json_gives_the_same_draws(prior):
-    again = ChordPrior.from_json(json.loads(json.dumps(prior.to_json())))
+    again = ChordPrior.from_file(ChordsFile.model_validate_json(json.dumps(prior.to_json())))
     draws = [p.sample(LAYOUT, free_form(22), np.random.default_rng(3)) for p in (prior, again)]
     assert np.array_equal(*draws)
 

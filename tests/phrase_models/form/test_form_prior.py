@@ -10,7 +10,7 @@ import pytest
 
 from phrase_models.errors import ConfigurationError
 from phrase_models.form.form_decisions import Temperament, walk
-from phrase_models.form.form_prior import FormPrior, _Scorer
+from phrase_models.form.form_prior import FormPrior, FormsFile, _Scorer
 from phrase_models.form.section_modes import (
     SILENT_MODE,
     bars_that_lead_to,
@@ -110,7 +110,7 @@ def test_any_layout_gets_a_form(prior):
 
 
 def test_json_gives_the_same_draws(prior):
-    again = FormPrior.from_json(json.loads(json.dumps(prior.to_json())))
+    again = FormPrior.from_file(FormsFile.model_validate_json(json.dumps(prior.to_json())))
     for seed in range(4):
         draws = [p.sample(LAYOUT, np.random.default_rng(seed)) for p in (prior, again)]
         assert draws[0] == draws[1]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from phrase_models.errors import ConfigurationError
-from phrase_models.form.layout_prior import NUM_KINDS, LayoutPrior
+from phrase_models.form.layout_prior import NUM_KINDS, LayoutPrior, LayoutsFile
 from phrase_models.score.song import MAX_BARS, format_section_layout, parse_section_layout
 
 TEXTS = ["i4 A8 B8 o4", "i4 A8 A8 B8 o2", "A8 B8 A8 B8", "i2 A4 B4 X2 A4 B4 o4", "i4 A8"] * 4
@@ -59,7 +59,7 @@ def test_a_given_length_is_met(prior, num_bars):
 
 
 def test_json_gives_the_same_draws(prior):
-    again = LayoutPrior.from_json(json.loads(json.dumps(prior.to_json())))
+    again = LayoutPrior.from_file(LayoutsFile.model_validate_json(json.dumps(prior.to_json())))
     for seed in range(5):
         draws = [p.sample(np.random.default_rng(seed)) for p in (prior, again)]
         assert draws[0] == draws[1]

@@ -128,11 +128,11 @@ def test_songs_that_say_nothing_are_passed_over(priors, tmp_path):
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (None, "holds no priors, or damaged ones"),
-        ("{", "holds no priors, or damaged ones"),
-        ("[]", "holds no priors, or damaged ones"),
-        ('{"format_version": 1}', "holds no priors, or damaged ones"),
-        (json.dumps({"format_version": 9}), "have format 9, this program reads up to 1"),
+        (None, "it is missing"),
+        ("{", "it is damaged, or of another kind"),
+        ("[]", "it is no JSON object"),
+        ('{"format_version": 1}', "layouts is missing"),
+        (json.dumps({"format_version": 9}), "has format 9, this program reads up to 1"),
     ],
 )
 def test_a_file_that_cannot_be_read_is_one_sentence(tmp_path, content, words):

@@ -10,10 +10,10 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from phrase_models.errors import DivergedError, UserError
-from phrase_models.training.checkpoint import all_finite
 from phrase_models.training.config import TrainingConfig
 from phrase_models.training.loop import TrainingRun, fit
 from phrase_models.training.randomness import seed_everything
+from phrase_models.training.weights import all_finite
 
 REMEDY = r"Try a lower learning rate, a longer warm-up or precision fp32\."
 

@@ -1,6 +1,7 @@
 """Resume equals uninterrupted, bit for bit."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -96,7 +97,8 @@ def test_a_kill_between_the_renames_of_a_checkpoint_uses_the_older_one(tmp_path)
     state = tmp_path / "resumed"
     with pytest.raises(Stopped):
         fit(Regression(13), config(), state)
-    (state / "checkpoint").rename(state / "checkpoint.old")
+    shutil.rmtree(state / "checkpoint.previous")
+    (state / "checkpoint").rename(state / "checkpoint.previous")
     resumed, _ = run(state)
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
 
@@ -107,7 +109,7 @@ def test_patience_stops_early_and_keeps_the_best(tmp_path):
     task.validate = lambda: {"score": next(scores)}
     result = fit(task, config(patience=2), tmp_path)
     assert result == {"steps": 24, "best_step": 12, "best_score": 1.0}
-    best = load_file(tmp_path / "best.safetensors")
+    best = load_file(tmp_path / "checkpoint" / "best.safetensors")
     assert all(torch.equal(best[name], value) for name, value in task.module.state_dict().items())
 
 

@@ -127,12 +127,12 @@ def a_list(folder):
     [
         (without_config, "There is no PhraseVAE in {}: it has no config.json."),
         (without_weights, "There is no PhraseVAE in {}: it has no model.safetensors."),
-        (half_a_config, "config.json is damaged or of another model"),
-        (half_the_weights, "model.safetensors is damaged or of another model"),
-        (another_width, "model.safetensors is damaged or of another model"),
-        (impossible_width, "config.json is damaged or of another model"),
+        (half_a_config, "config.json cannot be used: it is damaged, or of another kind"),
+        (half_the_weights, "model.safetensors cannot be used: it is damaged, or of another"),
+        (another_width, "embedding.weight is 419 x 48 where the configuration asks for 419 x 64"),
+        (impossible_width, "config.json cannot be used: config.model_dim is not a whole number"),
         (another_model, "is no PhraseVAE but a PhraseLDM"),
-        (a_list, "config.json is damaged or of another model"),
+        (a_list, "config.json cannot be used: it is no JSON object"),
     ],
 )
 def test_a_folder_that_is_no_model_is_one_sentence(tmp_path, change, words):
