@@ -20,7 +20,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 	touch $@
 
 demo: $(INSTALLED)  ## four songs of the release, then the whole pipeline, small, on synthetic songs
-	$(BIN)/phraseldm generate --model $(RELEASE) -n 4 -o demo/songs
+	$(BIN)/phraseldm generate --model $(RELEASE) -n 4 -o demo/songs --force
 	$(BIN)/phraseldm run --preset demo --store $(DEMO_STORE)
 
 test: $(INSTALLED) lint  ## style, types, import contracts and every test but GPU ones

@@ -10,15 +10,19 @@ from typing import Annotated, Literal
 
 import typer
 
+from tasks.command_line import CheckedGroup, CommandLine, shortened, write_utf8
 from tasks.settings.sources import SOURCE_NAMES
 
-app = typer.Typer(
+app = CommandLine(
+    cls=CheckedGroup,
     add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     help="Full-song multitrack symbolic music by phrase-level latent diffusion.",
 )
-export_app = typer.Typer(no_args_is_help=True, help="Write a trained model as a folder.")
+export_app = CommandLine(
+    cls=CheckedGroup, no_args_is_help=True, help="Write a trained model as a folder."
+)
 app.add_typer(export_app, name="export")
 
 StoreOption = Annotated[Path, typer.Option(help="Folder of artifacts, MLflow and Prefect.")]
@@ -40,7 +44,10 @@ SetOption = Annotated[
     list[str] | None, typer.Option("--set", help="section.key=value; may be repeated.")
 ]
 PrecisionOption = Annotated[str, typer.Option(help="bf16 or fp32.")]
-WorkersOption = Annotated[int | None, typer.Option(min=1, help="Processes that read songs.")]
+WorkersOption = Annotated[
+    int | None, typer.Option(min=1, max=256, help="Processes that read songs.")
+]
+ForceOption = Annotated[bool, typer.Option("--force", help="Replace what is there already.")]
 
 
 @app.command()
@@ -113,11 +120,12 @@ def tokenize(file: Annotated[Path, typer.Argument(help="Aligned MIDI file.")]) -
 def detokenize(
     tokens: Annotated[Path, typer.Argument(help="Text file of REMI-z tokens.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="MIDI file to write.")],
+    force: ForceOption = False,
 ) -> None:
     """Write the MIDI file of REMI-z tokens."""
     from tasks import commands
 
-    commands.write_tokens_file(tokens, output)
+    commands.write_tokens_file(tokens, output, force=force)
     typer.echo(f"Wrote {output}")
 
 
@@ -126,11 +134,14 @@ def generate(
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the songs.")] = Path(
         "songs"
     ),
+    force: ForceOption = False,
     store: StoreOption = Path("store"),
     model: Annotated[
         Path | None, typer.Option(help="Folder of a release, instead of the store's newest models.")
     ] = None,
-    bars: Annotated[int | None, typer.Option(help="Length of each song in bars.")] = None,
+    bars: Annotated[
+        int | None, typer.Option(min=1, max=2000, help="Length of each song in bars.")
+    ] = None,
     sections: Annotated[str | None, typer.Option(help="Layout such as 'i4 A8 B8 o2'.")] = None,
     form: Annotated[
         Path | None,
@@ -147,10 +158,10 @@ def generate(
         Literal["training", "drawn"],
         typer.Option(help="What is left open is of a training song, or drawn by priors."),
     ] = "training",
-    number: Annotated[int, typer.Option("-n", min=1, help="Songs to make.")] = 1,
+    number: Annotated[int, typer.Option("-n", min=1, max=10_000, help="Songs to make.")] = 1,
     seed: Annotated[int, typer.Option(help="Song k of a seed is always the same.")] = 0,
-    steps: Annotated[int | None, typer.Option(min=1, help="Sampling steps.")] = None,
-    guidance: Annotated[float | None, typer.Option(min=0, help="Guidance scale.")] = None,
+    steps: Annotated[int | None, typer.Option(min=1, max=1000, help="Sampling steps.")] = None,
+    guidance: Annotated[float | None, typer.Option(min=0, max=100, help="Guidance scale.")] = None,
     key: Annotated[str, typer.Option(help="Major key to write in, such as G.")] = "C",
     tempo: Annotated[float, typer.Option(help="Beats a minute.")] = 90.0,
     generator: Annotated[
@@ -166,6 +177,7 @@ def generate(
     songs.generate(
         store,
         output,
+        force=force,
         model=model,
         form=form,
         chords=chords,
@@ -175,8 +187,7 @@ def generate(
         plans=plans,
         num_songs=number,
         seed=seed,
-        num_sampling_steps=steps,
-        guidance_scale=guidance,
+        sampling={"num_sampling_steps": steps, "guidance_scale": guidance},
         key=key,
         tempo_bpm=tempo,
         generator=generator,
@@ -211,11 +222,12 @@ def reconstruct(
     store: StoreOption = Path("store"),
     vae: VAEOption = None,
     refine: RefineOption = True,
+    force: ForceOption = False,
 ) -> None:
     """Send a MIDI file through PhraseVAE and back, and print how much of it came through."""
     from tasks import commands
 
-    typer.echo(commands.reconstruct_file(store, file, output, vae=vae, refine=refine))
+    typer.echo(commands.reconstruct_file(store, file, output, vae=vae, refine=refine, force=force))
 
 
 @app.command()
@@ -305,11 +317,14 @@ def interpolate(
     ] = 8,
     vae: VAEOption = None,
     refine: RefineOption = True,
+    force: ForceOption = False,
 ) -> None:
     """Write the songs between two MIDI files by way of PhraseVAE's latents."""
     from tasks.interpolation import interpolate_files
 
-    sentence = interpolate_files(store, first, second, points, output, vae=vae, refine=refine)
+    sentence = interpolate_files(
+        store, first, second, points, output, vae=vae, refine=refine, force=force
+    )
     typer.echo(sentence)
 
 
@@ -318,12 +333,13 @@ def export_vae(
     folder: Annotated[Path, typer.Argument(help="Folder for weights, configuration and card.")],
     store: StoreOption = Path("store"),
     precision: PrecisionOption = "bf16",
+    force: ForceOption = False,
 ) -> None:
     """Write the PhraseVAE trained last in a store as a folder to give away."""
     from tasks.reports.release import check_precision
     from tasks.reports.vae_release import export_vae as export
 
-    typer.echo(export(store, folder, check_precision(precision)))
+    typer.echo(export(store, folder, check_precision(precision), force=force))
 
 
 @export_app.command("ldm")
@@ -331,12 +347,13 @@ def export_ldm(
     folder: Annotated[Path, typer.Argument(help="Folder for both models and their card.")],
     store: StoreOption = Path("store"),
     precision: PrecisionOption = "bf16",
+    force: ForceOption = False,
 ) -> None:
     """Write PhraseLDM and PhraseVAE of a store's newest run as a folder to give away."""
     from tasks.reports.ldm_release import export_ldm as export
     from tasks.reports.release import check_precision
 
-    typer.echo(export(store, folder, check_precision(precision)))
+    typer.echo(export(store, folder, check_precision(precision), force=force))
 
 
 @app.command()
@@ -402,8 +419,9 @@ def ui(store: StoreOption = Path("store")) -> None:
 
 def main() -> None:
     """Entry point: errors of the user end with one sentence and exit code 2."""
+    write_utf8()
     try:
-        app()
+        app(prog_name="phraseldm")
     except KeyboardInterrupt:
         sys.stderr.write("Stopped; what was finished is kept, run the same command to go on.\n")
         sys.exit(130)
@@ -413,7 +431,7 @@ def main() -> None:
         sentence = plain_sentence(error)
         if sentence is None:
             raise
-        sys.stderr.write(f"{sentence}\n")
+        sys.stderr.write(f"{shortened(sentence)}\n")
         sys.exit(2)
 
 

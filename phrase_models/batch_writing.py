@@ -11,7 +11,7 @@ from phrase_models.gallery.page import GallerySong, render_gallery
 from phrase_models.generator import GeneratedSong, Generator, SongRequest
 from phrase_models.metrics.structure import bar_ssm, note_ssm, section_recurrence
 from phrase_models.score.transforms import transpose
-from phrase_models.song_batch import midi_path, write_descriptions, write_song
+from phrase_models.song_batch import GALLERY, midi_path, write_descriptions, write_song
 from phrase_models.tokens.song_layout import bars_to_slots, song_to_bars
 
 Progress = Callable[[float, str], None]
@@ -68,7 +68,7 @@ def write_batch(
         headline=[],
         max_seconds=settings.audio_seconds,
     )
-    (folder / "gallery.html").write_text(page)
+    (folder / GALLERY).write_text(page, encoding="utf-8")
     return songs
 
 

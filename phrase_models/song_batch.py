@@ -8,6 +8,7 @@ gallery.html            songs to look at and listen to, by `batch_writing`
 """
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -25,10 +26,19 @@ from phrase_models.score.midi_writer import write_midi
 from phrase_models.score.song import Song, format_section_layout, parse_section_layout
 from phrase_models.score.transforms import transpose
 
+MIDI_FOLDER, DESCRIPTIONS, LATENTS = "midi", "songs.json", "latents.safetensors"
+GALLERY = "gallery.html"
+_SONG = re.compile(rf"{MIDI_FOLDER}/song-\d{{3,}}\.mid")
+
 
 def midi_path(folder: Path, name: str) -> Path:
     """File of a song by its name."""
-    return folder / "midi" / f"{name}.mid"
+    return folder / MIDI_FOLDER / f"{name}.mid"
+
+
+def belongs_to_batch(name: str) -> bool:
+    """Whether a file of a folder, by its path in it, is one that a batch has there."""
+    return name in {DESCRIPTIONS, LATENTS, GALLERY} or _SONG.fullmatch(name) is not None
 
 
 def write_song(song: GeneratedSong, semitones: int, folder: Path) -> None:
@@ -62,9 +72,10 @@ def write_descriptions(
         song.name: np.ascontiguousarray(song.latents) for song in songs if song.latents is not None
     }
     if latents:
-        save_file(latents, folder / "latents.safetensors")
+        save_file(latents, folder / LATENTS)
     descriptions = [_describe(song, generator, semitones) for song in songs]
-    (folder / "songs.json").write_text(json.dumps(descriptions, indent=1))
+    text = json.dumps(descriptions, indent=1)
+    (folder / DESCRIPTIONS).write_text(text, encoding="utf-8")
 
 
 def read_batch(folder: Path) -> list[GeneratedSong]:
@@ -73,9 +84,9 @@ def read_batch(folder: Path) -> list[GeneratedSong]:
     Raises:
         BadMidiError: if a file is missing or damaged.
     """
-    path = folder / "latents.safetensors"
+    path = folder / LATENTS
     latents = load_file(path) if path.exists() else {}
-    descriptions = json.loads((folder / "songs.json").read_text())
+    descriptions = json.loads((folder / DESCRIPTIONS).read_text(encoding="utf-8"))
     return [_read_song(item, latents.get(item["name"]), folder) for item in descriptions]
 
 

@@ -40,5 +40,9 @@ class NotWritable(StorageError):
     """A folder that may not be written."""
 
 
+class UnusablePath(StorageError):
+    """A path that this computer's files cannot have."""
+
+
 class DiskFull(StorageError):
     """No space left on the device, or the quota is used up."""

@@ -1,6 +1,7 @@
 """What the command line does, behind its lazy imports."""
 
 import json
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,6 +21,7 @@ from phrase_models.tokens.song_layout import (
     text_to_song,
 )
 from storage.artifacts import ArtifactRef, ArtifactStore
+from storage.paths import check_new_file
 from storage.writing import translate_disk_errors
 from tasks.encoding import encode_with_figures, refinement_cost
 from tasks.engine.runtime import configure_environment
@@ -109,7 +111,8 @@ def print_summary(store: Path) -> None:
         songs = artifacts.latest("generate_songs").folder
         console.print(f"Songs    {songs / 'midi'}", soft_wrap=True)
         console.print(f"Gallery  {songs / 'gallery.html'}", soft_wrap=True)
-    console.print(f"MLflow   {store / 'mlflow'}  (phraseldm ui --store {store})", soft_wrap=True)
+    command = shlex.join(["phraseldm", "ui", "--store", str(store)])
+    console.print(f"MLflow   {store / 'mlflow'}  ({command})", soft_wrap=True)
 
 
 def print_metrics(folder: Path) -> None:
@@ -184,8 +187,9 @@ def tokens_of_file(path: Path) -> str:
     return song_to_text(read_midi(path))
 
 
-def write_tokens_file(tokens: Path, output: Path) -> None:
-    """MIDI file of REMI-z text."""
+def write_tokens_file(tokens: Path, output: Path, *, force: bool = False) -> None:
+    """MIDI file of REMI-z text; one that is there is replaced only by `force`."""
+    check_new_file(output, force=force)
     if not tokens.is_file():
         message = f"There is no token file {tokens}."
         raise UserError(message)
@@ -200,9 +204,19 @@ def write_tokens_file(tokens: Path, output: Path) -> None:
 
 
 def reconstruct_file(
-    store: Path, path: Path, output: Path, *, vae: Path | None = None, refine: bool = True
+    store: Path,
+    path: Path,
+    output: Path,
+    *,
+    vae: Path | None = None,
+    refine: bool = True,
+    force: bool = False,
 ) -> str:
-    """Through PhraseVAE and back (see `phrase_codec`); returns the figures as sentences."""
+    """Through PhraseVAE and back (see `phrase_codec`); returns the figures as sentences.
+
+    An output that is there is replaced only by `force`.
+    """
+    check_new_file(output, force=force)
     song = read_midi(path)
     codec = phrase_codec(store, vae, refine=refine)
     slots = bars_to_slots(song_to_bars(song), codec.layout)
@@ -268,15 +282,17 @@ def check_stage(name: str) -> str:
 
 def how_to_open(store: Path) -> str:
     """Commands that open MLflow and Prefect on a store."""
-    root = store.resolve()
+    root, home = store.resolve(), shlex.quote(str(store.resolve() / "prefect"))
+    database = shlex.quote(f"sqlite:///{root}/mlflow/mlflow.db")
+    files = shlex.quote(f"{root}/mlflow/artifacts")
     return "\n".join(
         (
             "MLflow:",
-            f"  mlflow server --backend-store-uri sqlite:///{root}/mlflow/mlflow.db "
-            f"--artifacts-destination {root}/mlflow/artifacts --workers 1 --port 5055",
+            f"  mlflow server --backend-store-uri {database} "
+            f"--artifacts-destination {files} --workers 1 --port 5055",
             "  then open http://127.0.0.1:5055, choose an experiment, tick runs and press Compare",
             "Prefect:",
-            f"  PREFECT_HOME={root}/prefect PREFECT_SERVER_ANALYTICS_ENABLED=false "
+            f"  PREFECT_HOME={home} PREFECT_SERVER_ANALYTICS_ENABLED=false "
             "prefect server start --port 4200",
             "  then open http://127.0.0.1:4200",
         )

@@ -1,5 +1,6 @@
 """From one song to another through the latents between their phrases (paper section 5.2)."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,11 +13,14 @@ from phrase_models.score.song import ROLE_PROGRAMS, Phrase, Song
 from phrase_models.tokens import vocabulary
 from phrase_models.tokens.song_layout import bars_to_slots, bars_to_song, song_to_bars
 from phrase_models.vae.interpolation import Smoothness, decode_paths, mean_smoothness
-from storage.writing import replacing, translate_disk_errors
+from storage.paths import FolderKind, check_new_folder, replacing_files
 from tasks.encoding import encode_with_figures, refinement_cost
 from tasks.reports.provenance import phrase_codec
 
 STRIP_FILE = "strip.png"
+SONGS_BETWEEN = FolderKind(
+    "songs between two others", re.compile(r"point-\d\d-of-\d\d\.mid|strip\.png").fullmatch
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +48,7 @@ def interpolate_files(
     *,
     vae: Path | None = None,
     refine: bool = True,
+    force: bool = False,
 ) -> str:
     """Write the songs between two aligned MIDI files, and a picture of the first pair of phrases.
 
@@ -58,18 +63,18 @@ def interpolate_files(
         output: folder that gets `point-01-of-08.mid` and so on, and `strip.png`.
         vae: folder of a PhraseVAE, such as a release.
         refine: whether the ends are improved where their phrases do not come back.
+        force: whether the songs of an earlier call in the folder are replaced.
 
     Returns:
         How smooth the path is, and what refinement took, in words.
 
     Raises:
-        ConfigurationError: if the songs have no phrase in the same place, the output is a file, or
-            the VAE is none of phrases.
-        StorageError: if the store holds no PhraseVAE, or a damaged one.
+        ConfigurationError: if the songs have no phrase in the same place, or the VAE is none of
+            phrases.
+        StorageError: if the store holds no PhraseVAE, or a damaged one, or the songs cannot be
+            written.
     """
-    if output.exists() and not output.is_dir():
-        message = f"{output} is a file; name a folder for the songs."
-        raise ConfigurationError(message)
+    check_new_folder(output, SONGS_BETWEEN, force=force)
     songs = read_midi(first), read_midi(second)
     pairs = phrase_pairs(*songs)
     if not pairs:
@@ -80,14 +85,13 @@ def interpolate_files(
     latents, figures = encode_with_figures(codec, ends)
     paths = decode_paths(codec.vae, latents[: len(pairs)], latents[len(pairs) :], num_points)
     num_bars = min(song.num_bars for song in songs)
-    with translate_disk_errors(output):
+    with replacing_files(output, SONGS_BETWEEN) as aside:
         for point in range(num_points):
             name = f"point-{point + 1:02d}-of-{num_points:02d}"
             phrases = [path[point] for path in paths]
             between = song_of_pairs(pairs, phrases, num_bars, name, songs[0].tempo_bpm)
-            write_midi(between, output / f"{name}.mid")
-        with replacing(output / STRIP_FILE) as aside:
-            aside.write_bytes(path_picture(pairs[0].program, paths[0]))
+            write_midi(between, aside / f"{name}.mid")
+        (aside / STRIP_FILE).write_bytes(path_picture(pairs[0].program, paths[0]))
     measured = _in_words(mean_smoothness(paths), num_points)
     return (
         f"{len(pairs)} pairs of phrases in {num_bars} bars: {measured}; "

@@ -18,6 +18,7 @@ from phrase_models.sources.registry import find_source
 from phrase_models.sources.source import CorpusComposer
 from storage.artifacts import ArtifactRef, ArtifactStore
 from storage.explain import explain
+from storage.paths import check_local_path
 from tasks.engine.plain_runner import PlainRunner
 from tasks.engine.progress import ConsoleProgress
 from tasks.engine.runtime import RuntimeConfig, default_runtime
@@ -197,6 +198,7 @@ def launch(request: Request, *, num_workers: int | None = None, orchestrated: bo
     Raises:
         ConfigurationError: with a plain sentence for anything that cannot be met.
     """
+    check_local_path(Path(request.store))
     config = load_preset(request.preset).with_overrides(_settings(request))
     return Launch(
         config=config,

@@ -4,7 +4,7 @@ What only a store needs is imported where it is needed, so that a release answer
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -26,16 +26,17 @@ from phrase_models.request_text import chords_of_text
 from phrase_models.score.key_names import semitones_to
 from phrase_models.score.midi import read_midi
 from phrase_models.score.song import Song
-from phrase_models.song_batch import midi_path
+from phrase_models.song_batch import MIDI_FOLDER, belongs_to_batch, midi_path
 from phrase_models.tokens.song_layout import bars_to_slots, song_to_bars
 from storage.errors import MissingArtifact
-from storage.writing import make_folder, translate_disk_errors
+from storage.paths import FolderKind, check_new_folder, replacing_files
 from tasks.settings.stages import GenerationConfig
 from tasks.stages.generate_songs import batch_settings
 
 RELEASE = Path(__file__).resolve().parents[1] / "releases" / "phraseldm-pop909"
 """Models that come with the program."""
 PHRASE_LDM = "phrase_ldm"
+SONG_FOLDER = FolderKind("songs", belongs_to_batch, (MIDI_FOLDER,))
 STAGES_OF_INPUTS: dict[InputName, str] = {
     "songs": "ingest_songs",
     "diffusion": "train_diffusion",
@@ -139,13 +140,13 @@ def generate(
     store: Path,
     output: Path,
     *,
+    force: bool = False,
     key: str = "C",
     model: Path | None = None,
     form: Path | None = None,
     chords: str | None = None,
     variation: float = 0.0,
-    num_sampling_steps: int | None = None,
-    guidance_scale: float | None = None,
+    sampling: Mapping[str, float | None] | None = None,
     generator: str = PHRASE_LDM,
     **request: Any,
 ) -> None:
@@ -154,30 +155,28 @@ def generate(
     Args:
         store: whose newest models are used, where it has any.
         output: folder of the songs.
+        force: whether songs that it holds already are replaced.
         key: major key of the files.
         model: folder of a release to use instead.
         form: file with a grid, or None to leave the form to the models.
         chords: as they sound in that key, such as "C G | Am", or None.
         variation: see `SongRequest`.
-        num_sampling_steps: instead of the usual number.
-        guidance_scale: instead of the usual one.
+        sampling: settings of the sampler instead of the usual ones, None where they are usual.
         generator: name of the family.
         **request: further fields of `GenerationConfig`.
 
     Raises:
         ConfigurationError: if the request cannot be met, or there is no generator of that name.
-        StorageError: if there are no models, or a store is damaged.
+        StorageError: if there are no models, a store is damaged, or the songs cannot be written.
     """
-    if output.exists() and not output.is_dir():
-        message = f"{output} is a file; name a folder for the songs."
-        raise ConfigurationError(message)
+    check_new_folder(output, SONG_FOLDER, force=force)
     semitones = semitones_to(key)
     asked_form = None if form is None else read_form(form)
     if form is not None and not request.get("sections"):
         request["sections"] = layout_of_form(form.read_text(encoding="utf-8"))
     asked_chords = chords_of_text(chords, semitones)
     models = find_models(store, model, generator)
-    changes = {"num_sampling_steps": num_sampling_steps, "guidance_scale": guidance_scale}
+    changes = dict(sampling or {})
     if form is not None and models.diffusion and (models.diffusion / EMPTY_SLOTS_FILE).exists():
         changes["force_silence"] = True  # who writes a form means its silence
     sampler = models.sampler.model_dump() | {
@@ -207,9 +206,11 @@ def _first_complaint(error: ValidationError) -> str:
 
 def _write(maker: Generator, settings: BatchSettings, output: Path) -> None:
     """Write songs, and say where they are."""
-    make_folder(output)
-    with translate_disk_errors(output), console.status("Making songs") as status:
-        songs = write_batch(maker, settings, output, lambda _, text: status.update(text))
+    with (
+        replacing_files(output, SONG_FOLDER) as aside,
+        console.status("Making songs") as status,
+    ):
+        songs = write_batch(maker, settings, aside, lambda _, text: status.update(text))
     for song in songs:
         console.print(
             f"{midi_path(output, song.name)}  {song.song.num_bars} bars, "

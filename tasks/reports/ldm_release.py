@@ -118,13 +118,14 @@ def write_priors(ldm: PhraseLDM, folder: Path) -> bool:
     return True
 
 
-def export_ldm(store: Path, folder: Path, precision: Precision) -> str:
+def export_ldm(store: Path, folder: Path, precision: Precision, *, force: bool = False) -> str:
     """Write the newest PhraseLDM of a store with its PhraseVAE as a release folder.
 
     Args:
         store: folder of the store.
-        folder: of the release; an earlier release in it is replaced.
+        folder: of the release.
         precision: of the weights on disk.
+        force: whether an earlier release in the folder is replaced.
 
     Returns:
         What was written, as a sentence.
@@ -134,7 +135,7 @@ def export_ldm(store: Path, folder: Path, precision: Precision) -> str:
             large.
         StorageError: if the store's newest run has no models, or a damaged one.
     """
-    check_release_folder(folder, LDM_RELEASE)
+    check_release_folder(folder, LDM_RELEASE, force=force)
     artifacts = ArtifactStore(store)
     diffusion, vae = artifacts.latest("train_diffusion"), newest_vae(artifacts)
     provenance = provenance_of(artifacts, vae)

@@ -10,6 +10,7 @@ from typing import Literal, get_args
 import torch
 
 from phrase_models.errors import ConfigurationError
+from storage.paths import FolderKind, check_new_folder
 from storage.writing import exchange_folder, translate_disk_errors
 
 Precision = Literal["bf16", "fp32"]
@@ -92,18 +93,18 @@ def _check_size(size: int, kind: ReleaseKind) -> None:
         raise ConfigurationError(message)
 
 
-def check_release_folder(folder: Path, kind: ReleaseKind) -> None:
+def check_release_folder(folder: Path, kind: ReleaseKind, *, force: bool = True) -> None:
     """See that a release may be written to a folder: it is new, empty, or an earlier release.
 
+    Args:
+        folder: of the release.
+        kind: what it is.
+        force: whether an earlier release may be replaced.
+
     Raises:
-        ConfigurationError: if it is a file, or holds anything else.
-        NotWritable: if it may not be read.
+        ConfigurationError: if it holds anything else.
+        NotWritable: if there is no place for it, or an earlier release is there and `force` is not.
     """
-    if not folder.exists():
-        return
-    if not folder.is_dir():
-        message = f"{folder} is a file; name a folder for the release."
-        raise ConfigurationError(message)
     with translate_disk_errors(folder):
         names = {
             path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()
@@ -115,3 +116,4 @@ def check_release_folder(folder: Path, kind: ReleaseKind) -> None:
             "another folder, or empty this one."
         )
         raise ConfigurationError(message)
+    check_new_folder(folder, FolderKind("a release", kind.may_hold), force=force)

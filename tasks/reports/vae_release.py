@@ -26,14 +26,14 @@ from tasks.reports.release import (
 RELEASE_FILES = frozenset({WEIGHTS_FILE, CONFIG_FILE, CARD_FILE})
 
 
-def export_vae(store: Path, folder: Path, precision: Precision) -> str:
+def export_vae(store: Path, folder: Path, precision: Precision, *, force: bool = False) -> str:
     """Write the newest PhraseVAE of a store (see `newest_vae`) as a release folder.
 
     Args:
         store: folder of the store.
-        folder: gets `model.safetensors`, `config.json` and the card `README.md`, all at once; an
-            earlier release in it is replaced.
+        folder: gets `model.safetensors`, `config.json` and the card `README.md`, all at once.
         precision: of the weights on disk.
+        force: whether an earlier release in the folder is replaced.
 
     Returns:
         What was written, as a sentence.
@@ -42,7 +42,7 @@ def export_vae(store: Path, folder: Path, precision: Precision) -> str:
         ConfigurationError: if the folder holds anything but a release.
         StorageError: if the store holds no PhraseVAE, or a damaged one.
     """
-    check_release_folder(folder, VAE_RELEASE)
+    check_release_folder(folder, VAE_RELEASE, force=force)
     artifacts = ArtifactStore(store)
     ref = newest_vae(artifacts)
     vae = load_vae(ref.folder)

@@ -188,7 +188,7 @@ def test_bad_songs_are_quarantined_and_the_rest_goes_on(monkeypatch, capsys, tmp
         (["export", "ldm", "ldm"], "No run is recorded in store"),
         (["export", "ldm", "."], "holds small.mid and is no release of a PhraseLDM"),
         (["form", "none.mid"], "There is no MIDI file none.mid"),
-        (["generate", "--bars", "0"], "num_bars = 0, input should be greater than or equal to 1."),
+        (["generate", "--bars", "0"], "'--bars': it must be greater than or equal to 1;"),
         (["report", "--table", "5"], "There is no store at store: run the pipeline"),
         (["generate", "-o", "small.mid"], "small.mid is a file; name a folder for the songs."),
         (["form", "none.json"], "none.json is no songs.json"),

@@ -10,6 +10,7 @@ from phrase_models.score.midi_writer import write_midi
 from phrase_models.score.song import BRIDGE, MELODY, PIANO, Note, Phrase, PhraseNote, Song, Track
 from phrase_models.tokens.song_layout import song_to_bars
 from phrase_models.vae.interpolation import decode_paths, mean_smoothness
+from storage.errors import NotWritable
 from tasks.interpolation import interpolate_files, phrase_pairs, song_of_pairs
 
 MELODY_OF_THREE = Track(MELODY, (Note(0, 72, 12), Note(48, 74, 12), Note(96, 76, 12)))
@@ -97,7 +98,7 @@ def test_songs_that_never_play_together_are_refused(make_vae_store, files, tmp_p
 def test_a_missing_song_and_a_file_as_folder_are_sentences(files, tmp_path):
     with pytest.raises(BadMidiError, match="There is no MIDI file"):
         interpolate_files(tmp_path / "store", files[0], tmp_path / "none.mid", 4, tmp_path / "out")
-    with pytest.raises(ConfigurationError, match="is a file; name a folder for the songs"):
+    with pytest.raises(NotWritable, match="is a file; name a folder for the songs"):
         interpolate_files(tmp_path / "store", *files, 4, files[0])
     assert read_midi(files[0]).num_bars == 3
 

@@ -33,7 +33,11 @@ def no_release_beside_us(tmp_path, monkeypatch):
 
 
 def make(tmp_path, folder="out", store="store", **request):
-    request = {"num_songs": 1, "num_sampling_steps": 2, "audio_seconds": 0.2} | request
+    request = {
+        "num_songs": 1,
+        "audio_seconds": 0.2,
+        "sampling": {"num_sampling_steps": 2},
+    } | request
     generate(tmp_path / store, tmp_path / folder, **request)
     return read_batch(tmp_path / folder)
 

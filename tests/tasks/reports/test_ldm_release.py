@@ -18,7 +18,7 @@ from phrase_models.errors import ConfigurationError
 from phrase_models.form.plan_priors import PlanPriors
 from phrase_models.generator import SongRequest, request_from_layout
 from phrase_models.phrase_ldm import PhraseLDMGenerator
-from storage.errors import MissingArtifact
+from storage.errors import MissingArtifact, NotWritable
 from tasks.reports import ldm_release
 from tasks.reports.ldm_release import assemble_release, export_ldm
 
@@ -97,11 +97,13 @@ def test_an_earlier_release_is_replaced_and_nothing_else(pair_store, tmp_path):
     root, release = pair_store.store.root, tmp_path / "release"
     export_ldm(root, release, "fp32")
     before = (release / "ldm" / "model.safetensors").stat().st_size
-    export_ldm(root, release, "bf16")
+    with pytest.raises(NotWritable, match=r"holds a release already \(README.md\): .* --force"):
+        export_ldm(root, release, "bf16")
+    export_ldm(root, release, "bf16", force=True)
     assert (release / "ldm" / "model.safetensors").stat().st_size < before
     (release / "ldm" / "thesis.txt").write_text("years of work")
     with pytest.raises(ConfigurationError, match=r"holds ldm/thesis\.txt and is no release of a"):
-        export_ldm(root, release, "bf16")
+        export_ldm(root, release, "bf16", force=True)
     assert (release / "ldm" / "thesis.txt").exists()
 
 

@@ -8,7 +8,7 @@ from safetensors.torch import load_file
 
 from phrase_models.errors import ConfigurationError
 from phrase_models.vae.pretrained import load_vae
-from storage.errors import DamagedArtifact, MissingArtifact
+from storage.errors import DamagedArtifact, MissingArtifact, NotWritable
 from tasks.reports.provenance import differences, newest_vae
 from tasks.reports.release import check_precision
 from tasks.reports.vae_release import export_vae
@@ -113,7 +113,9 @@ def test_an_earlier_release_is_replaced(make_vae_store, tmp_path):
     (tmp_path / "vae").mkdir()
     export_vae(root, tmp_path / "vae", "fp32")
     large = (tmp_path / "vae" / "model.safetensors").stat().st_size
-    export_vae(root, tmp_path / "vae", "bf16")
+    with pytest.raises(NotWritable, match=r"holds a release already .* --force"):
+        export_vae(root, tmp_path / "vae", "bf16")
+    export_vae(root, tmp_path / "vae", "bf16", force=True)
     assert listing(tmp_path / "vae") == FILES
     assert (tmp_path / "vae" / "model.safetensors").stat().st_size < 0.6 * large
     assert listing(tmp_path) == ["store", "vae"]
@@ -143,14 +145,14 @@ def test_a_release_beside_something_else_is_left_alone_too(make_vae_store, tmp_p
     export_vae(root, tmp_path / "vae", "bf16")
     (tmp_path / "vae" / "thesis.txt").write_text("years of work")
     with pytest.raises(ConfigurationError, match=r"holds thesis\.txt"):
-        export_vae(root, tmp_path / "vae", "bf16")
+        export_vae(root, tmp_path / "vae", "bf16", force=True)
     assert (tmp_path / "vae" / "thesis.txt").exists()
 
 
 def test_a_file_a_missing_and_a_damaged_model_are_sentences(make_vae_store, tmp_path):
     made = make_vae_store("synthetic")
     (tmp_path / "file").write_text("x")
-    with pytest.raises(ConfigurationError, match="is a file; name a folder"):
+    with pytest.raises(NotWritable, match="is a file; name a folder"):
         export_vae(made.store.root, tmp_path / "file", "bf16")
     with pytest.raises(MissingArtifact, match=r"no finished PhraseVAE in .*: run the pipeline"):
         export_vae(tmp_path / "empty", tmp_path / "vae", "bf16")
@@ -172,7 +174,7 @@ def test_a_failure_halfway_leaves_the_earlier_release(make_vae_store, tmp_path, 
 
     monkeypatch.setattr("tasks.reports.release.exchange_folder", broken)
     with pytest.raises(RuntimeError, match="pulled the plug"):
-        export_vae(root, tmp_path / "vae", "fp32")
+        export_vae(root, tmp_path / "vae", "fp32", force=True)
     assert {path.name: path.read_bytes() for path in (tmp_path / "vae").iterdir()} == before
     assert listing(tmp_path) == ["store", "vae"]
 
