@@ -1,7 +1,8 @@
 """What the command line does, behind its lazy imports."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -83,9 +84,22 @@ def run_request(
     )
 
 
-def configure_prefect(store: Path) -> None:
-    """Environment of Prefect and MLflow, to be set before Prefect is imported."""
+@contextmanager
+def prefect_server(store: Path) -> Iterator[None]:
+    """Prefect's server for a run: the one that is named, which must answer, or one of its own.
+
+    Import Prefect inside, not before: its settings are read then.
+
+    Raises:
+        ServiceUnreachable: if a server is named and does not answer.
+    """
     configure_environment(store)
+    from tasks.engine.services import check_prefect
+    from tasks.engine.temporary_server import temporary_server
+
+    check_prefect()
+    with temporary_server():
+        yield
 
 
 def print_summary(store: Path) -> None:
