@@ -390,6 +390,14 @@ def fetch(
 
 
 @app.command()
+def sync(store: StoreOption = Path("store")) -> None:
+    """Send to MLflow what runs could not send because it was away."""
+    from tasks import commands
+
+    typer.echo(commands.send_waiting(store))
+
+
+@app.command()
 def ui(store: StoreOption = Path("store")) -> None:
     """Say how to open MLflow and Prefect on a store."""
     from tasks import commands

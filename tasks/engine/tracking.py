@@ -136,6 +136,19 @@ def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
+@dataclass(frozen=True)
+class Sent:
+    """What came of sending what waited.
+
+    Attributes:
+        sent: runs that MLflow has now.
+        left: runs that still wait.
+    """
+
+    sent: int
+    left: int
+
+
 @dataclass
 class Tracking:
     """Tracking of a store's runs.
@@ -164,26 +177,24 @@ class Tracking:
         if self.enabled:
             check_mlflow(self.store)
 
-    def send_waiting(self) -> int:
+    def send_waiting(self) -> Sent:
         """Send what earlier runs could not send, or left when they were killed.
 
-        Returns:
-            The number of journals that still wait, those of processes that work now left out.
+        What a process that works now still writes is left to that process.
         """
-        journals = waiting_journals(self.waiting)
-        if not self.enabled or not journals:
-            return 0
-        left = 0
-        for journal in journals:
+        sent = left = 0
+        for journal in waiting_journals(self.waiting) if self.enabled else ():
             with lock_if_free(journal.lock) as free:
-                if free and not self._finish(journal):
-                    left += 1
-        return left
+                if free:
+                    done = self._finish(journal)
+                    sent, left = sent + done, left + (not done)
+        return Sent(sent, left)
 
     def _finish(self, journal: Journal) -> bool:
         """Send a journal whose writer is gone; whether it was."""
         if not journal.ended:
             remembered = journal.plan.remembered
+            journal.mend()
             unfinished = remembered is not None and Path(remembered).exists()
             # The folder of a stage's state is gone once its artifact is committed.
             journal.append("status", "KILLED" if unfinished else "FINISHED")
