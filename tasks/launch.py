@@ -138,8 +138,8 @@ class Launch:
         if not self.results:
             return "Stopped before the first stage was finished: run the same command to go on."
         return (
-            f"Stopped: what {len(self.results)} stages made is kept, up to {[*self.results][-1]}, "
-            "and a training goes on from its last checkpoint: run the same command to go on."
+            f"Stopped: all that was finished is kept, up to {[*self.results][-1]}, and a training "
+            "goes on from its last checkpoint: run the same command to go on."
         )
 
     def _remember(self, stage: Stage, result: StageResult) -> None:

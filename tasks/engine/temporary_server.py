@@ -33,7 +33,8 @@ def temporary_server() -> Iterator[None]:
     """A Prefect server of this run's own, unless the settings name one.
 
     Heartbeats are off with it: they serve a server that looks for dead runs, and cost each flow run
-    a second. No environment variable can turn them off.
+    a second. No environment variable can turn them off. No log lines are sent to it either, as the
+    last ones come when it is gone.
 
     Raises:
         ServerFailedError: if it does not start in the time that Prefect's settings give it.
@@ -41,6 +42,7 @@ def temporary_server() -> Iterator[None]:
     from prefect.settings import (
         PREFECT_API_URL,
         PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
+        PREFECT_LOGGING_TO_API_ENABLED,
         temporary_settings,
     )
 
@@ -48,7 +50,11 @@ def temporary_server() -> Iterator[None]:
         yield
         return
     with _started() as url:
-        changes = {PREFECT_API_URL: url, PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}
+        changes = {
+            PREFECT_API_URL: url,
+            PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None,
+            PREFECT_LOGGING_TO_API_ENABLED: False,
+        }
         with temporary_settings(changes):
             yield
 

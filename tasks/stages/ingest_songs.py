@@ -85,8 +85,8 @@ def read_songs(
             results.append(read(entry))
             _report(context, len(results), len(entries))
         return results
-    with worker_pool(num_workers) as pool:
-        for result in pool.map(read, entries, chunksize=CHUNK):
+    with worker_pool(num_workers) as map_songs:
+        for result in map_songs(read, entries, chunksize=CHUNK):
             results.append(result)
             _report(context, len(results), len(entries))
     return results
