@@ -20,8 +20,10 @@ import httpx
 from prefect import get_client
 from prefect.client.schemas.actions import ArtifactCreate, ArtifactUpdate
 from prefect.exceptions import PrefectHTTPStatusError
-from prefect.runtime import flow_run, task_run
+from prefect.runtime import deployment, flow_run, task_run
 from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
+
+from tasks.engine.services import ServiceUnreachable, check_prefect
 
 logger = logging.getLogger(__name__)
 
@@ -29,6 +31,9 @@ PROGRESS_SECONDS = 10.0
 RETRY_SECONDS = 5.0
 CLOSING_SECONDS = 10.0
 """How long a run that has ended waits for a server to take what is left."""
+OUTAGE_SECONDS = 1800.0
+"""How long the run of a deployment waits at its end for a server that is gone: nobody looks on, and
+without it neither its reports nor its end would ever be shown."""
 CLIENT_SECONDS = 10.0
 
 
@@ -82,12 +87,12 @@ class PrefectPages:
         """What came of a stage."""
         self._add(Page(_key(stage), "markdown", markdown, description))
 
-    def close(self) -> None:
-        """Wait a little for what is still to be sent, and say what is dropped."""
+    def close(self, seconds: float) -> None:
+        """Wait at most some seconds for what is still to be sent, and say what is dropped."""
         with self.changed:
             self.closed = True
             self.changed.notify_all()
-        self.thread.join(CLOSING_SECONDS)
+        self.thread.join(seconds)
         dropped = sorted({page.key for page, _ in self.waiting})
         if dropped:
             logger.warning("Prefect cannot be reached: not shown there: %s", ", ".join(dropped))
@@ -148,15 +153,42 @@ def send_page(page: Page, runs: dict[str, Any], artifact: UUID | None) -> UUID:
         return client.create_artifact(made).id
 
 
+def _wait_for_server() -> None:
+    """Wait until the server can be told that all stages are finished."""
+    deadline, said = time.monotonic() + OUTAGE_SECONDS, False
+    while time.monotonic() < deadline:
+        try:
+            check_prefect()
+        except ServiceUnreachable:
+            if not said:
+                logger.warning("All stages are finished; waiting for a Prefect server to tell.")
+            said = True
+            time.sleep(RETRY_SECONDS)
+        else:
+            return
+
+
 def _key(stage: str) -> str:
     return stage.replace("_", "-")
 
 
 @contextmanager
 def showing() -> Iterator[PrefectPages]:
-    """Pages of the flow run under way; what is still to be shown at its end gets a few seconds."""
-    pages = PrefectPages(send_page)
+    """Pages of the flow run under way.
+
+    What is still to be shown at its end gets a few seconds, and that of a deployment's run that
+    ends well as long as an outage of the server may take.
+    """
+    pages, patience = PrefectPages(send_page), CLOSING_SECONDS
     try:
         yield pages
+        if deployment.id is not None:
+            patience = OUTAGE_SECONDS
+            _wait_for_server()
+    except Exception:
+        raise
+    except BaseException:
+        patience = 0.0  # somebody waits for the end
+        raise
     finally:
-        pages.close()
+        pages.close(patience)

@@ -114,6 +114,8 @@ class MlflowTracker:
     def close(self, status: str) -> None:
         """End the run as FINISHED, FAILED or KILLED; what MLflow does not take now waits."""
         self.journal.append("status", status)
+        if status == "KILLED" and (self.failing or self.run_id is None):
+            return  # a person waits for the end; the next run sends it
         if self.flush():
             self.journal.drop()
         else:

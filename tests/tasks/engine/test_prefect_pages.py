@@ -32,7 +32,6 @@ class Server:
 def server(monkeypatch) -> Server:
     monkeypatch.setattr(prefect_pages, "PROGRESS_SECONDS", 0.0)
     monkeypatch.setattr(prefect_pages, "RETRY_SECONDS", 0.02)
-    monkeypatch.setattr(prefect_pages, "CLOSING_SECONDS", 0.3)
     return Server()
 
 
@@ -49,7 +48,7 @@ def test_progress_changes_one_artifact_and_a_report_is_one_of_its_own(server):
         pages.show_progress("train_vae", share, f"{share}")
         wait_until(lambda count=count: len(server.shown) == count)
     pages.report("train_vae", "## train_vae", "1 s")
-    pages.close()
+    pages.close(0.3)
     assert [(page.key, page.kind, page.content, known) for page, known in server.shown] == [
         ("train-vae-progress", "progress", 25.0, False),
         ("train-vae-progress", "progress", 100.0, True),
@@ -68,7 +67,7 @@ def test_while_the_server_is_gone_nobody_waits_and_afterwards_all_that_counts_is
     assert server.asked.wait(5)
     server.there.set()
     wait_until(lambda: len(server.shown) == 2)
-    pages.close()
+    pages.close(0.3)
     assert [(page.key, page.content) for page, _ in server.shown] == [
         ("ingest-songs", "## ingest_songs"),
         ("train-vae-progress", pytest.approx(30.0)),
@@ -80,7 +79,7 @@ def test_at_the_end_of_a_run_a_server_that_is_gone_costs_seconds_and_a_warning(s
     server.there.clear()
     pages.report("train_vae", "## train_vae", "1 s")
     began = time.monotonic()
-    pages.close()
+    pages.close(0.3)
     assert time.monotonic() - began < 2
     assert "Prefect cannot be reached: not shown there: train-vae" in caplog.messages
 
@@ -96,6 +95,6 @@ def test_what_the_server_refuses_is_not_sent_again(server, caplog):
 
     pages = PrefectPages(refuse)
     pages.report("train_vae", "## train_vae", "1 s")
-    pages.close()
+    pages.close(0.3)
     assert calls == ["train-vae"]
     assert "Prefect refused train-vae: unprocessable" in caplog.messages
