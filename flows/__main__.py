@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 import typer
 
 from tasks.command_line import CheckedGroup, CommandLine, shortened, write_utf8
+from tasks.interruption import ending_when_asked
 from tasks.settings.sources import SOURCE_NAMES
 
 app = CommandLine(
@@ -78,11 +79,9 @@ def run(
         with launched.running() as runner:
             run_until(runner, launched, last)
     else:
-        commands.configure_prefect(store)
-        from flows.pipeline import pipeline
-        from tasks.engine.prefect_runner import light_server
+        with commands.prefect_server(store):
+            from flows.pipeline import pipeline
 
-        with light_server():
             pipeline(**launched.flow_parameters(), until=last)
     commands.print_summary(store)
 
@@ -257,11 +256,9 @@ def sweep(
 
         rows = run_sweep(points, last)
     else:
-        commands.configure_prefect(store)
-        from flows.sweep import sweep as sweep_flow
-        from tasks.engine.prefect_runner import light_server
+        with commands.prefect_server(store):
+            from flows.sweep import sweep as sweep_flow
 
-        with light_server():
             rows = sweep_flow(request, axes, last)
     typer.echo(sweep_table(rows))
 
@@ -410,6 +407,14 @@ def fetch(
 
 
 @app.command()
+def sync(store: StoreOption = Path("store")) -> None:
+    """Send to MLflow what runs could not send because it was away."""
+    from tasks import commands
+
+    typer.echo(commands.send_waiting(store))
+
+
+@app.command()
 def ui(store: StoreOption = Path("store")) -> None:
     """Say how to open MLflow and Prefect on a store."""
     from tasks import commands
@@ -418,13 +423,11 @@ def ui(store: StoreOption = Path("store")) -> None:
 
 
 def main() -> None:
-    """Entry point: errors of the user end with one sentence and exit code 2."""
+    """Entry point: errors of the user and signals end with one sentence."""
     write_utf8()
     try:
-        app(prog_name="phraseldm")
-    except KeyboardInterrupt:
-        sys.stderr.write("Stopped; what was finished is kept, run the same command to go on.\n")
-        sys.exit(130)
+        with ending_when_asked():
+            app(prog_name="phraseldm")
     except Exception as error:
         from tasks.errors import plain_sentence
 

@@ -2,7 +2,8 @@
 
 import json
 import shlex
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -21,11 +22,14 @@ from phrase_models.tokens.song_layout import (
     text_to_song,
 )
 from storage.artifacts import ArtifactRef, ArtifactStore
+from storage.errors import MissingArtifact
 from storage.paths import check_new_file
 from storage.writing import translate_disk_errors
 from tasks.encoding import encode_with_figures, refinement_cost
 from tasks.engine.runtime import configure_environment
+from tasks.engine.services import ServiceUnreachable, check_prefect
 from tasks.engine.stage import StageRunner
+from tasks.engine.tracking import Tracking
 from tasks.launch import Launch, Request, launch
 from tasks.reports.provenance import phrase_codec
 from tasks.settings.pipeline import parse_assignments
@@ -85,9 +89,21 @@ def run_request(
     )
 
 
-def configure_prefect(store: Path) -> None:
-    """Environment of Prefect and MLflow, to be set before Prefect is imported."""
+@contextmanager
+def prefect_server(store: Path) -> Iterator[None]:
+    """Prefect's server for a run: the one that is named, which must answer, or one of its own.
+
+    Import Prefect inside, not before: its settings are read then.
+
+    Raises:
+        ServiceUnreachable: if a server is named and does not answer.
+    """
     configure_environment(store)
+    from tasks.engine.temporary_server import temporary_server
+
+    check_prefect()
+    with temporary_server():
+        yield
 
 
 def print_summary(store: Path) -> None:
@@ -278,6 +294,25 @@ def check_stage(name: str) -> str:
         message = f"There is no stage {name!r}; there are {', '.join(STAGE_NAMES)}."
         raise ConfigurationError(message)
     return name
+
+
+def send_waiting(store: Path) -> str:
+    """Send to MLflow what waits in a store; says what came of it.
+
+    Raises:
+        MissingArtifact: if there is no store.
+        ServiceUnreachable: if MLflow does not take all of it.
+    """
+    if not (store / "store.json").exists():
+        message = f"There is no store at {store}: name one with --store."
+        raise MissingArtifact(message)
+    tracking = Tracking(store)
+    tracking.check()
+    outcome = tracking.send_waiting()
+    if outcome.left:
+        message = f"{outcome.left} runs still wait in {tracking.waiting}: try again later."
+        raise ServiceUnreachable(message)
+    return f"{outcome.sent} runs were sent to MLflow; nothing waits."
 
 
 def how_to_open(store: Path) -> str:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +17,17 @@ from phrase_models.generator import GeneratorEntry
 from phrase_models.generators import generator_entry
 from phrase_models.sources.registry import find_source
 from phrase_models.sources.source import CorpusComposer
-from storage.artifacts import ArtifactRef, ArtifactStore
+from storage.artifacts import KEY_LETTERS, ArtifactRef, ArtifactStore
 from storage.explain import explain
+from storage.fingerprint import digest_json, plain_value
+from storage.locks import hold_lock
 from storage.paths import check_local_path
 from tasks.engine.plain_runner import PlainRunner
 from tasks.engine.progress import ConsoleProgress
 from tasks.engine.runtime import RuntimeConfig, default_runtime
 from tasks.engine.stage import Session, Stage, StageResult, StageRunner, key_components, stage_key
-from tasks.engine.tracking import pipeline_tracker, tracker_factory
+from tasks.engine.tracking import Tracking
+from tasks.interruption import Stopped
 from tasks.settings.pipeline import PipelineConfig
 from tasks.settings.presets import load_preset
 from tasks.stages.registry import STAGE_NAMES, STAGES
@@ -86,36 +90,65 @@ class Launch:
 
     @contextmanager
     def running(self) -> Iterator[StageRunner]:
-        """A runner for the stages; the run is recorded, and tracked, when it ends well."""
-        origin: dict[str, str] = {}
-        make_runner: Callable[[Session], StageRunner] = PlainRunner
-        if self.orchestrated:
-            from tasks.engine.prefect_runner import PrefectRunner, flow_run_tags
+        """A runner for the stages; the run is recorded, and tracked, when it ends well.
 
-            origin, make_runner = flow_run_tags(), PrefectRunner
+        Of two equal requests the second one waits, and then finds everything done.
+
+        Raises:
+            ServiceUnreachable: if an MLflow server is named and does not answer.
+            Stopped: if a person ends the run, with what is kept.
+        """
+        tracking = Tracking(self.store, enabled=self.runtime.tracking)
+        tracking.check()
         session = Session(
             store=ArtifactStore(self.store),
             runtime=self.runtime,
-            tracker_factory=tracker_factory(
-                self.store, enabled=self.runtime.tracking, origin=origin
-            ),
+            tracker_factory=tracking.tracker_of_stage,
             refresh=frozenset(self.refresh),
             on_result=self._remember,
             on_progress=self.progress.show,
         )
-        try:
-            yield make_runner(session)
-        finally:
-            self.progress.stop()
-        if self.recorded:
-            self._record(session.store, origin)
+        with ExitStack() as stack:
+            stack.enter_context(self._alone())
+            tracking.send_waiting()
+            make_runner: Callable[[Session], StageRunner] = PlainRunner
+            if self.orchestrated:
+                from tasks.engine.prefect_pages import showing
+                from tasks.engine.prefect_runner import PrefectRunner, flow_run_tags
+
+                tracking.origin = flow_run_tags()
+                make_runner = partial(PrefectRunner, pages=stack.enter_context(showing()))
+            try:
+                yield make_runner(session)
+            except Stopped as stopped:
+                raise Stopped(self._kept()) from stopped
+            finally:
+                self.progress.stop()
+            if self.recorded:
+                self._record(session.store, tracking)
+            tracking.send_waiting()
+
+    def _alone(self) -> AbstractContextManager[int]:
+        """The lock of all runs of this request in this store."""
+        data = None if self.data is None else str(self.data.resolve())
+        asked = digest_json({"config": plain_value(self.config), "data": data})
+        path = self.store / "locks" / f"run-{asked[:KEY_LETTERS]}.lock"
+        return hold_lock(path, "runs the same pipeline")
+
+    def _kept(self) -> str:
+        if not self.results:
+            return "Stopped before the first stage was finished: run the same command to go on."
+        return (
+            f"Stopped: all that was finished is kept, up to {[*self.results][-1]}, and a training "
+            "goes on from its last checkpoint: run the same command to go on."
+        )
 
     def _remember(self, stage: Stage, result: StageResult) -> None:
         self.results[stage.name] = result
         self.tracked = self.tracked or stage.tracked
         self.progress.finished(stage, result)
 
-    def _record(self, store: ArtifactStore, origin: dict[str, str]) -> None:
+    def _record(self, store: ArtifactStore, tracking: Tracking) -> None:
         stages = [
             {"name": name, "cached": result.cached, "seconds": round(result.seconds, 3)}
             for name, result in self.results.items()
@@ -131,11 +164,11 @@ class Launch:
                 "config": self.config.model_dump(mode="json"),
             },
         )
-        if self.runtime.tracking and self.tracked:
+        if self.tracked:
             meta = {name: store.manifest(ref).meta for name, ref in refs.items()}
             made = [kind for kind in STAGES if kind.name in refs]
             shown = [refs[kind.name].folder / path for kind in made for path in kind.shown]
-            pipeline_tracker(self.store, self.config, self.results, meta, shown, origin)
+            tracking.log_pipeline(self.config, self.results, meta, shown)
 
     def explain(self, name: str, compose: Callable[[StageRunner, Launch], None]) -> list[str]:
         """Why a stage is or is not up to date, walking the stages before it without running any."""

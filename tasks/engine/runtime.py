@@ -66,8 +66,11 @@ def configure_environment(store: Path) -> None:
         "MLFLOW_DISABLE_TELEMETRY": "true",
     }
     if "PREFECT_API_URL" not in os.environ:
-        # Nobody will look at the logs of a server that ends with the run.
+        # Nobody will look at the logs of a server that ends with the run; how runs end is told by
+        # the command line.
         defaults["PREFECT_LOGGING_LEVEL"] = "WARNING"
+        for kind in ("FLOW", "TASK"):
+            defaults[f"PREFECT_LOGGING_LOGGERS_PREFECT_{kind}_RUNS_LEVEL"] = "CRITICAL"
     for name, value in defaults.items():
         os.environ.setdefault(name, value)
     # Prefect's database cannot be made in a folder that is not there.

@@ -215,7 +215,8 @@ def _make(
             with translate_disk_errors(work.output):
                 meta = stage.body(context)
             tracker.log_summary(meta)
-        ref = store.commit(stage.name, key, meta=meta, **key_components(stage))
+            # Before the tracked run is closed: nothing that happens there can cost the result.
+            ref = store.commit(stage.name, key, meta=meta, **key_components(stage))
         return ref, tracker.run_id
 
 

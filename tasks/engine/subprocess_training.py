@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from phrase_models.errors import UserError
 from storage.writing import write_json
+from tasks.engine.child_process import child_environment, stop_child
 from tasks.engine.metrics_lines import read_metrics, read_small_json
 
 if TYPE_CHECKING:
@@ -32,9 +33,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 TRAINER = "phrase_models.train"
 POLL_SECONDS = 0.5
-STOP_SECONDS = 10.0
+STOP_SECONDS = 2.0
 LOG_LINES = 15
-ROOT = Path(__file__).resolve().parents[2]
 
 
 class TrainingFailedError(RuntimeError):
@@ -74,7 +74,10 @@ def run_training(context: StageContext, spec: TrainingSpecification) -> dict[str
             stdout=log,
             stderr=subprocess.STDOUT,
             pass_fds=context.lock_fds,
-            env=_environment(spec.hardware.num_threads),
+            env=child_environment(
+                OMP_NUM_THREADS=str(spec.hardware.num_threads),
+                OMP_WAIT_POLICY=os.environ.get("OMP_WAIT_POLICY", "PASSIVE"),
+            ),
         )
         try:
             while _runs(child):
@@ -82,7 +85,7 @@ def run_training(context: StageContext, spec: TrainingSpecification) -> dict[str
                 warnings.forward()
                 clock.save()
         finally:
-            _stop(child)
+            stop_child(child, STOP_SECONDS)  # the last checkpoint is kept
     follower.forward()
     warnings.forward()
     if child.returncode == 2:
@@ -141,32 +144,10 @@ def _runs(child: subprocess.Popen[bytes]) -> bool:
     return False
 
 
-def _stop(child: subprocess.Popen[bytes]) -> None:
-    """End a child that still runs; its last checkpoint is kept."""
-    if child.poll() is not None:
-        return
-    child.terminate()
-    try:
-        child.wait(STOP_SECONDS)
-    except subprocess.TimeoutExpired:
-        child.kill()
-        child.wait()
-
-
 def _ending(code: int) -> str:
     if code < 0:
         return f"was ended by signal {-code} ({signal.Signals(-code).name})"
     return f"ended with code {code}"
-
-
-def _environment(num_threads: int) -> dict[str, str]:
-    path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
-    return {
-        "OMP_WAIT_POLICY": "PASSIVE",
-        **os.environ,
-        "PYTHONPATH": path,
-        "OMP_NUM_THREADS": str(num_threads),
-    }
 
 
 def _last_lines(path: Path, count: int) -> str:

@@ -1,36 +1,42 @@
-"""MLflow, and nothing else in the program knows it.
+"""What is tracked of stages, runs, sweeps and reports.
 
 Runs are flat, one per tracked stage and one per execution of a pipeline: MLflow draws no curves of
-nested runs. Metrics are buffered, since a call each costs milliseconds.
+nested runs. All of it goes into a journal on disk, from which it is sent every few seconds: a
+server that is away delays nothing and loses nothing.
 """
 
 from __future__ import annotations
 
 import logging
-import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from storage.locks import hold_lock, lock_if_free
 from storage.manifest import read_manifest
+from tasks.engine.mlflow_sender import (
+    EXPERIMENTS,
+    JournalSender,
+    check_mlflow,
+    find_stage_runs,
+    named_uri,
+    open_client,
+)
 from tasks.engine.tracker import NullTracker, Tracker
+from tasks.engine.tracking_journal import Journal, RunPlan, waiting_journals
 
 if TYPE_CHECKING:
-    from mlflow.tracking import MlflowClient
-
-    from tasks.engine.stage import Stage, StageResult, TrackerFactory
+    from tasks.engine.stage import Stage, StageResult
     from tasks.settings.pipeline import PipelineConfig
 
 logger = logging.getLogger(__name__)
 
 FLUSH_SECONDS = 5.0
-MAX_BATCH = 900
-"""Metrics in one call; MLflow takes 1000."""
-MAX_PARAM_LETTERS = 500
-EXPERIMENTS = "phrase-ldm"
-"""What the names of all experiments begin with; each stage says its own."""
+RETRY_SECONDS = 30.0
+"""Between attempts while MLflow does not answer."""
 REPORT_EXPERIMENT = f"{EXPERIMENTS}/reports"
 PIPELINE_EXPERIMENT = f"{EXPERIMENTS}/pipeline"
 LEFT_OUT_OF_SWEEPS = ("exact_phrase_rate", "f1_iopd")
@@ -39,54 +45,42 @@ f1_op without these; the runs of the scoring stage have them."""
 
 
 class MlflowTracker:
-    """One MLflow run under way.
+    """One MLflow run under way; what cannot be sent waits on disk.
 
     A run that goes on after a kill is sent its numbers again from the start; what it has already
     is left out, so that its curves have neither gaps nor repeated points.
     """
 
-    def __init__(self, client: MlflowClient, run_id: str) -> None:
-        self.client, self._run_id = client, run_id
-        self.buffer: list[tuple[str, float, int, int]] = []
+    def __init__(self, sender: JournalSender) -> None:
+        self.sender, self.journal = sender, sender.journal
         self.flushed = time.monotonic()
-        self.last_steps = {
-            name: max(point.step for point in client.get_metric_history(run_id, name))
-            for name in client.get_run(run_id).data.metrics
-        }
+        self.failing = False
 
     @property
-    def run_id(self) -> str:
-        """Of this run."""
-        return self._run_id
+    def run_id(self) -> str | None:
+        """Of this run, once MLflow has it."""
+        return self.sender.run_id or None
 
     def log_metrics(self, step: int, values: Mapping[str, float]) -> None:
-        """Buffer numbers; they are sent every few seconds.
-
-        While MLflow cannot be reached they are kept and tried again: no training is lost for it.
-        """
+        """Write numbers down; they are sent every few seconds."""
         now = int(time.time() * 1000)
-        self.buffer += [
-            (name, float(value), now, step)
-            for name, value in values.items()
-            if step > self.last_steps.get(name, -1)
-        ]
-        if time.monotonic() - self.flushed < FLUSH_SECONDS:
-            return
-        try:
+        points = [(name, float(value), now, step) for name, value in values.items()]
+        self.journal.append("metrics", points)
+        if time.monotonic() - self.flushed >= (RETRY_SECONDS if self.failing else FLUSH_SECONDS):
             self.flush()
+
+    def flush(self) -> bool:
+        """Send what is new, if MLflow takes it now; returns whether it did."""
+        try:
+            self.sender.send()
         except Exception as error:
-            logger.warning("MLflow took no metrics, which are kept to try again: %s", error)
-            self.flushed = time.monotonic()
-
-    def flush(self) -> None:
-        """Send what is buffered."""
-        from mlflow.entities import Metric
-
-        while self.buffer:
-            part = self.buffer[:MAX_BATCH]
-            self.client.log_batch(self.run_id, metrics=[Metric(*item) for item in part])
-            del self.buffer[: len(part)]
+            if not self.failing:
+                logger.warning("MLflow takes nothing now; it is kept, and sent later: %s", error)
+            self.failing = True
+        else:
+            self.failing = False
         self.flushed = time.monotonic()
+        return not self.failing
 
     def log_summary(self, meta: Mapping[str, Any]) -> None:
         """Numbers become metrics `final/...`, so that runs can be compared by them."""
@@ -99,29 +93,38 @@ class MlflowTracker:
 
     def log_file(self, path: Path, folder: str | None = None) -> None:
         """Copy a file to the run's artifacts."""
-        self.client.log_artifact(self.run_id, str(path), folder)
+        self.journal.append("file", (self.journal.keep(path), folder))
 
     def log_folder(self, path: Path, folder: str) -> None:
         """Copy a folder to the run's artifacts."""
-        self.client.log_artifacts(self.run_id, str(path), folder)
+        self.journal.append("folder", (self.journal.keep(path), folder))
 
     def log_params(self, params: Mapping[str, Any]) -> None:
-        """Parameters that the run does not have yet; MLflow refuses to change one."""
-        from mlflow.entities import Param
-
-        known = self.client.get_run(self.run_id).data.params
-        new = [
-            Param(name, str(value)[:MAX_PARAM_LETTERS])
-            for name, value in params.items()
-            if name not in known
-        ]
-        for start in range(0, len(new), 100):
-            self.client.log_batch(self.run_id, params=new[start : start + 100])
+        """Parameters; of a run that goes on those that it has are left."""
+        self.journal.append("params", {name: str(value) for name, value in params.items()})
 
     def set_tags(self, tags: Mapping[str, str]) -> None:
         """Tags of the run."""
-        for name, value in tags.items():
-            self.client.set_tag(self.run_id, name, value)
+        self.journal.append("tags", dict(tags))
+
+    def link_stages(self, keys: Mapping[str, str]) -> None:
+        """Tags that lead to the runs of stages, {stage: key}."""
+        self.journal.append("stages", dict(keys))
+
+    def close(self, status: str) -> None:
+        """End the run as FINISHED, FAILED or KILLED; what MLflow does not take now waits."""
+        self.journal.append("status", status)
+        if status == "KILLED" and (self.failing or self.run_id is None):
+            return  # a person waits for the end; the next run sends it
+        if self.flush():
+            self.journal.drop()
+        else:
+            logger.warning(
+                "MLflow does not answer: the figures of %s wait in %s; the next run sends them, "
+                "and `phraseldm sync` does.",
+                self.sender.plan.name,
+                self.journal.folder,
+            )
 
 
 def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -135,88 +138,174 @@ def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def open_client(store: Path) -> MlflowClient:
-    """MLflow of a store, or of MLFLOW_TRACKING_URI where that is set."""
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
-    os.environ.setdefault("DO_NOT_TRACK", "true")
-    logging.getLogger("alembic").setLevel(logging.WARNING)
-    logging.getLogger("mlflow").setLevel(logging.WARNING)
-    from mlflow.tracking import MlflowClient
+@dataclass(frozen=True)
+class Sent:
+    """What came of sending what waited.
 
-    folder = store.resolve() / "mlflow"
-    folder.mkdir(parents=True, exist_ok=True)
-    return MlflowClient(os.environ.get("MLFLOW_TRACKING_URI", f"sqlite:///{folder}/mlflow.db"))
+    Attributes:
+        sent: runs that MLflow has now.
+        left: runs that still wait.
+    """
 
-
-def _experiment(client: MlflowClient, store: Path, name: str) -> str:
-    found = client.get_experiment_by_name(name)
-    if found is not None:
-        return str(found.experiment_id)
-    artifacts = None
-    if "MLFLOW_TRACKING_URI" not in os.environ:
-        artifacts = (store.resolve() / "mlflow" / "artifacts" / name).as_uri()
-    return str(client.create_experiment(name, artifact_location=artifacts))
+    sent: int
+    left: int
 
 
-@contextmanager
-def _under_way(tracker: MlflowTracker) -> Iterator[MlflowTracker]:
-    """A run that ends FINISHED, FAILED where an error passes through, or KILLED by a signal."""
-    client, run_id = tracker.client, tracker.run_id
-    client.update_run(run_id, status="RUNNING")
-    try:
-        yield tracker
-    except BaseException as error:
-        status = "FAILED" if isinstance(error, Exception) else "KILLED"
-        try:
-            tracker.flush()
-            client.set_terminated(run_id, status)
-        except Exception as second:  # the first error is the one to be told
-            logger.warning("MLflow run %s could not be closed as %s: %s", run_id, status, second)
-        raise
-    tracker.flush()
-    client.set_terminated(run_id, "FINISHED")
+@dataclass
+class Tracking:
+    """Tracking of a store's runs.
 
-
-@contextmanager
-def _untracked() -> Iterator[NullTracker]:
-    yield NullTracker()
-
-
-def tracker_factory(
-    store: Path, *, enabled: bool, origin: Mapping[str, str] | None = None
-) -> TrackerFactory:
-    """Makes the tracker of a stage; a stage that goes on after a kill goes on in its run.
-
-    Args:
-        store: whose MLflow it is.
+    Attributes:
+        store: whose journals they are, and whose MLflow where none is named.
         enabled: whether anything is tracked.
         origin: tags that say what started the stages.
     """
 
-    def make(stage: Stage, key: str, state: Path) -> AbstractContextManager[Tracker]:
-        if not (enabled and stage.tracked):
-            return _untracked()
-        client = open_client(store)
-        remembered = state / "mlflow_run_id"
-        run_id = remembered.read_text(errors="replace").strip() if remembered.exists() else ""
-        if not _exists(client, run_id):
-            experiment = _experiment(client, store, f"{EXPERIMENTS}/{stage.experiment}")
-            run_id = client.create_run(experiment, run_name=f"{stage.name}-{key[:8]}").info.run_id
-            remembered.write_text(run_id)
-        params = flatten(stage.config.model_dump(mode="json"))
-        latent_dim = _latent_dim(stage, params)
-        if latent_dim is not None:
-            params["latent_dim"] = latent_dim
-        tracker = MlflowTracker(client, run_id)
-        tracker.log_params(params)
-        tracker.set_tags(
-            {"stage": stage.name, "stage_key": key, **(origin or {})}
-            | {f"input.{name}": ref.digest[:16] for name, ref in stage.inputs.items()}
-        )
-        return _under_way(tracker)
+    store: Path
+    enabled: bool = True
+    origin: Mapping[str, str] = field(default_factory=dict)
 
-    return make
+    @property
+    def waiting(self) -> Path:
+        """Folder of the journals."""
+        return self.store / "mlflow" / "waiting"
+
+    def check(self) -> None:
+        """See to it that an MLflow that is named answers.
+
+        Raises:
+            ServiceUnreachable: if it does not.
+        """
+        if self.enabled:
+            check_mlflow(self.store)
+
+    def send_waiting(self) -> Sent:
+        """Send what earlier runs could not send, or left when they were killed.
+
+        What a process that works now still writes is left to that process.
+        """
+        sent = left = 0
+        for journal in waiting_journals(self.waiting) if self.enabled else ():
+            with lock_if_free(journal.lock) as free:
+                if free:
+                    done = self._finish(journal)
+                    sent, left = sent + done, left + (not done)
+        return Sent(sent, left)
+
+    def _finish(self, journal: Journal) -> bool:
+        """Send a journal whose writer is gone; whether it was."""
+        if not journal.ended:
+            remembered = journal.plan.remembered
+            journal.mend()
+            unfinished = remembered is not None and Path(remembered).exists()
+            # The folder of a stage's state is gone once its artifact is committed.
+            journal.append("status", "KILLED" if unfinished else "FINISHED")
+        try:
+            JournalSender(self.store, journal).send()
+        except Exception as error:
+            logger.warning("MLflow takes nothing of %s yet: %s", journal.folder, error)
+            return False
+        journal.drop()
+        return True
+
+    @contextmanager
+    def run(self, plan: RunPlan) -> Iterator[MlflowTracker]:
+        """A run that ends FINISHED, FAILED where an error passes through, or KILLED by a signal."""
+        with self._journal(plan) as journal:
+            tracker = MlflowTracker(JournalSender(self.store, journal))
+            journal.append("status", "RUNNING")
+            try:
+                yield tracker
+            except BaseException as error:
+                tracker.close("FAILED" if isinstance(error, Exception) else "KILLED")
+                raise
+            tracker.close("FINISHED")
+
+    @contextmanager
+    def _journal(self, plan: RunPlan) -> Iterator[Journal]:
+        """The journal that a killed process left of the same work, or a new one; locked."""
+        for left in waiting_journals(self.waiting):
+            if left.plan.goes_on_as(plan):
+                with lock_if_free(left.lock) as free:
+                    if free:
+                        left.mend()
+                        yield left
+                        return
+        journal = Journal.of_name(self.waiting, plan.name)
+        with hold_lock(journal.lock, "tracks a run"):
+            journal.begin(plan)  # only now is it seen by others
+            yield journal
+
+    @contextmanager
+    def tracker_of_stage(self, stage: Stage, key: str, state: Path) -> Iterator[Tracker]:
+        """The tracker of a stage; a stage that goes on after a kill goes on in its run.
+
+        Args:
+            stage: tracked or not.
+            key: of its artifact.
+            state: its folder that survives a kill.
+        """
+        if not (self.enabled and stage.tracked):
+            yield NullTracker()
+            return
+        remembered = state.resolve() / "mlflow_run_id"
+        plan = RunPlan(
+            experiment=f"{EXPERIMENTS}/{stage.experiment}",
+            name=f"{stage.name}-{key[:8]}",
+            run_id=remembered.read_text(errors="replace").strip() if remembered.exists() else None,
+            remembered=str(remembered),
+        )
+        with self.run(plan) as tracker:
+            remembered.touch()
+            params = flatten(stage.config.model_dump(mode="json"))
+            latent_dim = _latent_dim(stage, params)
+            if latent_dim is not None:
+                params["latent_dim"] = latent_dim
+            tracker.log_params(params)
+            tracker.set_tags(
+                {"stage": stage.name, "stage_key": key, **self.origin}
+                | {f"input.{name}": ref.digest[:16] for name, ref in stage.inputs.items()}
+            )
+            tracker.flush()
+            yield tracker
+
+    def log_pipeline(
+        self,
+        config: PipelineConfig,
+        results: Mapping[str, StageResult],
+        meta: Mapping[str, Mapping[str, Any]],
+        shown: Sequence[Path],
+    ) -> None:
+        """One run for the whole execution, with the numbers that a person compares.
+
+        Args:
+            config: of the pipeline.
+            results: of every stage.
+            meta: figures of every stage.
+            shown: files and folders of the artifacts to keep with the run.
+        """
+        if not self.enabled:
+            return
+        plan = RunPlan(PIPELINE_EXPERIMENT, f"{config.preset}-latent{config.vae.latent_dim}")
+        with self.run(plan) as tracker:
+            params = flatten(config.model_dump(mode="json"))
+            tracker.log_params({**params, "latent_dim": config.vae.latent_dim})
+            keys = {name: result.ref.key for name, result in results.items()}
+            tags = {f"stage_key.{name}": key for name, key in keys.items()}
+            tracker.set_tags(tags | dict(self.origin))
+            tracker.link_stages(keys)
+            for name, numbers in meta.items():
+                section = {
+                    f"{name}/{key}": float(value)
+                    for key, value in numbers.items()
+                    if isinstance(value, int | float)
+                }
+                tracker.log_metrics(0, section)
+            for path in shown:
+                if path.is_dir():
+                    tracker.log_folder(path, path.name)
+                else:
+                    tracker.log_file(path)
 
 
 def _latent_dim(stage: Stage, params: Mapping[str, Any]) -> int | None:
@@ -235,34 +324,6 @@ def _latent_dim(stage: Stage, params: Mapping[str, Any]) -> int | None:
     return None
 
 
-def _exists(client: MlflowClient, run_id: str) -> bool:
-    """Whether a remembered run can go on: MLflow's folder may have been cleared meanwhile."""
-    from mlflow.exceptions import MlflowException
-
-    if not run_id:
-        return False
-    try:
-        return bool(client.get_run(run_id).info.lifecycle_stage == "active")
-    except MlflowException as error:
-        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
-            raise
-        return False
-
-
-def find_stage_runs(client: MlflowClient, keys: Mapping[str, str]) -> dict[str, str]:
-    """Ids of the runs of tracked stages, whichever execution made them; {stage: key} in."""
-    experiments = client.search_experiments(filter_string=f"name LIKE '{EXPERIMENTS}/%'")
-    ids = [experiment.experiment_id for experiment in experiments]
-    runs: dict[str, str] = {}
-    for stage, key in keys.items():
-        # The runs of a sweep have the key of a stage too, but are not the stage's.
-        condition = f"tags.stage = '{stage}' and tags.stage_key = '{key}'"
-        found = client.search_runs(ids, condition, max_results=1) if ids else []  # newest first
-        if found:
-            runs[stage] = found[0].info.run_id
-    return runs
-
-
 def log_sweep(
     store: Path,
     experiment_name: str,
@@ -279,17 +340,12 @@ def log_sweep(
         rows: of each point its "name", the "key" of the stage that scored it, and its figures.
         chart: a picture of all of them, kept with every run.
     """
-    client = open_client(store)
-    experiment = _experiment(client, store, experiment_name)
     for config, row in zip(configs, rows, strict=True):
-        key = row["key"]
-        if client.search_runs([experiment], f"tags.stage_key = '{key}'", max_results=1):
-            continue  # the sweep was run before
-        run_id = client.create_run(experiment, run_name=row["name"]).info.run_id
-        with _under_way(MlflowTracker(client, run_id)) as tracker:
+        once = ("stage_key", row["key"])  # the sweep may have been run before
+        with Tracking(store).run(RunPlan(experiment_name, row["name"], once=once)) as tracker:
             params = flatten(config.model_dump(mode="json"))
             tracker.log_params({"latent_dim": config.vae.latent_dim, **params})
-            tracker.set_tags({"stage_key": key})
+            tracker.set_tags({"stage_key": row["key"]})
             shown = {k: v for k, v in row.items() if not k.startswith(LEFT_OUT_OF_SWEEPS)}
             numbers = {k: v for k, v in shown.items() if isinstance(v, int | float)}
             tracker.log_metrics(0, numbers)
@@ -310,62 +366,12 @@ def find_runs_of_stages(store: Path, stages: Sequence[tuple[str, str]]) -> dict[
 
 
 def _is_tracked(store: Path) -> bool:
-    return "MLFLOW_TRACKING_URI" in os.environ or (store / "mlflow" / "mlflow.db").exists()
+    return named_uri() is not None or (store / "mlflow" / "mlflow.db").exists()
 
 
 def log_report(store: Path, folder: Path) -> None:
     """Keep a report in MLflow, where the store has one."""
     if not _is_tracked(store):
         return
-    client = open_client(store)
-    experiment = _experiment(client, store, REPORT_EXPERIMENT)
-    run_id = client.create_run(experiment, run_name="report").info.run_id
-    with _under_way(MlflowTracker(client, run_id)) as tracker:
+    with Tracking(store).run(RunPlan(REPORT_EXPERIMENT, "report")) as tracker:
         tracker.log_folder(folder, "report")
-
-
-def pipeline_tracker(
-    store: Path,
-    config: PipelineConfig,
-    results: Mapping[str, StageResult],
-    meta: Mapping[str, Mapping[str, Any]],
-    shown: Sequence[Path],
-    origin: Mapping[str, str],
-) -> str:
-    """One run for the whole execution, with the numbers that a person compares.
-
-    Args:
-        store: whose MLflow it is.
-        config: of the pipeline.
-        results: of every stage.
-        meta: figures of every stage.
-        shown: files and folders of the artifacts to keep with the run.
-        origin: tags that say what started it.
-
-    Returns:
-        The id of the run.
-    """
-    client = open_client(store)
-    experiment = _experiment(client, store, PIPELINE_EXPERIMENT)
-    run_name = f"{config.preset}-latent{config.vae.latent_dim}"
-    run_id = client.create_run(experiment, run_name=run_name).info.run_id
-    with _under_way(MlflowTracker(client, run_id)) as tracker:
-        params = flatten(config.model_dump(mode="json"))
-        tracker.log_params({**params, "latent_dim": config.vae.latent_dim})
-        keys = {name: result.ref.key for name, result in results.items()}
-        tracker.set_tags({f"stage_key.{name}": key for name, key in keys.items()} | dict(origin))
-        linked = find_stage_runs(client, keys)
-        tracker.set_tags({f"run_id.{name}": linked[name] for name in linked})
-        for name, numbers in meta.items():
-            section = {
-                f"{name}/{key}": float(value)
-                for key, value in numbers.items()
-                if isinstance(value, int | float)
-            }
-            tracker.log_metrics(0, section)
-        for path in shown:
-            if path.is_dir():
-                tracker.log_folder(path, path.name)
-            else:
-                tracker.log_file(path)
-    return run_id

@@ -14,8 +14,9 @@ from phrase_models.plots import figure_png, scores_by_setting
 from storage.artifacts import ArtifactStore
 from storage.fingerprint import digest_json
 from storage.writing import replacing
+from tasks.engine.mlflow_sender import EXPERIMENTS
 from tasks.engine.stage_kind import StageKind
-from tasks.engine.tracking import EXPERIMENTS, log_sweep
+from tasks.engine.tracking import log_sweep
 from tasks.launch import Launch, Request, launch
 from tasks.reports.measurements import difference_text, score_text
 from tasks.stages import score_autoencoder, score_reconstruction

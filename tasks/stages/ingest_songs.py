@@ -6,10 +6,8 @@ Every song found gets a row, accepted or not, with its reason; a bad file is one
 from __future__ import annotations
 
 import logging
-import multiprocessing
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +20,7 @@ from phrase_models.sources.source import IngestedSong, SongEntry, SongSource
 from storage import tables
 from storage.artifacts import ArtifactRef
 from storage.fingerprint import digest_folder
+from tasks.engine.process_pool import worker_pool
 from tasks.engine.stage import Stage
 from tasks.engine.stage_kind import StageKind
 from tasks.settings.pipeline import PipelineConfig
@@ -86,10 +85,8 @@ def read_songs(
             results.append(read(entry))
             _report(context, len(results), len(entries))
         return results
-    # Forked workers would inherit torch's threads, and the store's locks.
-    context_of_workers = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(num_workers, mp_context=context_of_workers) as pool:
-        for result in pool.map(read, entries, chunksize=CHUNK):
+    with worker_pool(num_workers) as map_songs:
+        for result in map_songs(read, entries, chunksize=CHUNK):
             results.append(result)
             _report(context, len(results), len(entries))
     return results

@@ -7,7 +7,7 @@ import pytest
 def prefect_server(tmp_path_factory):
     from prefect.testing.utilities import prefect_test_harness
 
-    from tasks.engine.prefect_runner import light_server
+    from tasks.engine.temporary_server import temporary_server
 
-    with prefect_test_harness(server_startup_timeout=90), light_server():
+    with prefect_test_harness(server_startup_timeout=90), temporary_server():
         yield

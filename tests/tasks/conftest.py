@@ -13,7 +13,7 @@ from storage.artifacts import ArtifactStore
 @pytest.fixture(scope="session")
 def migrated_database(tmp_path_factory) -> Path:
     """An empty MLflow database; making its tables takes seconds."""
-    from tasks.engine.tracking import open_client
+    from tasks.engine.mlflow_sender import open_client
 
     store = tmp_path_factory.mktemp("mlflow")
     open_client(store).search_experiments()

@@ -1,22 +1,22 @@
 """MLflow runs: buffered, continued after a kill, linked from the pipeline's run."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from pydantic import BaseModel, ConfigDict
 
 from storage.artifacts import ArtifactRef, ArtifactStore
-from tasks.engine import tracking
+from tasks.engine import mlflow_sender, tracking
+from tasks.engine.mlflow_sender import JournalSender, find_stage_runs, open_client
 from tasks.engine.stage import Stage
-from tasks.engine.tracking import (
-    MlflowTracker,
-    find_stage_runs,
-    flatten,
-    open_client,
-    tracker_factory,
-)
+from tasks.engine.tracking import Sent, Tracking, flatten
+from tasks.engine.tracking_journal import RunPlan, waiting_journals
 
 pytestmark = pytest.mark.slow
+ROOT = Path(__file__).resolve().parents[3]
 
 
 class Architecture(BaseModel):
@@ -60,10 +60,10 @@ def open_tracker(tracked_store, tmp_path):
     state = tmp_path / "state"
     state.mkdir()
     origin = {"prefect.flow_run_id": "a flow run"}
-    make = tracker_factory(tracked_store.root, enabled=True, origin=origin)
+    tracked = Tracking(tracked_store.root, origin=origin)
 
     def open_for(stage=None, key="key1"):
-        return make(stage or training(), key, state)
+        return tracked.tracker_of_stage(stage or training(), key, state)
 
     return open_for
 
@@ -164,7 +164,7 @@ def test_numbers_are_kept_while_mlflow_cannot_be_reached(
     with open_tracker() as tracker:
         monkeypatch.setattr(tracking, "FLUSH_SECONDS", 0.0)
         with monkeypatch.context() as patch:
-            patch.setattr(tracker.client, "log_batch", unreachable)
+            patch.setattr(tracker.sender.client, "log_batch", unreachable)
             tracker.log_metrics(1, {"loss": 4.0})
         tracker.log_metrics(2, {"loss": 3.0})
     client = open_client(tracked_store.root)
@@ -173,7 +173,8 @@ def test_numbers_are_kept_while_mlflow_cannot_be_reached(
 
 def test_untracked_stages_leave_nothing(tracked_store, tmp_path):
     for enabled, stage in ((False, training()), (True, training(experiment=None))):
-        with tracker_factory(tracked_store.root, enabled=enabled)(stage, "key", tmp_path) as none:
+        track = Tracking(tracked_store.root, enabled=enabled).tracker_of_stage
+        with track(stage, "key", tmp_path) as none:
             none.log_metrics(1, {"loss": 1.0})
             none.log_summary({"f1": 1.0})
         assert none.run_id is None
@@ -201,9 +202,128 @@ def test_a_run_has_the_latent_size_of_the_models_it_is_about(open_tracker, track
         (tracked_store.root.parent / "state" / "mlflow_run_id").unlink()
 
 
-def test_a_tracker_knows_where_its_curves_end(open_tracker, tracked_store):
+# ------------------------------------------------------------------ while MLflow is away
+@pytest.fixture
+def away(monkeypatch):
+    """A function that takes MLflow away, and one that brings it back."""
+
+    def refuse(_):
+        raise ConnectionError("no route to MLflow")
+
+    def leave():
+        monkeypatch.setattr(mlflow_sender, "open_client", refuse)
+
+    def come_back():
+        monkeypatch.setattr(mlflow_sender, "open_client", open_client)
+
+    return leave, come_back
+
+
+def test_what_mlflow_cannot_take_waits_and_is_sent_once(
+    open_tracker, tracked_store, tmp_path, metric_steps, away
+):
+    leave, come_back = away
+    picture = tmp_path / "curve.png"
+    picture.write_bytes(b"png")
+    leave()
+    with open_tracker(key="key3") as tracker:
+        tracker.log_metrics(1, {"loss": 4.0})
+        tracker.log_file(picture)
+        tracker.log_summary({"f1_op": 0.5})
+    picture.unlink()  # as a work folder is, once its artifact is committed
+    assert tracker.run_id is None
+    tracking = Tracking(tracked_store.root)
+    assert tracking.send_waiting() == Sent(sent=0, left=1)
+    come_back()
+    assert tracking.send_waiting() == Sent(sent=1, left=0)
+    assert tracking.send_waiting() == Sent(sent=0, left=0)
+    client = open_client(tracked_store.root)
+    run_id = find_stage_runs(client, {"train_vae": "key3"})["train_vae"]
+    run = client.get_run(run_id)
+    assert (run.info.status, run.data.params["rate"]) == ("FINISHED", "0.5")
+    assert metric_steps(client, run_id, "loss") == [(1, 4.0)]
+    assert metric_steps(client, run_id, "final/f1_op") == [(0, 0.5)]
+    assert [item.path for item in client.list_artifacts(run_id)] == ["curve.png"]
+    assert len(client.search_runs([run.info.experiment_id])) == 1
+
+
+def test_what_was_sent_but_not_noted_down_is_there_once(open_tracker, tracked_store, metric_steps):
     with open_tracker() as tracker:
-        tracker.log_metrics(5, {"loss": 4.0})
-        tracker.log_metrics(8, {"loss": 4.0, "score": 1.0})
-    again = MlflowTracker(open_client(tracked_store.root), tracker.run_id)
-    assert again.last_steps == {"loss": 8, "score": 8}
+        journal = tracker.journal
+        tracker.log_metrics(1, {"loss": 4.0})
+        before = journal.progress()
+        tracker.flush()
+        # As if the process had been killed between MLflow's answer and the note.
+        journal.save_progress(before)
+        JournalSender(tracked_store.root, journal).send()
+        (journal.folder / "sent.json").unlink()  # or before it noted the run's id
+        again = JournalSender(tracked_store.root, journal)
+        again.send()
+        assert again.run_id == tracker.run_id
+    client = open_client(tracked_store.root)
+    assert metric_steps(client, tracker.run_id, "loss") == [(1, 4.0)]
+
+
+KILLED = """
+import os, sys
+from pathlib import Path
+from tasks.engine.tracking import Tracking
+from tasks.engine.tracking_journal import RunPlan
+
+store, remembered = Path(sys.argv[1]), Path(sys.argv[2])
+remembered.touch()
+plan = RunPlan("phrase-ldm/vae", "train_vae-key1", remembered=str(remembered))
+with Tracking(store).run(plan) as tracker:
+    tracker.log_metrics(1, {"loss": 4.0})
+    tracker.flush()
+    tracker.log_metrics(2, {"loss": 3.0})
+    with (tracker.journal.folder / "events.jsonl").open("a") as file:
+        file.write('{"metrics": [["loss", 2.')
+    os._exit(9)
+"""
+
+
+def test_the_journal_of_a_killed_process_is_finished_by_the_next(
+    open_tracker, tracked_store, tmp_path, metric_steps
+):
+    remembered = tmp_path / "state" / "mlflow_run_id"
+    command = [sys.executable, "-c", KILLED, tracked_store.root, remembered]
+    subprocess.run(command, check=False, env={**os.environ, "PYTHONPATH": str(ROOT)})
+    client = open_client(tracked_store.root)
+    run_id = remembered.read_text()
+    assert metric_steps(client, run_id, "loss") == [(1, 4.0)]
+    tracking = Tracking(tracked_store.root)
+    assert tracking.send_waiting() == Sent(sent=1, left=0)
+    assert client.get_run(run_id).info.status == "KILLED"
+    assert metric_steps(client, run_id, "loss") == [(1, 4.0), (2, 3.0)]
+    with open_tracker() as tracker:
+        for step in (1, 2, 3):
+            tracker.log_metrics(step, {"loss": 5.0 - step})
+    assert tracker.run_id == run_id
+    assert client.get_run(run_id).info.status == "FINISHED"
+    assert metric_steps(client, run_id, "loss") == [(1, 4.0), (2, 3.0), (3, 2.0)]
+
+
+def test_a_killed_stage_goes_on_in_the_journal_that_it_left(
+    open_tracker, tracked_store, tmp_path, metric_steps
+):
+    remembered = tmp_path / "state" / "mlflow_run_id"
+    command = [sys.executable, "-c", KILLED, tracked_store.root, remembered]
+    subprocess.run(command, check=False, env={**os.environ, "PYTHONPATH": str(ROOT)})
+    with open_tracker() as tracker:
+        for step in (1, 2, 3):
+            tracker.log_metrics(step, {"loss": 5.0 - step})
+    assert tracker.run_id == remembered.read_text()
+    client = open_client(tracked_store.root)
+    assert metric_steps(client, tracker.run_id, "loss") == [(1, 4.0), (2, 3.0), (3, 2.0)]
+    assert waiting_journals(tracked_store.root / "mlflow" / "waiting") == []
+
+
+def test_a_run_that_is_to_be_there_once_is_there_once(tracked_store):
+    plan = RunPlan("phrase-ldm/sweep", "16", once=("stage_key", "key1"))
+    for _ in range(2):
+        with Tracking(tracked_store.root).run(plan) as tracker:
+            tracker.set_tags({"stage_key": "key1"})
+    client = open_client(tracked_store.root)
+    found = client.get_experiment_by_name("phrase-ldm/sweep")
+    assert len(client.search_runs([found.experiment_id])) == 1

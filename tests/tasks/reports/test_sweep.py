@@ -5,7 +5,7 @@ import pytest
 from flows.sweep import run_sweep
 from phrase_models.errors import ConfigurationError
 from storage.artifacts import ArtifactStore
-from tasks.engine.tracking import open_client
+from tasks.engine.mlflow_sender import open_client
 from tasks.launch import Request
 from tasks.reports.measurements import find_measurements, score_text
 from tasks.reports.report import write_report

@@ -27,7 +27,7 @@ from storage.artifacts import ArtifactStore
 from tasks.engine.plain_runner import PlainRunner
 from tasks.engine.runtime import RuntimeConfig
 from tasks.engine.stage import Session
-from tasks.engine.tracking import tracker_factory
+from tasks.engine.tracking import Tracking
 from tasks.launch import check_refresh
 from tasks.stages.compose_corpus import corpus_stage
 from tasks.stages.count_pitches import pitches_stage
@@ -36,7 +36,8 @@ from tasks.stages.registry import STAGE_NAMES
 from tasks.settings.presets import load_preset
 
 root = Path(sys.argv[1])
-session = Session(ArtifactStore(root), RuntimeConfig(), tracker_factory(root, enabled=False))
+track = Tracking(root, enabled=False).tracker_of_stage
+session = Session(ArtifactStore(root), RuntimeConfig(), track)
 runner = PlainRunner(session)
 config = load_preset("smoke")
 corpus = runner.run(corpus_stage(config))

@@ -1,0 +1,48 @@
+"""The servers that a run is told to use answer, which is asked before anything starts."""
+
+from http.client import HTTPException
+from urllib.error import HTTPError
+from urllib.request import urlopen
+
+from phrase_models.errors import UserError
+
+ANSWER_SECONDS = 5.0
+
+
+class ServiceUnreachable(UserError):  # noqa: N818 - named for what is wrong
+    """A server that is named does not answer."""
+
+
+def check_prefect() -> None:
+    """Ask the Prefect server that the settings name, if they name one, whether it is there.
+
+    Raises:
+        ServiceUnreachable: if it does not answer within seconds, or is something else.
+    """
+    import httpx
+    from prefect import get_client
+    from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, temporary_settings
+
+    url = PREFECT_API_URL.value()
+    if not url:
+        return
+    patience = {"timeout": httpx.Timeout(ANSWER_SECONDS)}
+    with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}):
+        client = get_client(sync_client=True, httpx_settings=patience)
+        if client.api_healthcheck() is not None:
+            raise ServiceUnreachable(
+                f"No Prefect server answers at PREFECT_API_URL={url}: start it or correct the "
+                "address (it ends in /api), or unset it for a server of the run's own; nothing "
+                "was started."
+            )
+
+
+def server_answers(url: str) -> bool:
+    """Whether an HTTP server answers at an address within seconds, be it with an error."""
+    try:
+        with urlopen(url, timeout=ANSWER_SECONDS):
+            return True
+    except HTTPError:
+        return True
+    except (OSError, ValueError, HTTPException):
+        return False
