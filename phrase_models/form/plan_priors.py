@@ -1,12 +1,13 @@
 """Priors of layouts, forms and chords in one: plans drawn as the training songs have them.
 
 A layout is drawn first, then a form given the layout, then chords given both, each from a
-distribution that was fitted by counting (`layout_prior`, `form_prior`, `chord_prior`). No training
-song's plan is kept or copied.
+distribution that was fitted by counting (`layout_prior`, `form_prior`, `chord_prior`); of several
+such plans one is taken that looks as a whole as real ones do (`plan_choice`). No training song's
+plan is kept or copied.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol, Self
 
@@ -18,15 +19,25 @@ from phrase_models.errors import ConfigurationError
 from phrase_models.form.chord_prior import ChordPrior, ChordsFile
 from phrase_models.form.form_prior import FormPrior, FormsFile
 from phrase_models.form.layout_prior import LayoutPrior, LayoutsFile
-from phrase_models.form.song_form import SLOT_NAMES, SongForm
+from phrase_models.form.plan_choice import ChoiceFile, PlanChoice
+from phrase_models.form.plan_statistics import plan_statistics
+from phrase_models.form.song_form import NO_SOURCE, SLOT_NAMES, CellState, SongForm
 from phrase_models.model_files import LARGE_JSON, read_json_object, unusable
+from phrase_models.score.chords import CHORDS_PER_BAR
 from phrase_models.score.song import MAX_BARS, Section
 from phrase_models.whole_files import write_whole_json
 
 PRIORS_FILE = "priors.json"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+"""2 has the choice; files of 1 are read, and draw as they did."""
 _NUM_LAYOUTS = 100
 """Layouts drawn to find one that is short enough, before one of the greatest length is drawn."""
+_NUM_CANDIDATES = 12
+"""Plans drawn to take one."""
+_MIN_SONGS = 64
+"""Training songs from which on the choice is fitted; of fewer it would learn what is chance."""
+_MOST_SONGS, _DRAWN_PER_SONG = 400, 3
+"""What the choice is fitted to."""
 
 
 class PriorsFile(BaseModel):
@@ -38,6 +49,7 @@ class PriorsFile(BaseModel):
     layouts: LayoutsFile
     forms: FormsFile
     chords: ChordsFile | None
+    choice: ChoiceFile | None = None
 
 
 class KnownPlan(Protocol):
@@ -70,6 +82,10 @@ class DrawnPlan:
     form: SongForm
     chords: NDArray[np.int64] | None
 
+    def statistics(self) -> NDArray[np.float64]:
+        """See `plan_statistics`."""
+        return plan_statistics(self.sections, self.form, self.chords)
+
 
 @dataclass(frozen=True, slots=True)
 class PlanPriors:
@@ -79,18 +95,20 @@ class PlanPriors:
         layouts: of sections.
         forms: given sections.
         chords: given sections and form, or None where no training song had chords.
+        choice: among drawn plans; None takes the first.
     """
 
     layouts: LayoutPrior
     forms: FormPrior
     chords: ChordPrior | None
+    choice: PlanChoice | None = None
 
     @classmethod
     def fit(cls, plans: Sequence[KnownPlan]) -> Self:
         """Fit to the plans of training songs.
 
-        Takes 22 seconds for the 708 training songs of POP909, 20 of them for the calibration of
-        forms.
+        Takes 50 seconds for the 708 training songs of POP909, 20 for the calibration of forms and
+        30 for the choice.
 
         Args:
             plans: those without sections or form are passed over (see `can_be_fitted`), and for
@@ -108,10 +126,24 @@ class PlanPriors:
             for plan, form in known
             if plan.chords is not None and (plan.chords >= 0).all()
         ]
-        return cls(
+        priors = cls(
             LayoutPrior.fit([plan.sections for plan, _ in known]),
             FormPrior.fit([(plan.sections, form) for plan, form in known]),
             ChordPrior.fit(with_chords) if with_chords else None,
+        )
+        real = [DrawnPlan(*parts) for parts in with_chords]
+        real = real or [DrawnPlan(plan.sections, form, None) for plan, form in known]
+        return replace(priors, choice=priors._fitted_choice(real))
+
+    def _fitted_choice(self, real: Sequence[DrawnPlan]) -> PlanChoice | None:
+        """What tells plans that are drawn from these of training songs."""
+        if len(real) < _MIN_SONGS:
+            return None
+        rng = np.random.default_rng(0)
+        some = real[:: -(-len(real) // _MOST_SONGS)]
+        drawn = [self._candidate(rng) for _ in range(_DRAWN_PER_SONG * len(some))]
+        return PlanChoice.fit(
+            [plan.statistics() for plan in some], [plan.statistics() for plan in drawn]
         )
 
     def draw(
@@ -135,6 +167,24 @@ class PlanPriors:
         Raises:
             ConfigurationError: if sections and form are of other lengths.
         """
+        number = 1 if self.choice is None else _NUM_CANDIDATES
+        candidates = [
+            self._candidate(rng, num_bars, sections, form, max_bars=max_bars) for _ in range(number)
+        ]
+        if self.choice is None:
+            return candidates[0]
+        return candidates[self.choice.choose([plan.statistics() for plan in candidates], rng)]
+
+    def _candidate(
+        self,
+        rng: np.random.Generator,
+        num_bars: int | None = None,
+        sections: tuple[Section, ...] = (),
+        form: SongForm | None = None,
+        *,
+        max_bars: int = MAX_BARS,
+    ) -> DrawnPlan:
+        """One plan of the three priors."""
         if form is not None:
             num_bars = form.num_bars
         layout = sections or self._layout(rng, num_bars, max_bars)
@@ -161,6 +211,7 @@ class PlanPriors:
             "layouts": self.layouts.to_json(),
             "forms": self.forms.to_json(),
             "chords": None if self.chords is None else self.chords.to_json(),
+            "choice": None if self.choice is None else self.choice.to_json(),
         }
 
     def save(self, path: Path) -> None:
@@ -182,6 +233,7 @@ class PlanPriors:
                 LayoutPrior.from_file(values.layouts),
                 FormPrior.from_file(values.forms),
                 None if values.chords is None else ChordPrior.from_file(values.chords),
+                _choice_of(values),
             )
         except ConfigurationError as error:
             raise unusable(path, str(error)) from error
@@ -190,6 +242,25 @@ class PlanPriors:
 def can_be_fitted(plans: Sequence[KnownPlan]) -> bool:
     """Whether there is a plan to fit priors to: one with sections and a form of three slots."""
     return any(_form_of(plan) is not None for plan in plans)
+
+
+def _choice_of(values: PriorsFile) -> PlanChoice | None:
+    """The choice of a file, with a weight for each statistic of its plans.
+
+    Raises:
+        ConfigurationError: if it has others.
+    """
+    if values.choice is None:
+        return None
+    choice = PlanChoice.from_file(values.choice)
+    shape = (1, len(SLOT_NAMES))
+    one_bar = SongForm(np.full(shape, CellState.NEW, np.int8), np.full(shape, NO_SOURCE))
+    chords = None if values.chords is None else np.zeros((1, CHORDS_PER_BAR), np.int64)
+    wanted = len(plan_statistics((Section("A", 0, 1),), one_bar, chords))
+    if choice.num_statistics != wanted:
+        message = f"choice has {choice.num_statistics} weights where {wanted} belong"
+        raise ConfigurationError(message)
+    return choice
 
 
 def _form_of(plan: KnownPlan) -> SongForm | None:

@@ -6,13 +6,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from phrase_models.logistic_regression import train_logistic_regression
 from phrase_models.metrics.bar_rolls import bar_roll_features
 from phrase_models.metrics.song_features import FEATURE_NAMES, FEATURE_WORDS, song_features
 from phrase_models.metrics.two_sample import (
     _wins,
     bars_two_sample,
     songs_two_sample,
-    train_logistic_regression,
     train_two_layer_network,
     two_sample_test,
 )
