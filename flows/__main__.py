@@ -119,13 +119,20 @@ def tokenize(file: Annotated[Path, typer.Argument(help="Aligned MIDI file.")]) -
 def detokenize(
     tokens: Annotated[Path, typer.Argument(help="Text file of REMI-z tokens.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="MIDI file to write.")],
+    tempo: Annotated[
+        float | None, typer.Option(help="Beats a minute; that of the tokens, else 90.")
+    ] = None,
+    key: Annotated[str, typer.Option(help="Key signature, such as Bb or Am.")] = "C",
+    sections: Annotated[str, typer.Option(help="Layout such as 'i4 A8', kept as markers.")] = "",
     force: ForceOption = False,
 ) -> None:
     """Write the MIDI file of REMI-z tokens."""
-    from tasks import commands
+    from tasks.token_files import write_tokens_file
 
-    commands.write_tokens_file(tokens, output, force=force)
-    typer.echo(f"Wrote {output}")
+    said = write_tokens_file(
+        tokens, output, tempo_bpm=tempo, key=key, sections=sections, force=force
+    )
+    typer.echo(said)
 
 
 @app.command()

@@ -117,7 +117,15 @@ def text_to_song(text: str, song_id: str = "") -> Song:
     Raises:
         UserError: for a word that is no token, an unfinished bar, or tokens that are no phrases.
     """
-    ids = from_text(text)
+    return bars_to_song(ids_to_bars(from_text(text)), song_id=song_id)
+
+
+def ids_to_bars(ids: Sequence[int]) -> list[list[Phrase]]:
+    """Phrases of every bar of correct tokens.
+
+    Raises:
+        UserError: for an unfinished bar, or tokens that are no phrases.
+    """
     if not ids or ids[-1] != vocabulary.END_OF_BAR:
         message = "The tokens do not end in b-1, the end of a bar; the text may be cut off."
         raise UserError(message)
@@ -132,7 +140,7 @@ def text_to_song(text: str, song_id: str = "") -> Song:
             bars.append([])
         else:
             phrase.append(token)
-    return bars_to_song(bars[:-1], song_id=song_id)
+    return bars[:-1]
 
 
 def _strict_phrase(ids: Sequence[int], bar_number: int) -> Phrase:
