@@ -15,7 +15,14 @@ from tasks.stages.rows import read_accepted_songs
 def test_songs_of_a_store_come_back_from_their_files(tmp_path):
     store, folder = tmp_path / "store", tmp_path / "midi"
     launched = commands.launch_run(
-        "smoke", "synthetic", None, store, ["source.synthetic.num_songs=4"], [], 1, orchestrated=False
+        "smoke",
+        "synthetic",
+        None,
+        store,
+        ["source.synthetic.num_songs=4"],
+        [],
+        1,
+        orchestrated=False,
     )
     with launched.running() as runner:
         ref = prepare(runner, launched).songs
