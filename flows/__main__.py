@@ -22,7 +22,7 @@ app = CommandLine(
     help="Full-song multitrack symbolic music by phrase-level latent diffusion.",
 )
 export_app = CommandLine(
-    cls=CheckedGroup, no_args_is_help=True, help="Write a trained model as a folder."
+    cls=CheckedGroup, no_args_is_help=True, help="Write a trained model, or the songs, as a folder."
 )
 app.add_typer(export_app, name="export")
 
@@ -119,13 +119,20 @@ def tokenize(file: Annotated[Path, typer.Argument(help="Aligned MIDI file.")]) -
 def detokenize(
     tokens: Annotated[Path, typer.Argument(help="Text file of REMI-z tokens.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="MIDI file to write.")],
+    tempo: Annotated[
+        float | None, typer.Option(help="Beats a minute; that of the tokens, else 90.")
+    ] = None,
+    key: Annotated[str, typer.Option(help="Key signature, such as Bb or Am.")] = "C",
+    sections: Annotated[str, typer.Option(help="Layout such as 'i4 A8', kept as markers.")] = "",
     force: ForceOption = False,
 ) -> None:
     """Write the MIDI file of REMI-z tokens."""
-    from tasks import commands
+    from tasks.token_files import write_tokens_file
 
-    commands.write_tokens_file(tokens, output, force=force)
-    typer.echo(f"Wrote {output}")
+    said = write_tokens_file(
+        tokens, output, tempo_bpm=tempo, key=key, sections=sections, force=force
+    )
+    typer.echo(said)
 
 
 @app.command()
@@ -351,6 +358,39 @@ def export_ldm(
     from tasks.reports.release import check_precision
 
     typer.echo(export(store, folder, check_precision(precision), force=force))
+
+
+@export_app.command("midi")
+def export_midi(
+    folder: Annotated[Path, typer.Argument(help="Folder for the MIDI files, one a song.")],
+    store: StoreOption = Path("store"),
+    source: Annotated[
+        str | None,
+        typer.Option(help=f"{SOURCE_NAMES}: ingested first, instead of the store's newest songs."),
+    ] = None,
+    data: DataOption = None,
+    workers: WorkersOption = None,
+    force: ForceOption = False,
+) -> None:
+    """Write the ingested songs as aligned MIDI files with tempo, key and sections.
+
+    Aligned: 4/4 throughout, bar 1 begins at tick 0, notes on a grid of 48 places a bar, tracks
+    named Melody, Bridge and Piano.
+    """
+    from tasks import corpus_midi
+
+    corpus_midi.check_corpus_folder(folder, force=force)
+    songs = None
+    if source or data:
+        from flows.road import prepare as prepare_corpus
+        from tasks import commands
+
+        launched = commands.launch_run(
+            "demo", source or "pop909", data, store, [], [], workers, orchestrated=False
+        )
+        with launched.running() as runner:
+            songs = prepare_corpus(runner, launched).songs
+    typer.echo(corpus_midi.export_corpus(store, folder, songs))
 
 
 @app.command()

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from rich.console import Console
 from rich.table import Table
 
-from phrase_models.errors import ConfigurationError, UserError
+from phrase_models.errors import ConfigurationError
 from phrase_models.metrics.note_matching import count_phrase, pool
 from phrase_models.score.midi import read_midi
 from phrase_models.score.midi_writer import write_midi
@@ -19,7 +19,6 @@ from phrase_models.tokens.song_layout import (
     bars_to_slots,
     song_to_bars,
     song_to_text,
-    text_to_song,
 )
 from storage.artifacts import ArtifactRef, ArtifactStore
 from storage.errors import MissingArtifact
@@ -201,22 +200,6 @@ def print_corpus(store: Path, songs: ArtifactRef, corpus_tables: ArtifactRef) ->
 def tokens_of_file(path: Path) -> str:
     """REMI-z text of an aligned MIDI file."""
     return song_to_text(read_midi(path))
-
-
-def write_tokens_file(tokens: Path, output: Path, *, force: bool = False) -> None:
-    """MIDI file of REMI-z text; one that is there is replaced only by `force`."""
-    check_new_file(output, force=force)
-    if not tokens.is_file():
-        message = f"There is no token file {tokens}."
-        raise UserError(message)
-    try:
-        text = tokens.read_text()
-    except UnicodeDecodeError as error:
-        message = f"{tokens} is not a text file of REMI-z tokens."
-        raise UserError(message) from error
-    song = text_to_song(text)
-    with translate_disk_errors(output):
-        write_midi(song, output)
 
 
 def reconstruct_file(

@@ -11,6 +11,8 @@ from phrase_models.score.midi_walk import EventStream
 _TEXT, _MARKER, _TEMPO, _METER, _KEY = 0x01, 0x06, 0x51, 0x58, 0x59
 _MAJOR = ("Cb", "Gb", "Db", "Ab", "Eb", "Bb", "F", "C", "G", "D", "A", "E", "B", "F#", "C#")
 _MINOR = ("Ab", "Eb", "Bb", "F", "C", "G", "D", "A", "E", "B", "F#", "C#", "G#", "D#", "A#")
+KEY_NAMES = (*_MAJOR, *(f"{name}m" for name in _MINOR))
+"""Of all key signatures that there are."""
 _MAX_DENOMINATOR = 6  # 64ths
 _SHARPS = 7
 
@@ -78,7 +80,7 @@ def _key(body: bytes) -> str:
     sharps = _sharps(body)
     if abs(sharps) > _SHARPS:
         return ""
-    return f"{_MINOR[sharps + _SHARPS]}m" if body[1] else _MAJOR[sharps + _SHARPS]
+    return KEY_NAMES[sharps + _SHARPS + body[1] * len(_MAJOR)]
 
 
 def _sharps(body: bytes) -> int:

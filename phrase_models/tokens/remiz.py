@@ -197,12 +197,21 @@ def from_text(text: str) -> list[int]:
     Raises:
         UserError: naming the first word that is no token, and its place.
     """
+    return words_to_ids(enumerate(text.split(), start=1))
+
+
+def words_to_ids(words: Iterable[tuple[int, str]]) -> list[int]:
+    """Words with their places in a text as token ids.
+
+    Raises:
+        UserError: naming the first word that is no token, and its place.
+    """
     ids = []
-    for place, word in enumerate(text.split(), start=1):
+    for place, word in words:
         token = TOKEN_IDS.get(word)
         if token is None:
             message = (
-                f"Word {place} of the tokens, {word!r}, is no REMI-z token such as "
+                f"Word {place} of the tokens, {word[:40]!r}, is no REMI-z token such as "
                 "i-13, o-0, p-60, d-12 or b-1."
             )
             raise UserError(message)

@@ -21,19 +21,14 @@ from phrase_models.score.song import (
 )
 from phrase_models.tokens import vocabulary
 from phrase_models.tokens.remiz import DecodeReport, decode, encode, from_text, tidy_notes, to_text
+from phrase_models.tokens.song_tokens import PROGRAM_RANKS, encode_song
 
 SlotLayout = Literal["role", "pitch_order"]
 NUM_PHRASE_SLOTS = 3
 
 
-def _program_rank(program: int) -> tuple[int, int]:
-    """Roles first, in their order; other programs by number."""
-    rank = ROLE_PROGRAMS.index(program) if program in ROLE_PROGRAMS else len(ROLE_PROGRAMS)
-    return (rank, program)
-
-
-def _phrase_rank(phrase: Phrase) -> tuple[float, int, tuple[int, int]]:
-    return (-phrase.mean_pitch, phrase.notes[0].onset, _program_rank(phrase.program))
+def _phrase_rank(phrase: Phrase) -> tuple[float, int, int]:
+    return (-phrase.mean_pitch, phrase.notes[0].onset, PROGRAM_RANKS[phrase.program])
 
 
 def song_to_bars(song: Song) -> list[list[Phrase]]:
@@ -88,7 +83,8 @@ def bars_to_song(
                     [Note(start + note.onset, note.pitch, note.duration) for note in phrase.notes]
                 )
     tracks = tuple(
-        Track(program, clean_track(notes[program])) for program in sorted(notes, key=_program_rank)
+        Track(program, clean_track(notes[program]))
+        for program in sorted(notes, key=PROGRAM_RANKS.__getitem__)
     )
     inside = tuple(
         Section(
@@ -103,12 +99,7 @@ def bars_to_song(
 # --------------------------------------------------------------------------- text
 def song_to_text(song: Song) -> str:
     """REMI-z text of a song; every bar ends in `b-1`."""
-    end = vocabulary.TOKENS[vocabulary.END_OF_BAR]
-    words = []
-    for bar in song_to_bars(song):
-        words += [to_text(encode(phrase)) for phrase in bar]
-        words.append(end)
-    return " ".join(words)
+    return to_text(encode_song(song).ids.tolist())
 
 
 def text_to_song(text: str, song_id: str = "") -> Song:
@@ -117,7 +108,15 @@ def text_to_song(text: str, song_id: str = "") -> Song:
     Raises:
         UserError: for a word that is no token, an unfinished bar, or tokens that are no phrases.
     """
-    ids = from_text(text)
+    return bars_to_song(ids_to_bars(from_text(text)), song_id=song_id)
+
+
+def ids_to_bars(ids: Sequence[int]) -> list[list[Phrase]]:
+    """Phrases of every bar of correct tokens.
+
+    Raises:
+        UserError: for an unfinished bar, or tokens that are no phrases.
+    """
     if not ids or ids[-1] != vocabulary.END_OF_BAR:
         message = "The tokens do not end in b-1, the end of a bar; the text may be cut off."
         raise UserError(message)
@@ -132,7 +131,7 @@ def text_to_song(text: str, song_id: str = "") -> Song:
             bars.append([])
         else:
             phrase.append(token)
-    return bars_to_song(bars[:-1], song_id=song_id)
+    return bars[:-1]
 
 
 def _strict_phrase(ids: Sequence[int], bar_number: int) -> Phrase:

@@ -79,6 +79,7 @@ def read_songs(
 ) -> list[IngestedSong]:
     """Read every song, in parallel over processes; the order is that of the entries."""
     num_workers = context.runtime.num_workers
+    read = partial(_read_or_refuse, read)
     results: list[IngestedSong] = []
     if num_workers <= 1:
         for entry in entries:
@@ -90,6 +91,16 @@ def read_songs(
             results.append(result)
             _report(context, len(results), len(entries))
     return results
+
+
+def _read_or_refuse(read: Callable[[SongEntry], IngestedSong], entry: SongEntry) -> IngestedSong:
+    """What a source makes of a song; what it did not foresee costs this song alone."""
+    try:
+        return read(entry)
+    except Exception as error:  # of any source, whatever its reader trips over
+        logger.exception("Song %s could not be read", entry.song_id)
+        sentence = f"Reading song {entry.song_id} failed: {type(error).__name__}: {error}"
+        return IngestedSong(entry.song_id, accepted=False, reason="reader_failed", detail=sentence)
 
 
 def _report(context: StageContext, done: int, total: int) -> None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import polars as pl
 
-from phrase_models.score.song import Phrase, Section, Song
-from phrase_models.tokens.remiz import encode, to_text
-from phrase_models.tokens.song_layout import song_to_bars
+from phrase_models.score.song import Section, Song
+from phrase_models.tokens.remiz import to_text
+from phrase_models.tokens.song_tokens import SongTokens, encode_song
 from storage import tables
 from storage.artifacts import ArtifactRef
 from tasks.engine.stage import Stage
@@ -30,11 +32,10 @@ def tokenise_songs(context: StageContext) -> Mapping[str, Any]:
     phrases: list[dict[str, Any]] = []
     counts: dict[str, dict[str, int]] = {}
     for number, song in enumerate(songs):
-        song_bars = song_to_bars(song)
-        new_bars = bar_rows(song, song_bars, splits[song.song_id])
-        new_phrases = phrase_rows(song, song_bars, splits[song.song_id])
-        num_tokens = sum(len(row["token_ids"]) for row in new_phrases) + song.num_bars
-        counts[song.song_id] = {"num_phrases": len(new_phrases), "num_tokens": num_tokens}
+        tokens = encode_song(song)
+        new_bars = bar_rows(song, tokens, splits[song.song_id])
+        new_phrases = phrase_rows(song, tokens, splits[song.song_id])
+        counts[song.song_id] = {"num_phrases": len(new_phrases), "num_tokens": len(tokens.ids)}
         bars += new_bars
         phrases += new_phrases
         if number % 100 == 0:
@@ -59,9 +60,11 @@ def tokenise_songs(context: StageContext) -> Mapping[str, Any]:
     }
 
 
-def bar_rows(song: Song, bars: list[list[Phrase]], split: str) -> list[dict[str, Any]]:
+def bar_rows(song: Song, tokens: SongTokens, split: str) -> list[dict[str, Any]]:
     """Rows of `bars.parquet`."""
     places = _section_places(song.sections)
+    first = np.searchsorted(tokens.bars, np.arange(song.num_bars + 1)).tolist()
+    programs, num_notes = tokens.programs.tolist(), tokens.num_notes.tolist()
     return [
         {
             "song_id": song.song_id,
@@ -69,11 +72,11 @@ def bar_rows(song: Song, bars: list[list[Phrase]], split: str) -> list[dict[str,
             "bar_index": index,
             "section_index": places[index][0] if index < len(places) else None,
             "bar_in_section": places[index][1] if index < len(places) else None,
-            "num_phrases": len(phrases),
-            "num_notes": sum(len(phrase.notes) for phrase in phrases),
-            "programs": [phrase.program for phrase in phrases],
+            "num_phrases": end - start,
+            "num_notes": sum(num_notes[start:end]),
+            "programs": programs[start:end],
         }
-        for index, phrases in enumerate(bars)
+        for index, (start, end) in enumerate(pairwise(first))
     ]
 
 
@@ -84,26 +87,35 @@ def _section_places(sections: tuple[Section, ...]) -> list[tuple[int, int]]:
     ]
 
 
-def phrase_rows(song: Song, bars: list[list[Phrase]], split: str) -> list[dict[str, Any]]:
+def phrase_rows(song: Song, tokens: SongTokens, split: str) -> list[dict[str, Any]]:
     """Rows of `phrases.parquet`; the slot index is the place in REMI-z order."""
-    rows = []
-    for bar_index, phrases in enumerate(bars):
-        for slot_index, phrase in enumerate(phrases):
-            ids = encode(phrase)
-            rows.append(
-                {
-                    "song_id": song.song_id,
-                    "split": split,
-                    "bar_index": bar_index,
-                    "slot_index": slot_index,
-                    "program": phrase.program,
-                    "tokens": to_text(ids),
-                    "token_ids": ids,
-                    "num_notes": len(phrase.notes),
-                    "mean_pitch": phrase.mean_pitch,
-                }
-            )
-    return rows
+    ids = tokens.ids.tolist()
+    slots = np.arange(len(tokens.bars)) - np.searchsorted(tokens.bars, tokens.bars)
+    columns = (
+        tokens.bars,
+        slots,
+        tokens.programs,
+        tokens.starts,
+        tokens.ends,
+        tokens.num_notes,
+        tokens.mean_pitches,
+    )
+    return [
+        {
+            "song_id": song.song_id,
+            "split": split,
+            "bar_index": bar_index,
+            "slot_index": slot_index,
+            "program": program,
+            "tokens": to_text(ids[start:end]),
+            "token_ids": ids[start:end],
+            "num_notes": num_notes,
+            "mean_pitch": mean_pitch,
+        }
+        for bar_index, slot_index, program, start, end, num_notes, mean_pitch in zip(
+            *(column.tolist() for column in columns), strict=True
+        )
+    ]
 
 
 STAGE = StageKind(name="tokenise_songs", body=tokenise_songs, reads=("ingest_songs",))

@@ -53,9 +53,11 @@ def read_text(path: Path) -> str:
         message = f"File {path.name} of song {path.parent.name} is missing from {path.parent}."
         raise MissingFileError(message)
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8-sig")  # Windows' editors put a mark in front
     except UnicodeDecodeError as error:
         raise _bad(path, "is not text") from error
+    except OSError as error:
+        raise _bad(path, f"cannot be read ({error.strerror or error})") from error
 
 
 def _bad(path: Path, complaint: str) -> BadAnnotationError:

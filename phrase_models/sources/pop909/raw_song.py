@@ -72,7 +72,7 @@ def read_raw_song(path: Path) -> RawSong:
     if max(float(track.ends.max()) for track in tracks) > SIXTEENTHS_PER_BAR * MAX_BARS_READ:
         message = f"File {path} lasts more than {MAX_BARS_READ} bars, so it must be damaged."
         raise BadMidiError(message)
-    roots, first = _sample_roots(chords, tempo, phase, sixteenth)
+    roots, first = _sample_roots(chords, tempo, phase, sixteenth, path)
     bpm = tempo.median_bpm(float(midi.last_tick))
     return RawSong(tracks, roots, first, phase, bpm)
 
@@ -89,15 +89,25 @@ def _read_tracks(midi: MidiFile, phase: float, sixteenth: float) -> tuple[RawTra
 
 
 def _sample_roots(
-    chords: Sequence[TimedChord], tempo: TempoMap, phase: float, sixteenth: float
+    chords: Sequence[TimedChord], tempo: TempoMap, phase: float, sixteenth: float, path: Path
 ) -> tuple[NDArray[np.int64], int]:
-    """Chord root of every 16th, and the 16th of the first."""
+    """Chord root of every 16th, and the 16th of the first.
+
+    Raises:
+        BadMidiError: if the tempo makes more 16ths of the chords' seconds than any song has.
+    """
     if not chords:
         return np.array([NO_ROOT]), 0
     times = np.array([(chord.start, chord.end) for chord in chords])
     places = quantise((tempo.to_ticks(times) - phase) / sixteenth)
-    first = int(places.min())
-    roots = np.full(int(places.max()) - first + 1, NO_ROOT, np.int64)
+    first, last = int(places.min()), int(places.max())
+    if last - first > SIXTEENTHS_PER_BAR * MAX_BARS_READ:
+        message = (
+            f"The tempo of file {path} stretches its chords over more than {MAX_BARS_READ} bars "
+            f"(up to {tempo.bpm.max():.0f} beats a minute); mend it or leave the song out."
+        )
+        raise BadMidiError(message)
+    roots = np.full(last - first + 1, NO_ROOT, np.int64)
     for (start, end), chord in zip(places.tolist(), chords, strict=True):
         roots[start - first : end - first] = chord.root
     return roots, first

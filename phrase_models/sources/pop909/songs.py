@@ -5,8 +5,9 @@ hierarchical-structure-analysis (sections, bar-aligned melody and chords, key). 
 for a bad song: it comes back with a reason and a sentence.
 """
 
+import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -54,26 +55,45 @@ class IndexedSong(SongEntry):
 
     Attributes:
         num_beats_per_measure, num_quavers_per_beat: of the index; (2, 2) is 4/4.
+        named: whether the folder's name is UTF-8; else the id is not that name.
     """
 
     num_beats_per_measure: int
     num_quavers_per_beat: int
+    named: bool = field(default=True, kw_only=True)
 
 
 # --------------------------------------------------------------------------- which songs
 def list_songs(pop909_root: Path) -> list[IndexedSong]:
     """Songs of the index and of the folders, by id; one that is listed may be absent.
 
+    Folders that version control and archivers leave behind are no songs.
+
     Raises:
         BadAnnotationError: if the index is there but is no such table.
     """
     folder = pop909_root / DATASET
-    found = {path.name for path in folder.iterdir() if path.is_dir()} if folder.is_dir() else set()
+    found = _song_folders(folder) if folder.is_dir() else {}
     index = _read_index(folder / "index.xlsx")
     return [
-        IndexedSong(song_id, *index.get(song_id, (2, 2)), present=song_id in found)
-        for song_id in sorted(found | set(index))
+        IndexedSong(
+            song_id,
+            *index.get(song_id, (2, 2)),
+            present=song_id in found,
+            named=found.get(song_id, song_id) == song_id,
+        )
+        for song_id in sorted(found.keys() | index.keys())
     ]
+
+
+def _song_folders(folder: Path) -> dict[str, str]:
+    """Names of folders by song id, which is the name as far as it is text."""
+    names = [
+        path.name
+        for path in folder.iterdir()
+        if path.is_dir() and not path.name.startswith((".", "__MACOSX"))
+    ]
+    return {os.fsencode(name).decode(errors="backslashreplace"): name for name in names}
 
 
 def _read_index(path: Path) -> dict[str, tuple[int, int]]:
@@ -104,6 +124,9 @@ def ingest_song(pop909_root: Path, entry: IndexedSong, config: IngestConfig) -> 
     if not entry.present:
         sentence = f"The index lists song {song_id}, but its folder is missing."
         return IngestedSong(song_id, accepted=False, reason="missing_folder", detail=sentence)
+    if not entry.named:
+        sentence = f"The name of folder {song_id} is not UTF-8; rename it."
+        return IngestedSong(song_id, accepted=False, reason="bad_name", detail=sentence)
     try:
         return _ingest(pop909_root, entry, config)
     except UserError as error:

@@ -1,7 +1,9 @@
 """Single songs of POP909 against the golden files, the regression songs, and broken copies."""
 
+import os
 import re
 import shutil
+import tracemalloc
 from collections import Counter
 
 import miditoolkit
@@ -290,3 +292,43 @@ def test_a_broken_index_is_one_sentence(copy, content):
     (copy / DATASET / "index.xlsx").write_bytes(content)
     with pytest.raises(BadAnnotationError, match=r"index\.xlsx is no table with the columns"):
         list_songs(copy)
+
+
+# --------------------------------------------------------------------------- surroundings
+def test_folders_that_are_no_songs_and_names_that_are_no_text(tmp_path):
+    folder = tmp_path / DATASET
+    for name in (b"007", b".git", b"__MACOSX", b"\xff\xfe"):
+        (folder / os.fsdecode(name)).mkdir(parents=True)
+    entries = list_songs(tmp_path)
+    assert [(entry.song_id, entry.named) for entry in entries] == [
+        ("007", True),
+        (r"\xff\xfe", False),
+    ]
+    ingested = ingest_song(tmp_path, entries[1], IngestConfig())
+    assert (ingested.reason, ingested.detail) == (
+        "bad_name",
+        r"The name of folder \xff\xfe is not UTF-8; rename it.",
+    )
+
+
+def test_a_tempo_of_a_microsecond_a_beat_costs_a_sentence_and_no_memory(copy):
+    path = copy / DATASET / "001" / "001.mid"
+    data = path.read_bytes()
+    place = data.index(b"\xff\x51\x03") + 3
+    path.write_bytes(data[:place] + b"\0\0\1" + data[place + 3 :])
+    tracemalloc.start()
+    ingested = ingest(copy, "001")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert ingested.reason == "bad_midi"
+    assert "stretches its chords over more than 4096 bars (up to 60000000 beats" in ingested.detail
+    assert peak < 50 << 20
+
+
+def test_marks_that_windows_editors_put_before_a_text_are_no_part_of_it(copy):
+    expected = ingest(copy, "001")
+    for sub in (DATASET, STRUCTURE):
+        for path in (copy / sub / "001").glob("*.txt"):
+            path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert ingest(copy, "001") == expected
+    assert expected.reason == "ok"

@@ -6,6 +6,7 @@ from phrase_models.form.song_form import NO_SOURCE, CellState
 from phrase_models.score.song import Section
 from phrase_models.tokens import vocabulary
 from phrase_models.tokens.song_layout import bars_to_slots, song_to_bars, text_to_song
+from phrase_models.tokens.song_tokens import encode_song
 from storage import tables
 from tasks.stages.collect_songs import role_slots, song_plans
 from tasks.stages.tokenise_songs import phrase_rows
@@ -26,7 +27,7 @@ def write_tables(tmp_path):
     def write(chords):
         song = text_to_song(TEXT, "one")
         tables.write_phrases(
-            tmp_path / "phrases.parquet", phrase_rows(song, song_to_bars(song), "train")
+            tmp_path / "phrases.parquet", phrase_rows(song, encode_song(song), "train")
         )
         tables.write_chords(
             tmp_path / "chords.parquet",
@@ -59,7 +60,7 @@ def test_form_and_chords_come_from_the_tables(write_tables):
 def test_slots_of_tables_are_those_of_the_song():
     song = text_to_song(TEXT)
     bars = song_to_bars(song)
-    found = phrase_rows(song, bars, "train")
+    found = phrase_rows(song, encode_song(song), "train")
     rows = [(row["bar_index"], row["program"], row["token_ids"]) for row in found]
     assert role_slots(rows, 4) == bars_to_slots(bars, "role")
     assert role_slots([], 1) == [[[vocabulary.EMPTY_SLOT]] * 3]

@@ -1,0 +1,140 @@
+"""Songs -> REMI-z tokens, all notes of a song at once.
+
+What `encode` makes of each phrase of `song_to_bars`, several times as fast.
+"""
+
+from dataclasses import dataclass
+from itertools import chain
+from operator import attrgetter
+
+import numpy as np
+from numpy.typing import NDArray
+
+from phrase_models.score.song import MAX_DURATION, ROLE_PROGRAMS, STEPS_PER_BAR, Song
+from phrase_models.tokens.vocabulary import (
+    END_OF_BAR,
+    FIRST_DURATION,
+    FIRST_ONSET,
+    FIRST_PITCH,
+    FIRST_PROGRAM,
+    NUM_PROGRAMS,
+)
+
+IntArray = NDArray[np.int64]
+
+PROGRAM_RANKS = tuple(
+    ROLE_PROGRAMS.index(program) if program in ROLE_PROGRAMS else len(ROLE_PROGRAMS) + program
+    for program in range(NUM_PROGRAMS)
+)
+"""Place of each program among phrases that tie: roles first, in their order, then by number."""
+_RANKS = np.array(PROGRAM_RANKS)
+_FIELDS = attrgetter("onset", "pitch", "duration")
+_PITCH_BITS = _DURATION_BITS = 7
+
+
+@dataclass(frozen=True, slots=True)
+class SongTokens:
+    """All tokens of a song, and where its phrases are in them, in the order of the tokens.
+
+    Attributes:
+        ids: of all tokens (N,); every bar ends in the end of bar.
+        bars: bar of each phrase (P,).
+        programs: of each phrase (P,).
+        starts: index of the first token of each phrase (P,).
+        ends: index after the last (P,).
+        num_notes: of each phrase (P,).
+        mean_pitches: of each phrase (P,).
+    """
+
+    ids: IntArray
+    bars: IntArray
+    programs: IntArray
+    starts: IntArray
+    ends: IntArray
+    num_notes: IntArray
+    mean_pitches: NDArray[np.float64]
+
+
+def encode_song(song: Song) -> SongTokens:
+    """Tokens of a song.
+
+    Raises:
+        ValueError: if a note lies outside the bars of the song.
+    """
+    fields, sizes = _note_fields(song)
+    bars, onsets = np.divmod(fields[:, 0], STEPS_PER_BAR)
+    if len(bars) and not (bars.min() >= 0 and bars.max() < song.num_bars):
+        outside = int(bars[(bars < 0) | (bars >= song.num_bars)][0])
+        message = f"song {song.song_id!r} of {song.num_bars} bars has notes in {outside}"
+        raise ValueError(message)
+    # One number for each note, whose order is that of REMI-z within the phrases of each track.
+    parts = np.repeat(np.arange(len(sizes)), sizes) * song.num_bars + bars
+    order = (parts * STEPS_PER_BAR + onsets) << (_PITCH_BITS + _DURATION_BITS)
+    order += (127 - fields[:, 1]) << _DURATION_BITS
+    order += MAX_DURATION - np.minimum(fields[:, 2], MAX_DURATION)
+    order.sort()
+    places = order >> _DURATION_BITS
+    order = order[np.diff(places, prepend=-1) != 0]  # of equal onset and pitch, the longest
+    durations = MAX_DURATION - (order & 127)
+    pitches = 127 - (order >> _DURATION_BITS & 127)
+    places = order >> (_PITCH_BITS + _DURATION_BITS)
+    new_onset = np.diff(places, prepend=-1) != 0
+    parts, onsets = np.divmod(places, STEPS_PER_BAR)
+    return _lay_out(song, parts, onsets, pitches, durations, new_onset)
+
+
+def _note_fields(song: Song) -> tuple[IntArray, list[int]]:
+    """(N, 3) of onset, pitch and duration of all notes, and the number of each track's."""
+    sizes = [len(track.notes) for track in song.tracks]
+    notes = chain.from_iterable(track.notes for track in song.tracks)
+    flat = chain.from_iterable(map(_FIELDS, notes))
+    return np.fromiter(flat, np.int64, 3 * sum(sizes)).reshape(-1, 3), sizes
+
+
+def _lay_out(
+    song: Song,
+    parts: IntArray,
+    onsets: IntArray,
+    pitches: IntArray,
+    durations: IntArray,
+    new_onset: NDArray[np.bool_],
+) -> SongTokens:
+    """Tokens of sorted notes.
+
+    Args:
+        song: whose they are.
+        parts: track index times bars plus bar, of each note (N,).
+        onsets: steps within the bar (N,).
+        pitches: of the notes (N,).
+        durations: in steps (N,).
+        new_onset: whether a note is the first of its onset (N,).
+    """
+    firsts = np.flatnonzero(np.diff(parts, prepend=-1))
+    counts = np.diff(firsts, append=len(parts))
+    tracks, bars = np.divmod(parts[firsts], max(song.num_bars, 1))
+    programs = np.array([track.program for track in song.tracks], np.int64)[tracks]
+    sums = np.add.reduceat(pitches, firsts) if len(firsts) else firsts
+    means = sums / counts
+    onsets_before = np.cumsum(new_onset)  # of this note included
+    num_onsets = np.diff(onsets_before[firsts], append=new_onset.sum() + 1)
+    lengths = 1 + num_onsets + 2 * counts
+    ranks = np.lexsort((_RANKS[programs], onsets[firsts], -means, bars))
+    starts = np.empty_like(firsts)
+    starts[ranks] = np.cumsum(lengths[ranks]) - lengths[ranks] + bars[ranks]
+    ids = np.full(int(lengths.sum()) + song.num_bars, END_OF_BAR, np.int64)
+    ids[starts] = FIRST_PROGRAM + programs
+    # A note stands behind its program, the onsets up to its own, and two tokens a note before.
+    shift = starts + 2 - 2 * firsts - onsets_before[firsts]
+    positions = np.repeat(shift, counts) + 2 * np.arange(len(parts)) + onsets_before
+    ids[positions] = FIRST_PITCH + pitches
+    ids[positions + 1] = FIRST_DURATION - 1 + durations
+    ids[positions[new_onset] - 1] = FIRST_ONSET + onsets[new_onset]
+    return SongTokens(
+        ids,
+        bars[ranks],
+        programs[ranks],
+        starts[ranks],
+        (starts + lengths)[ranks],
+        counts[ranks],
+        means[ranks],
+    )
