@@ -233,7 +233,7 @@ class ArtifactStore:
         return any(record.path == name for record in self.manifest(ref).files)
 
     def manifests(self, stage: str) -> list[Manifest]:
-        """All readable manifests of a stage, the most recently committed first."""
+        """All manifests of a stage that can be read, the most recently committed first."""
         folder = self.root / "artifacts" / _checked(stage)
         paths = sorted(
             folder.glob(f"*/{MANIFEST_NAME}"),
@@ -244,7 +244,7 @@ class ArtifactStore:
         for path in paths:
             try:
                 manifest = read_manifest(path.parent, stage)
-            except StorageError as error:
+            except (StorageError, PermissionError) as error:
                 _logger.warning("%s", error)
                 continue
             if manifest is not None:
