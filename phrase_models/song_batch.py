@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file, save
 
 from phrase_models.generator import GeneratedSong
 from phrase_models.request_text import read_request_json, request_json, request_texts
@@ -25,6 +25,7 @@ from phrase_models.score.midi import read_midi
 from phrase_models.score.midi_writer import write_midi
 from phrase_models.score.song import Song, format_section_layout, parse_section_layout
 from phrase_models.score.transforms import transpose
+from phrase_models.whole_files import write_whole
 
 MIDI_FOLDER, DESCRIPTIONS, LATENTS = "midi", "songs.json", "latents.safetensors"
 GALLERY = "gallery.html"
@@ -72,7 +73,7 @@ def write_descriptions(
         song.name: np.ascontiguousarray(song.latents) for song in songs if song.latents is not None
     }
     if latents:
-        save_file(latents, folder / LATENTS)
+        write_whole(folder / LATENTS, save(latents))
     descriptions = [_describe(song, generator, semitones) for song in songs]
     text = json.dumps(descriptions, indent=1)
     (folder / DESCRIPTIONS).write_text(text, encoding="utf-8")

@@ -35,6 +35,7 @@ from storage.manifest import (
     digest_records,
     plain_meta,
     read_manifest,
+    read_verified,
     record_files,
     refuse_newer,
     verify_files,
@@ -44,6 +45,7 @@ from storage.runs import RunRecords
 from storage.writing import exchange_folder, translate_disk_errors, write_json
 
 STORE_SCHEMA_VERSION = 1
+STORE_NAME = "store.json"
 KEY_LETTERS = 20  # of the key in folder names: 80 bits
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 _logger = logging.getLogger(__name__)
@@ -208,8 +210,30 @@ class ArtifactStore:
             )
         return manifest
 
+    def ref(self, manifest: Manifest) -> ArtifactRef:
+        """The reference to the artifact that a manifest describes; the disk is not looked at."""
+        folder = self.artifact_folder(manifest.stage, manifest.key)
+        return ArtifactRef(manifest.stage, manifest.key, manifest.digest, folder)
+
+    def read_bytes(self, ref: ArtifactRef, name: str) -> bytes:
+        """The content of one file of an artifact, compared with the manifest; no other is hashed.
+
+        Raises:
+            MissingArtifact: if the artifact is gone, or has no such file.
+            DamagedArtifact: if the file, or the manifest, is damaged.
+        """
+        return read_verified(ref.folder, self.manifest(ref), name)
+
+    def read_json(self, ref: ArtifactRef, name: str) -> Any:
+        """What one JSON file of an artifact says; raises as `read_bytes`."""
+        return json.loads(self.read_bytes(ref, name))
+
+    def has_file(self, ref: ArtifactRef, name: str) -> bool:
+        """Whether an artifact was committed with a file of this name; raises as `manifest`."""
+        return any(record.path == name for record in self.manifest(ref).files)
+
     def manifests(self, stage: str) -> list[Manifest]:
-        """All readable manifests of a stage, the most recently committed first."""
+        """All manifests of a stage that can be read, the most recently committed first."""
         folder = self.root / "artifacts" / _checked(stage)
         paths = sorted(
             folder.glob(f"*/{MANIFEST_NAME}"),
@@ -220,7 +244,7 @@ class ArtifactStore:
         for path in paths:
             try:
                 manifest = read_manifest(path.parent, stage)
-            except StorageError as error:
+            except (StorageError, PermissionError) as error:
                 _logger.warning("%s", error)
                 continue
             if manifest is not None:
@@ -369,8 +393,13 @@ class ArtifactStore:
         """
         return self._records.latest()
 
-    def latest(self, stage: str) -> ArtifactRef:
-        """A stage's artifact in the newest recorded run, verified.
+    def latest(self, stage: str, *, verify: bool = True) -> ArtifactRef:
+        """A stage's artifact in the newest recorded run.
+
+        Args:
+            stage: name of the stage.
+            verify: whether to compare every file with the manifest; of what is read by `read_bytes`
+                the file that is read is compared in any case.
 
         Raises:
             MissingArtifact: if no run is recorded, the newest has no such stage, or the artifact
@@ -384,7 +413,7 @@ class ArtifactStore:
                 f"The newest run in {self.root} ({run['name']}) has no stage {stage}, only "
                 f"{', '.join(run['refs']) or 'none'}: run the pipeline up to {stage} first."
             )
-        ref = self._look_up(data["stage"], data["key"], verify=True)
+        ref = self._look_up(data["stage"], data["key"], verify=verify)
         if ref is None:
             raise MissingArtifact(
                 f"The artifact of stage {stage} of the newest run is gone from {self.root}: run "
@@ -406,10 +435,26 @@ class ArtifactStore:
     def _work_folder(self, stage: str, key: str) -> Path:
         return self.root / "work" / _checked(stage) / _checked(key)[:KEY_LETTERS]
 
+    @classmethod
+    def existing(cls, root: Path) -> "ArtifactStore":
+        """A store that is there, for whoever only reads: nothing is made at a mistyped place.
+
+        Raises:
+            MissingArtifact: if there is none.
+            NewerSchema: if a newer version of the program wrote it.
+            StorageError: if the root is a file, or its store.json is not one.
+        """
+        store = cls(root)
+        if not (root / STORE_NAME).is_file():
+            raise MissingArtifact(
+                f"There is no store at {root}: run the pipeline, or name one with --store."
+            )
+        return store
+
     def _check_schema(self) -> None:
         if self.root.exists() and not self.root.is_dir():
             raise StorageError(f"{self.root} is a file: name a folder for the store.")
-        path = self.root / "store.json"
+        path = self.root / STORE_NAME
         try:
             version = int(json.loads(path.read_text(encoding="utf-8"))["schema_version"])
         except FileNotFoundError:
@@ -421,7 +466,7 @@ class ArtifactStore:
         refuse_newer(path, "store", version, STORE_SCHEMA_VERSION)
 
     def _prepare(self) -> None:
-        path = self.root / "store.json"
+        path = self.root / STORE_NAME
         if not path.exists():
             write_json(path, {"schema_version": STORE_SCHEMA_VERSION})
 

@@ -44,5 +44,15 @@ class UnusablePath(StorageError):
     """A path that this computer's files cannot have."""
 
 
+class NotReadable(StorageError):
+    """A file that this user may not read."""
+
+    def __init__(self, path: object) -> None:
+        super().__init__(
+            f"You may not open {path}: ask whoever made it to share it, with `chmod -R g+rX` on "
+            "the store's folder, or name another."
+        )
+
+
 class DiskFull(StorageError):
     """No space left on the device, or the quota is used up."""

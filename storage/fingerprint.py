@@ -84,7 +84,12 @@ def canonical_json(value: Any) -> str:
 
 def digest_json(value: Any) -> str:
     """SHA-256 of the canonical JSON, 64 hexadecimal digits."""
-    return hashlib.sha256(canonical_json(value).encode("ascii")).hexdigest()
+    return digest_bytes(canonical_json(value).encode("ascii"))
+
+
+def digest_bytes(content: bytes) -> str:
+    """SHA-256 of bytes, 64 hexadecimal digits."""
+    return hashlib.sha256(content).hexdigest()
 
 
 def digest_file(path: Path) -> str:

@@ -15,7 +15,7 @@ import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
 
-from storage.errors import DamagedArtifact, MissingArtifact, SchemaMismatch
+from storage.errors import DamagedArtifact, MissingArtifact, NotReadable, SchemaMismatch
 from storage.manifest import refuse_newer
 from storage.schemas import LATENT_SONGS
 from storage.tables import read_table, write_table
@@ -139,6 +139,8 @@ def read_latents(folder: Path) -> LatentsFile:
         raise MissingArtifact(f"There are no latents at {path}: run the pipeline to encode them.")
     try:
         reader = pa.ipc.open_file(pa.memory_map(str(path)))
+    except PermissionError as error:
+        raise NotReadable(path) from error
     except (pa.ArrowInvalid, OSError) as error:
         raise DamagedArtifact(
             f"{path} is not an Arrow file, or a damaged one: remove it and run the pipeline again."

@@ -7,13 +7,21 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from storage.errors import DamagedArtifact, NewerSchema
-from storage.fingerprint import digest_file, digest_listing, list_files, plain_value
+from storage.errors import DamagedArtifact, MissingArtifact, NewerSchema
+from storage.fingerprint import (
+    digest_bytes,
+    digest_file,
+    digest_listing,
+    list_files,
+    plain_value,
+)
+from storage.sealing import sealed, unsealed
 from storage.writing import write_json
 
 MANIFEST_NAME = "manifest.json"
-MANIFEST_SCHEMA_VERSION = 2
-"""1 had no `accepted`."""
+MANIFEST_SCHEMA_VERSION = 3
+"""1 had no `accepted`; up to 2 the text had no digest of its own."""
+_SEALED_FROM = 3
 LOG_FOLDER = "log"
 """Files below it belong to the artifact but do not count towards its digest."""
 
@@ -114,12 +122,15 @@ def _null_for_non_finite(value: Any) -> Any:
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
-    """Write `manifest.json` into a folder whose other files are complete."""
-    write_json(folder / MANIFEST_NAME, asdict(manifest))
+    """Write `manifest.json`, with its own digest, into a folder whose other files are complete."""
+    write_json(folder / MANIFEST_NAME, sealed(asdict(manifest)))
 
 
 def read_manifest(folder: Path, stage: str) -> Manifest | None:
     """Read an artifact's manifest; None where there is none, so the folder is unfinished.
+
+    Manifests from before they were sealed are still read: the files of their artifacts are as well
+    verified as ever, and what they say for people is taken at its word.
 
     Raises:
         NewerSchema: if a newer version of the program wrote it.
@@ -134,12 +145,14 @@ def read_manifest(folder: Path, stage: str) -> Manifest | None:
         raise damaged(path, stage, "is not text") from error
     try:
         data = json.loads(text)
-        refuse_newer(path, "manifest", int(data["schema_version"]), MANIFEST_SCHEMA_VERSION)
+        version = int(data["schema_version"])
+        refuse_newer(path, "manifest", version, MANIFEST_SCHEMA_VERSION)
+        data = unsealed(data, required=version >= _SEALED_FROM)
         files = tuple(FileRecord(**record) for record in data.pop("files"))
         accepted = tuple(Acceptance(**item) for item in data.pop("accepted", ()))
         manifest = Manifest(files=files, accepted=accepted, **data)
-    except (ValueError, KeyError, TypeError) as error:
-        raise damaged(path, stage, "is not a manifest") from error
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise damaged(path, stage, "is not a manifest, or a damaged one") from error
     if manifest.digest != digest_records(files):
         raise damaged(path, stage, "contradicts itself")
     return manifest
@@ -162,6 +175,29 @@ def verify_files(folder: Path, manifest: Manifest) -> None:
             )
         if digest_file(path) != record.sha256:
             raise damaged(path, manifest.stage, "does not have the digest its manifest says")
+
+
+def read_verified(folder: Path, manifest: Manifest, name: str) -> bytes:
+    """The content of one file of an artifact; only this file is hashed.
+
+    Raises:
+        MissingArtifact: if the artifact has no such file.
+        DamagedArtifact: if it is gone, or not what the manifest says.
+    """
+    record = next((record for record in manifest.files if record.path == name), None)
+    if record is None:
+        raise MissingArtifact(
+            f"The artifact of stage {manifest.stage} in {folder} has no {name}: run the pipeline "
+            "again to make one that has."
+        )
+    path = folder / name
+    try:
+        content = path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
+        raise damaged(path, manifest.stage, "is missing") from error
+    if digest_bytes(content) != record.sha256:
+        raise damaged(path, manifest.stage, "does not have the digest its manifest says")
+    return content
 
 
 def damaged(path: Path, stage: str, complaint: str) -> DamagedArtifact:

@@ -9,9 +9,12 @@ from typing import Any
 from storage.errors import MissingArtifact, StorageError
 from storage.locks import hold_lock
 from storage.manifest import refuse_newer
+from storage.sealing import sealed, unsealed
 from storage.writing import write_json
 
-RUN_SCHEMA_VERSION = 1
+RUN_SCHEMA_VERSION = 2
+"""1 had no digest of its own."""
+_SEALED_FROM = 2
 _FILE_NAME = re.compile(r"(\d+)-.*\.json")
 
 
@@ -40,7 +43,7 @@ class RunRecords:
             number = max(self._by_number(), default=0) + 1
             path = self.folder / f"{number:06d}-{slug}.json"
             known = {"schema_version": RUN_SCHEMA_VERSION, "number": number, "name": name}
-            write_json(path, {**content, **known})
+            write_json(path, sealed({**content, **known}))
         return path
 
     def latest(self) -> dict[str, Any]:
@@ -61,10 +64,11 @@ class RunRecords:
         try:
             record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
             version = int(record["schema_version"])
+            refuse_newer(path, "run record", version, RUN_SCHEMA_VERSION)
+            record = unsealed(record, required=version >= _SEALED_FROM)
             known = {"number", "name", "refs", "extra"} <= record.keys()
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise _not_a_record(path) from error
-        refuse_newer(path, "run record", version, RUN_SCHEMA_VERSION)
         if not known:
             raise _not_a_record(path)
         return record
@@ -75,4 +79,6 @@ class RunRecords:
 
 
 def _not_a_record(path: Path) -> StorageError:
-    return StorageError(f"{path} is not a run record: remove the file and run the pipeline again.")
+    return StorageError(
+        f"{path} is not a run record, or a damaged one: remove the file and run the pipeline again."
+    )

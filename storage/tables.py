@@ -14,7 +14,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from storage.errors import DamagedArtifact, MissingArtifact, SchemaMismatch
+from storage.errors import DamagedArtifact, MissingArtifact, NotReadable, SchemaMismatch
 from storage.manifest import refuse_newer
 from storage.schemas import (
     BARS,
@@ -147,6 +147,8 @@ def read_table(path: Path, schema: TableSchema) -> pl.DataFrame:
         raise MissingArtifact(
             f"There is no table {schema.name} at {path}: run the pipeline again to make it."
         ) from error
+    except PermissionError as error:
+        raise NotReadable(path) from error
     except (pa.ArrowInvalid, OSError) as error:
         raise _damaged_table(path) from error
     stated = {key.decode(): value.decode() for key, value in stored.items()}

@@ -33,7 +33,7 @@ def accept_stage(
         NothingToAccept: if the stage was never built, differs in more than code, or is to be
             refreshed.
     """
-    store = ArtifactStore(launched.store)
+    store = ArtifactStore.existing(launched.store)
     reached = launched.walk_to(name, compose)
     if not isinstance(reached, Stage):
         raise ConfigurationError(" ".join(reached))

@@ -1,6 +1,5 @@
 """What the command line does, behind its lazy imports."""
 
-import json
 import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -107,7 +106,8 @@ def prefect_server(store: Path) -> Iterator[None]:
 
 def print_summary(store: Path) -> None:
     """The end of a run: stages, metrics, and where everything is."""
-    run = ArtifactStore(store).latest_run()
+    artifacts = ArtifactStore.existing(store)
+    run = artifacts.latest_run()
     extra = run["extra"]
     stages = Table(title="Stages")
     for column in ("stage", "state", "seconds"):
@@ -117,22 +117,22 @@ def print_summary(store: Path) -> None:
             stage["name"], "Cached" if stage["cached"] else "Done", f"{stage['seconds']:.1f}"
         )
     console.print(stages)
-    artifacts = ArtifactStore(store)
     if "evaluate_songs" in run["refs"]:
-        print_metrics(artifacts.latest("evaluate_songs").folder)
+        evaluated = artifacts.latest("evaluate_songs", verify=False)
+        print_metrics(artifacts.read_json(evaluated, "metrics.json"))
     if "score_reconstruction" in run["refs"]:
-        print_reconstruction(artifacts.latest("score_reconstruction").folder)
+        scored = artifacts.latest("score_reconstruction", verify=False)
+        print_reconstruction(artifacts.read_json(scored, "reconstruction.json"))
     if "generate_songs" in run["refs"]:
-        songs = artifacts.latest("generate_songs").folder
+        songs = artifacts.latest("generate_songs", verify=False).folder
         console.print(f"Songs    {songs / 'midi'}", soft_wrap=True)
         console.print(f"Gallery  {songs / 'gallery.html'}", soft_wrap=True)
     command = shlex.join(["phraseldm", "ui", "--store", str(store)])
     console.print(f"MLflow   {store / 'mlflow'}  ({command})", soft_wrap=True)
 
 
-def print_metrics(folder: Path) -> None:
-    """The table of an `evaluate_songs` artifact."""
-    metrics = json.loads((folder / "metrics.json").read_text())
+def print_metrics(metrics: Mapping[str, Mapping[str, Any]]) -> None:
+    """The table of the `metrics.json` of `evaluate_songs`."""
     title = "Generated songs beside real ones (below: 95 % intervals over songs)"
     table = Table(title=title, box=None, padding=(0, 1, 0, 0))
     table.add_column("metric", no_wrap=True)  # a name stays whole in 80 columns
@@ -160,9 +160,8 @@ RECONSTRUCTION_WAYS = {
 """Ends of the names of scores, and what they stand for."""
 
 
-def print_reconstruction(folder: Path) -> None:
-    """A `score_reconstruction` artifact, a line for each way through the VAE."""
-    figures = json.loads((folder / "reconstruction.json").read_text())
+def print_reconstruction(figures: Mapping[str, Any]) -> None:
+    """The `reconstruction.json` of `score_reconstruction`, a line for each way through the VAE."""
     console.print(
         f"PhraseVAE on {figures['num_phrases']} phrases of {figures['num_songs']} held-out songs:"
     )
@@ -251,8 +250,9 @@ def _of(bar: list[Phrase], program: int) -> Phrase | None:
 
 def stored_metrics(store: Path) -> str:
     """The table of metrics of the newest run."""
-    folder = ArtifactStore(store).latest("evaluate_songs").folder
-    return (folder / "metrics.md").read_text()
+    artifacts = ArtifactStore.existing(store)
+    evaluated = artifacts.latest("evaluate_songs", verify=False)
+    return artifacts.read_bytes(evaluated, "metrics.md").decode()
 
 
 # --------------------------------------------------------------------------- store

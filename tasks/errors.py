@@ -1,7 +1,7 @@
 """Which errors are the user's to mend, whatever layer they come from."""
 
 from phrase_models.errors import UserError
-from storage.errors import StorageError
+from storage.errors import NotReadable, StorageError
 
 
 def plain_sentence(error: BaseException) -> str | None:
@@ -10,5 +10,7 @@ def plain_sentence(error: BaseException) -> str | None:
     while found is not None:
         if isinstance(found, UserError | StorageError):
             return str(found)
+        if isinstance(found, PermissionError) and found.filename:
+            return str(NotReadable(found.filename))
         found = found.__cause__ or found.__context__
     return None

@@ -172,9 +172,10 @@ class Launch:
 
     def explain(self, name: str, compose: Callable[[StageRunner, Launch], None]) -> list[str]:
         """Why a stage is or is not up to date, walking the stages before it without running any."""
+        store = ArtifactStore.existing(self.store)
         reached = self.walk_to(name, compose)
         if isinstance(reached, Stage):
-            return _differences(ArtifactStore(self.store), reached)
+            return _differences(store, reached)
         return reached
 
     def walk_to(

@@ -107,14 +107,11 @@ def _of_release(folder: Path) -> Models:
 
 
 def _of_store(store: Path, generator: str) -> Models:
-    if not store.is_dir():
-        message = f"There is no store at {store}: run the pipeline, or name one with --store."
-        raise MissingArtifact(message)
     from storage.artifacts import ArtifactRef, ArtifactStore
     from tasks.reports.provenance import newest_vae
     from tasks.stages.generate_songs import generator_inputs
 
-    artifacts = ArtifactStore(store)
+    artifacts = ArtifactStore.existing(store)
     entry = generator_entry(generator)
     run = artifacts.latest_run()
     inputs: dict[str, ArtifactRef] = {

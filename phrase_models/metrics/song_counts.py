@@ -39,8 +39,6 @@ def write_song_counts(folder: Path, song_counts: Mapping[str, PhraseCounts]) -> 
     (folder / SONG_COUNTS).write_text(json.dumps(table, indent=1))
 
 
-def read_song_counts(folder: Path) -> dict[str, PhraseCounts]:
-    """From the artifact of a scoring stage; empty for one that an older version made."""
-    path = folder / SONG_COUNTS
-    table = json.loads(path.read_text()) if path.exists() else {}
+def song_counts_of(table: Mapping[str, Mapping[str, int]]) -> dict[str, PhraseCounts]:
+    """From what `write_song_counts` wrote."""
     return {song_id: PhraseCounts(**counts) for song_id, counts in table.items()}

@@ -28,6 +28,7 @@ ALREADY_TRACKED = ""
 """Id of the run of a journal that is not sent, as MLflow has what it says."""
 REFUSED = frozenset({"INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST", "INVALID_STATE"})
 """Errors of MLflow that trying again does not mend."""
+DATABASE = "mlflow.db"
 QUIET = ("alembic", "mlflow", "urllib3.connectionpool")
 """Loggers that tell what we tell ourselves."""
 
@@ -59,7 +60,8 @@ def open_client(store: Path) -> MlflowClient:
     folder = store.resolve() / "mlflow"
     # Two processes that set up one database make a broken one.
     with hold_lock(folder / "setup.lock", "sets up MLflow's database"):
-        client = MlflowClient(f"sqlite:///{folder}/mlflow.db")
+        (folder / DATABASE).touch()  # SQLite alone would keep the group from writing it
+        client = MlflowClient(f"sqlite:///{folder}/{DATABASE}")
         client.search_experiments(max_results=1)
     return client
 

@@ -136,7 +136,7 @@ def export_ldm(store: Path, folder: Path, precision: Precision, *, force: bool =
         StorageError: if the store's newest run has no models, or a damaged one.
     """
     check_release_folder(folder, LDM_RELEASE, force=force)
-    artifacts = ArtifactStore(store)
+    artifacts = ArtifactStore.existing(store)
     diffusion, vae = artifacts.latest("train_diffusion"), newest_vae(artifacts)
     provenance = provenance_of(artifacts, vae)
     ldm = load_ldm(diffusion.folder)
@@ -157,7 +157,8 @@ def measured_songs(artifacts: ArtifactStore) -> str | None:
     """The table of metrics of the newest run's songs, None where they were not measured."""
     if "evaluate_songs" not in artifacts.latest_run()["refs"]:
         return None
-    return (artifacts.latest("evaluate_songs").folder / "metrics.md").read_text(encoding="utf-8")
+    evaluated = artifacts.latest("evaluate_songs", verify=False)
+    return artifacts.read_bytes(evaluated, "metrics.md").decode()
 
 
 def _num_weights(ldm: PhraseLDM) -> int:

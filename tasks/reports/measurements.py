@@ -6,13 +6,13 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import PurePosixPath
 from typing import Any
 
 from phrase_models.metrics.note_matching import PhraseCounts
 from phrase_models.metrics.result import MetricResult
-from phrase_models.metrics.song_counts import read_song_counts
-from storage.artifacts import ArtifactStore
+from phrase_models.metrics.song_counts import SONG_COUNTS, song_counts_of
+from storage.artifacts import ArtifactRef, ArtifactStore
 from storage.manifest import Manifest
 from tasks.stages.registry import STAGES
 
@@ -30,7 +30,7 @@ class Measurement:
         scores: name to value, with "..._interval" pairs.
         trainings: configurations of its training stages, the first one first.
         seconds: of each training, None where that is not known.
-        pictures: files beside its scores and its weights.
+        pictures: files beside its scores and its weights, with the artifacts that hold them.
         song_counts: notes of each held-out song, matched and not.
     """
 
@@ -39,7 +39,7 @@ class Measurement:
     scores: Mapping[str, Any]
     trainings: tuple[Mapping[str, Any], ...]
     seconds: tuple[float | None, ...]
-    pictures: tuple[Path, ...]
+    pictures: tuple[tuple[ArtifactRef, str], ...]
     song_counts: Mapping[str, PhraseCounts]
 
     @property
@@ -162,6 +162,13 @@ def find_measurements(store: ArtifactStore) -> list[Measurement]:
     return sorted(found, key=lambda item: (item.stage, item.key))
 
 
+def read_song_counts(store: ArtifactStore, ref: ArtifactRef) -> dict[str, PhraseCounts]:
+    """From the artifact of a scoring stage; empty for one that an older version made."""
+    if not store.has_file(ref, SONG_COUNTS):
+        return {}
+    return song_counts_of(store.read_json(ref, SONG_COUNTS))
+
+
 def _trainings(digest: str | None, trained: Mapping[str, Manifest]) -> list[Manifest]:
     """The training that left an artifact and those before it, the first one first."""
     chain: list[Manifest] = []
@@ -172,15 +179,19 @@ def _trainings(digest: str | None, trained: Mapping[str, Manifest]) -> list[Mani
 
 
 def _measurement(store: ArtifactStore, scored: Manifest, chain: Sequence[Manifest]) -> Measurement:
-    folder = store.artifact_folder(scored.stage, scored.key)
-    weights = store.artifact_folder(chain[-1].stage, chain[-1].key)
-    pictures = [*folder.glob("log/*.png"), *weights.glob("log/learning_curves.png")]
+    ref = store.ref(scored)
+    pictures = [
+        (store.ref(manifest), record.path)
+        for manifest, names in ((scored, "log/*.png"), (chain[-1], "log/learning_curves.png"))
+        for record in manifest.files
+        if PurePosixPath(record.path).match(names)
+    ]
     return Measurement(
         stage=scored.stage,
         key=scored.key,
-        scores=json.loads((folder / "reconstruction.json").read_text()),
+        scores=store.read_json(ref, "reconstruction.json"),
         trainings=tuple(manifest.config for manifest in chain),
         seconds=tuple(manifest.meta.get("training_seconds") for manifest in chain),
-        pictures=tuple(sorted(pictures)),
-        song_counts=read_song_counts(folder),
+        pictures=tuple(pictures),
+        song_counts=read_song_counts(store, ref),
     )

@@ -73,8 +73,6 @@ def write_release(folder: Path, kind: ReleaseKind, fill: Callable[[Path], None])
             place.parent.mkdir(parents=True, exist_ok=True)
             fill(aside)
             files = [path for path in aside.rglob("*") if path.is_file()]
-            for path in files:
-                path.chmod(0o644)  # to be read by whoever gets it
             size = sum(path.stat().st_size for path in files)
             _check_size(size, kind)
             exchange_folder(aside, place, aside=old)

@@ -6,7 +6,7 @@ import html
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from phrase_models.latent_report import NOISE_SIGMAS
@@ -14,7 +14,6 @@ from phrase_models.metrics.note_matching import PhraseCounts
 from phrase_models.metrics.paired import paired_difference, pool_seeds
 from phrase_models.metrics.song_counts import scores_with_intervals
 from storage.artifacts import ArtifactStore
-from storage.errors import MissingArtifact
 from storage.writing import replacing, translate_disk_errors
 from tasks.engine.tracking import find_runs_of_stages, log_report
 from tasks.reports.measurements import Measurement, difference_text, find_measurements, score_text
@@ -68,12 +67,9 @@ def write_report(store: Path, numbers: Sequence[int]) -> tuple[str, Path]:
     Raises:
         MissingArtifact: if there is no store.
     """
-    if not store.is_dir():
-        message = f"There is no store at {store}: run the pipeline, or name one with --store."
-        raise MissingArtifact(message)
-    artifacts = ArtifactStore(store)
+    artifacts = ArtifactStore.existing(store)
     tables: list[ReportTable] = []
-    pictures: list[tuple[str, Path]] = []
+    pictures: list[tuple[str, bytes]] = []
     of_vae = [number for number in numbers if number in TITLES]
     if of_vae:
         tables, pictures = _vae_tables(store, artifacts, of_vae)
@@ -92,7 +88,7 @@ def write_report(store: Path, numbers: Sequence[int]) -> tuple[str, Path]:
 
 def _vae_tables(
     store: Path, artifacts: ArtifactStore, numbers: Sequence[int]
-) -> tuple[list[ReportTable], list[tuple[str, Path]]]:
+) -> tuple[list[ReportTable], list[tuple[str, bytes]]]:
     """Tables of trained autoencoders, and pictures of the model trained longest."""
     found = find_measurements(artifacts)
     runs = find_runs_of_stages(store, [(item.stage, item.key) for item in found])
@@ -105,7 +101,7 @@ def _vae_tables(
     if longest is not None:
         tables.append(latent_table(longest))
     tables[-1] = replace(tables[-1], note=NOTE)
-    return tables, _pictures(longest)
+    return tables, _pictures(artifacts, longest)
 
 
 NOTE = (
@@ -225,22 +221,24 @@ def latent_table(item: Measurement) -> ReportTable:
     return ReportTable(title, ("", "measured"), tuple(rows))
 
 
-def _pictures(item: Measurement | None) -> list[tuple[str, Path]]:
-    """Latents, ways between them and learning curves of a model."""
-    pictures = item.pictures if item else ()
-    return [(path.stem.replace("_", " "), path) for path in pictures]
+def _pictures(store: ArtifactStore, item: Measurement | None) -> list[tuple[str, bytes]]:
+    """Latents, ways between them and learning curves of a model, by title."""
+    return [
+        (PurePosixPath(name).stem.replace("_", " "), store.read_bytes(ref, name))
+        for ref, name in (item.pictures if item else ())
+    ]
 
 
-def _page(tables: Sequence[ReportTable], pictures: Sequence[tuple[str, Path]]) -> str:
+def _page(tables: Sequence[ReportTable], pictures: Sequence[tuple[str, bytes]]) -> str:
     body = "".join(table.html() for table in tables)
-    body += "".join(_html_picture(title, path) for title, path in pictures)
+    body += "".join(_html_picture(title, picture) for title, picture in pictures)
     return PAGE.format(body=body)
 
 
-def _html_picture(title: str, path: Path) -> str:
+def _html_picture(title: str, picture: bytes) -> str:
     import base64
 
-    data = base64.b64encode(path.read_bytes()).decode()
+    data = base64.b64encode(picture).decode()
     return (
         f'<figure><img src="data:image/png;base64,{data}" alt="{html.escape(title)}">'
         f"<figcaption>{html.escape(title)}</figcaption></figure>"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from phrase_models.diffusion.config import DenoiserConfig
 from phrase_models.metrics.result import MetricResult
 from storage.artifacts import ArtifactStore
 from storage.manifest import Manifest
-from tasks.reports.song_values import SongValues, read_song_values
+from tasks.reports.song_values import SONG_VALUES, SongValues, song_values_of
 from tasks.settings.stages import GenerationConfig
 
 MAKERS = ("generate_songs", "encode_latents", "train_diffusion")
@@ -110,8 +109,10 @@ def _evaluation(
     diffusion = made.get(songs.inputs.get("diffusion", ""))
     if "diffusion" in songs.inputs and diffusion is None:
         return None
-    folder = store.artifact_folder(evaluated.stage, evaluated.key)
-    values = read_song_values(folder)
+    ref = store.ref(evaluated)
+    if not store.has_file(ref, SONG_VALUES):
+        return None
+    values = song_values_of(store.read_json(ref, SONG_VALUES))
     if "generated" not in values:
         return None
     latents = made.get(evaluated.inputs["latents"])
@@ -122,7 +123,7 @@ def _evaluation(
         latent_dim=latents.meta.get("latent_dim") if latents else None,
         metrics={
             column: {name: _result(name, entry) for name, entry in results.items()}
-            for column, results in json.loads((folder / "metrics.json").read_text()).items()
+            for column, results in store.read_json(ref, "metrics.json").items()
         },
         values=values,
     )

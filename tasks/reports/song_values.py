@@ -7,6 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -78,10 +79,8 @@ def write_song_values(folder: Path, columns: Mapping[str, SongValues]) -> None:
     (folder / SONG_VALUES).write_text(json.dumps(table))
 
 
-def read_song_values(folder: Path) -> dict[str, SongValues]:
-    """From the artifact of `evaluate_songs`; empty for one that an older version made."""
-    path = folder / SONG_VALUES
-    table = json.loads(path.read_text()) if path.exists() else {}
+def song_values_of(table: Mapping[str, Any]) -> dict[str, SongValues]:
+    """From what `write_song_values` wrote."""
     return {
         column: SongValues(
             tuple(songs["song_ids"]),

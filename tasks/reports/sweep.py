@@ -9,7 +9,6 @@ from typing import Any, Literal
 
 from phrase_models.errors import ConfigurationError
 from phrase_models.metrics.paired import paired_difference
-from phrase_models.metrics.song_counts import read_song_counts
 from phrase_models.plots import figure_png, scores_by_setting
 from storage.artifacts import ArtifactStore
 from storage.fingerprint import digest_json
@@ -18,7 +17,7 @@ from tasks.engine.mlflow_sender import EXPERIMENTS
 from tasks.engine.stage_kind import StageKind
 from tasks.engine.tracking import log_sweep
 from tasks.launch import Launch, Request, launch
-from tasks.reports.measurements import difference_text, score_text
+from tasks.reports.measurements import difference_text, read_song_counts, score_text
 from tasks.stages import score_autoencoder, score_reconstruction
 
 Until = Literal["vae", "autoencoder"]
@@ -116,7 +115,7 @@ def finish_sweep(points: Sequence[SweepPoint], until: Until) -> list[dict[str, A
     first = points[0].launched
     store = ArtifactStore(first.store)
     refs = [point.launched.results[SCORING[until].name].ref for point in points]
-    songs = [read_song_counts(ref.folder) for ref in refs]
+    songs = [read_song_counts(store, ref) for ref in refs]
     rows = [
         {
             "name": point.name,

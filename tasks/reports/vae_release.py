@@ -43,7 +43,7 @@ def export_vae(store: Path, folder: Path, precision: Precision, *, force: bool =
         StorageError: if the store holds no PhraseVAE, or a damaged one.
     """
     check_release_folder(folder, VAE_RELEASE, force=force)
-    artifacts = ArtifactStore(store)
+    artifacts = ArtifactStore.existing(store)
     ref = newest_vae(artifacts)
     vae = load_vae(ref.folder)
     weights = Weights(count_weights(vae), precision)

@@ -9,6 +9,8 @@ import pytest
 from storage.artifacts import ArtifactStore
 from storage.errors import NothingToAccept
 from storage.explain import explain
+from storage.manifest import MANIFEST_SCHEMA_VERSION
+from storage.sealing import SEAL
 
 OLD, NEW, NEWER = "a" * 64, "b" * 64, "c" * 64
 PARTS = {
@@ -44,6 +46,7 @@ def test_it_is_written_into_the_manifest_and_changes_nothing_else(store, old):
     store.accept("train", NEW, **CHANGED, why="")
     after = json.loads(path.read_text())
     said = {"key": NEW, "code": CHANGED["code"], "why": "", "date": TODAY}
+    assert after.pop(SEAL) != before.pop(SEAL)
     assert after == before | {"accepted": [said]}
     assert path.stat().st_mtime_ns == time
     assert explain(store, "train", NEW, **CHANGED) == [f"up to date (accepted on {TODAY})"]
@@ -101,8 +104,9 @@ def test_manifests_from_before_there_was_acceptance_are_read(store, old):
     path = old.folder / "manifest.json"
     data = json.loads(path.read_text())
     assert data.pop("accepted") == []
+    del data[SEAL]
     path.write_text(json.dumps(data | {"schema_version": 1}))
     assert store.find("train", OLD) == old
     store.accept("train", NEW, **CHANGED, why="")
     assert store.find("train", NEW) == old
-    assert json.loads(path.read_text())["schema_version"] == 2
+    assert json.loads(path.read_text())["schema_version"] == MANIFEST_SCHEMA_VERSION

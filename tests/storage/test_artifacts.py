@@ -15,6 +15,7 @@ from storage import artifacts, manifest
 from storage.artifacts import ArtifactRef, ArtifactStore
 from storage.errors import DamagedArtifact, DiskFull, MissingArtifact, NewerSchema, StorageError
 from storage.fingerprint import digest_json
+from storage.sealing import SEAL, sealed
 
 FILES = {"tables/songs.parquet": "songs", "model.bin": "weights", "log/run.txt": "first"}
 
@@ -184,8 +185,9 @@ def test_unreadable_manifest_is_damage(store, key, build, text):
 def test_edited_manifest_is_damage(store, key, build):
     path = build("ingest", key, FILES).folder / "manifest.json"
     data = json.loads(path.read_text())
+    del data[SEAL]
     data["files"] = data["files"][:-1]
-    path.write_text(json.dumps(data))
+    path.write_text(json.dumps(sealed(data)))
     with pytest.raises(DamagedArtifact, match="contradicts itself"):
         store.find("ingest", key)
 

@@ -188,6 +188,7 @@ def test_our_own_modules_resolve(monkeypatch):
         "storage.fingerprint",
         "storage.manifest",
         "storage.schemas",
+        "storage.sealing",
         "storage.tables",
         "storage.writing",
     }

@@ -129,7 +129,7 @@ def a_list(folder):
         (without_weights, "There is no PhraseVAE in {}: it has no model.safetensors."),
         (half_a_config, "config.json cannot be used: it is damaged, or of another kind"),
         (half_the_weights, "model.safetensors cannot be used: it is damaged, or of another"),
-        (another_width, "embedding.weight is 419 x 48 where the configuration asks for 419 x 64"),
+        (another_width, "embedding.weight is 447 x 48 where the configuration asks for 447 x 64"),
         (impossible_width, "config.json cannot be used: config.model_dim is not a whole number"),
         (another_model, "is no PhraseVAE but a PhraseLDM"),
         (a_list, "config.json cannot be used: it is no JSON object"),

@@ -22,7 +22,7 @@ from tasks.engine.plain_runner import PlainRunner
 from tasks.engine.runtime import RuntimeConfig
 from tasks.engine.stage import Session, stage_key
 from tasks.engine.tracker import NullTracker
-from tasks.reports.song_values import SongValues, read_song_values
+from tasks.reports.song_values import SONG_VALUES, SongValues, song_values_of
 from tasks.settings.presets import load_preset
 from tasks.settings.stages import GenerationConfig
 from tasks.stages.compose_corpus import corpus_stage
@@ -69,7 +69,7 @@ class World:
 
     def song_values(self, generated: ArtifactRef) -> dict[str, SongValues]:
         """`song_values.json`."""
-        return read_song_values(self.evaluated(generated))
+        return song_values_of(json.loads((self.evaluated(generated) / SONG_VALUES).read_text()))
 
 
 def commit_model(store: ArtifactStore, stage: str, save) -> ArtifactRef:
