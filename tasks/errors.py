@@ -5,7 +5,6 @@ import re
 from phrase_models.errors import UserError
 from storage.errors import StorageError
 
-
 _WORDS = {
     r"[Ii]nput should( be)?": r"it must\1",
     r"a valid integer\b.*": "a whole number",
