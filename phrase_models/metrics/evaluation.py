@@ -29,6 +29,7 @@ from phrase_models.metrics.instrumentation import (
     bar_programs,
     instrumentation_change,
 )
+from phrase_models.metrics.memorisation import Memorisation
 from phrase_models.metrics.originality import Quotation
 from phrase_models.metrics.plan_fidelity import (
     boundary_f1,
@@ -161,6 +162,15 @@ def _boundary_f1(view: SongView) -> float:
     if not view.item.plan:
         return math.nan
     return boundary_f1(find_boundaries(view.song), section_boundaries(view.item.plan))
+
+
+def _is_memorised(found: Memorisation) -> float:
+    """Undefined where there is no melody that could have been memorised."""
+    return float(found.is_memorised) if found.nearest_song_id else math.nan
+
+
+def _is_memorised_official(found: Memorisation) -> float:
+    return float(found.is_memorised_official) if found.nearest_song_id else math.nan
 
 
 def _is_memorised_in_disguise(view: SongView) -> float:
@@ -320,10 +330,10 @@ METRICS: tuple[SongMetric | SetMetric, ...] = (
         counts_silence=True,
         measure=lambda view: view.memorisation.top2_ratio_official,
     ),
-    SongMetric("mr", lambda view: view.memorisation.is_memorised, is_share=True),
+    SongMetric("mr", lambda view: _is_memorised(view.memorisation), is_share=True),
     SongMetric(
         "mr_official",
-        lambda view: view.memorisation.is_memorised_official,
+        lambda view: _is_memorised_official(view.memorisation),
         is_share=True,
         counts_silence=True,
     ),
