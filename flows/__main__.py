@@ -214,11 +214,30 @@ def form(
 
 
 @app.command()
-def evaluate(store: StoreOption = Path("store")) -> None:
-    """Print the metrics of the songs made last, beside real songs."""
+def evaluate(
+    folder: Annotated[
+        Path | None,
+        typer.Argument(help="Folder of MIDI files; the songs that a run made last by default."),
+    ] = None,
+    reference: Annotated[
+        Path | None,
+        typer.Option(help="Folder of real songs, instead of the store's training songs."),
+    ] = None,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="File that gets the figures.")
+    ] = None,
+    force: ForceOption = False,
+    store: StoreOption = Path("store"),
+) -> None:
+    """Print the metrics of songs beside real songs: of any folder, or of those made last."""
     from tasks import commands
 
-    typer.echo(commands.stored_metrics(store))
+    if folder is None:
+        typer.echo(commands.stored_metrics(store, reference, json_file))
+    else:
+        from tasks.folder_evaluation import evaluate_folder
+
+        typer.echo(evaluate_folder(folder, reference, store, json_file, force=force))
 
 
 @app.command()

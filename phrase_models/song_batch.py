@@ -9,15 +9,17 @@ gallery.html            songs to look at and listen to, by `batch_writing`
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
+from phrase_models.errors import ConfigurationError, UserError
 from phrase_models.generator import GeneratedSong
 from phrase_models.request_text import read_request_json, request_json, request_texts
 from phrase_models.score.key_names import key_name
@@ -89,6 +91,36 @@ def read_batch(folder: Path) -> list[GeneratedSong]:
     latents = load_file(path) if path.exists() else {}
     descriptions = json.loads((folder / DESCRIPTIONS).read_text(encoding="utf-8"))
     return [_read_song(item, latents.get(item["name"]), folder) for item in descriptions]
+
+
+def read_each(folder: Path) -> Iterator[tuple[str, GeneratedSong | UserError]]:
+    """The songs of a batch as `read_batch`, each with its name, or what is wrong with its file.
+
+    Raises:
+        ConfigurationError: if the descriptions or the latents cannot be read.
+    """
+    try:
+        path = folder / LATENTS
+        latents = load_file(path) if path.exists() else {}
+        items = json.loads((folder / DESCRIPTIONS).read_text(encoding="utf-8"))
+        names = [str(item["name"]) for item in items]
+    except (OSError, ValueError, TypeError, KeyError, SafetensorError) as error:
+        message = (
+            f"{folder} holds no songs as `phraseldm generate` writes them: its {DESCRIPTIONS} or "
+            f"{LATENTS} is damaged; remove both to take the MIDI files alone."
+        )
+        raise ConfigurationError(message) from error
+    for name, item in zip(names, items, strict=True):
+        found = latents.get(name)
+        try:
+            if found is not None and found.ndim != 3:
+                message = f"{LATENTS} has none of bars, slots and dimensions for it."
+                raise ConfigurationError(message)
+            yield name, _read_song(item, found, folder)
+        except UserError as error:
+            yield name, error
+        except (ValueError, TypeError, KeyError, IndexError) as error:
+            yield name, ConfigurationError(f"{DESCRIPTIONS} does not describe it: {error!r}.")
 
 
 def _read_song(

@@ -14,6 +14,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from phrase_models.errors import ConfigurationError
 from storage.paths import check_local_path
+from tasks.errors import plain_reason
 
 MAX_WORD_LENGTH = 10_000
 """Characters of one argument: five times the chords of the longest song."""
@@ -71,8 +72,9 @@ def _refusing_in_a_sentence(ctx: Any) -> Iterator[None]:
     try:
         yield
     except typer.TyperException as error:
-        reason = error.format_message().replace("Input should be", "it must be")
-        message = f"{reason.rstrip('. ')}; see `{ctx.command_path} --help`."
+        option, colon, reason = error.format_message().partition(": ")
+        said = f"{option}{colon}{plain_reason(reason)}" if colon else option.rstrip(". ")
+        message = f"{said}; see `{ctx.command_path} --help`."
         raise ConfigurationError(shortened(message)) from error
 
 

@@ -248,8 +248,17 @@ def _of(bar: list[Phrase], program: int) -> Phrase | None:
     return next((phrase for phrase in bar if phrase.program == program), None)
 
 
-def stored_metrics(store: Path) -> str:
-    """The table of metrics of the newest run."""
+def stored_metrics(store: Path, reference: Path | None, json_file: Path | None) -> str:
+    """The table of metrics of the newest run.
+
+    Raises:
+        ConfigurationError: for what goes with a folder of songs alone.
+    """
+    if reference is not None or json_file is not None:
+        message = (
+            "--reference and --json go with a folder of songs, such as `phraseldm evaluate songs`."
+        )
+        raise ConfigurationError(message)
     artifacts = ArtifactStore.existing(store)
     evaluated = artifacts.latest("evaluate_songs", verify=False)
     return artifacts.read_bytes(evaluated, "metrics.md").decode()

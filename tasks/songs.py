@@ -30,6 +30,7 @@ from phrase_models.song_batch import MIDI_FOLDER, belongs_to_batch, midi_path
 from phrase_models.tokens.song_layout import bars_to_slots, song_to_bars
 from storage.errors import MissingArtifact
 from storage.paths import FolderKind, check_new_folder, replacing_files
+from tasks.settings.pipeline import first_fault
 from tasks.settings.stages import GenerationConfig
 from tasks.stages.generate_songs import batch_settings
 
@@ -184,7 +185,8 @@ def generate(
             sampler=sampler, transpose=semitones, generator=generator, **request
         )
     except ValidationError as error:
-        message = f"That cannot be asked for: {_first_complaint(error)}."
+        name, value, reason = first_fault(error)
+        message = f"That cannot be asked for: {name} = {value!r}, {reason}."
         raise ConfigurationError(message) from error
     settings = batch_settings(config)
     asked = replace(settings.request, form=asked_form, chords=asked_chords, variation=variation)
@@ -192,13 +194,6 @@ def generate(
     maker.check(asked)
     console.print(f"Songs by {models.words}", soft_wrap=True)
     _write(maker, replace(settings, request=asked), output)
-
-
-def _first_complaint(error: ValidationError) -> str:
-    """The first field that does not do, in a few words."""
-    first = error.errors(include_url=False)[0]
-    name = ".".join(str(part) for part in first["loc"])
-    return f"{name} = {first['input']!r}, {first['msg'][:1].lower()}{first['msg'][1:]}"
 
 
 def _write(maker: Generator, settings: BatchSettings, output: Path) -> None:

@@ -29,6 +29,9 @@ from phrase_models.metrics.originality import (
 from phrase_models.metrics.structure import bar_ssm, note_ssm, with_bar_end
 from phrase_models.score.song import Section, Song
 
+LARGEST_LATENT = 1e8
+"""Products of covariances of larger latents leave the range of single precision."""
+
 
 @dataclass(frozen=True, slots=True)
 class EvaluatedSong:
@@ -53,10 +56,8 @@ class EvaluatedSong:
 
     @property
     def sound_latents(self) -> np.ndarray | None:
-        """The latents, if there are any and all of them are finite."""
-        if self.latents is None or not np.isfinite(self.latents).all():
-            return None
-        return self.latents
+        """The latents, if there are any and all are numbers that can be squared and multiplied."""
+        return self.latents if _is_sound(self.latents) else None
 
     @property
     def music_latents(self) -> np.ndarray | None:
@@ -68,9 +69,13 @@ class EvaluatedSong:
     def official_latents(self) -> np.ndarray | None:
         """All slots and the end of each bar, (num_bars, slots + 1, D)."""
         latents = self.sound_latents
-        if latents is None or self.bar_end is None:
+        if latents is None or self.bar_end is None or not _is_sound(self.bar_end):
             return None
         return with_bar_end(latents, self.bar_end)
+
+
+def _is_sound(latents: np.ndarray | None) -> bool:
+    return latents is not None and bool((np.abs(latents) < LARGEST_LATENT).all())
 
 
 def failure_of(item: EvaluatedSong | None) -> str:

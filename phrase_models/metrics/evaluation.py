@@ -9,7 +9,8 @@ song alone, `SongMetric` for what needs more of it, `SetMetric` for what needs a
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass, replace
 
 import numpy as np
@@ -28,6 +29,7 @@ from phrase_models.metrics.instrumentation import (
     bar_programs,
     instrumentation_change,
 )
+from phrase_models.metrics.memorisation import Memorisation
 from phrase_models.metrics.originality import Quotation
 from phrase_models.metrics.plan_fidelity import (
     boundary_f1,
@@ -43,6 +45,7 @@ from phrase_models.metrics.result import (
     mean_result,
     proportion_result,
     undefined,
+    undefined_songs,
 )
 from phrase_models.metrics.song_features import (
     FEATURE_WORDS,
@@ -69,16 +72,28 @@ class SongMetric:
         name: snake_case.
         measure: the number, nan where it is undefined.
         is_share: the number is 0 or 1, and the table has the share of songs with 1.
+        counts_silence: a song without notes counts, because silence can only make the figure
+            worse, or because it is what is counted. Elsewhere such a song is undefined, whatever
+            `measure` says: having failed makes it neither steady nor original.
     """
 
     name: str
     measure: Callable[[SongView], float]
     is_share: bool = False
+    counts_silence: bool = False
+
+    def of_song(self, view: SongView) -> float:
+        """The number of a song, nan where it is undefined."""
+        if not (self.counts_silence or view.song.num_notes):
+            return math.nan
+        return float(self.measure(view))
 
 
-def note_metric(name: str, measure: Callable[[Song], float]) -> SongMetric:
+def note_metric(
+    name: str, measure: Callable[[Song], float], *, counts_silence: bool = False
+) -> SongMetric:
     """A metric of the notes of a song alone."""
-    return SongMetric(name, lambda view: measure(view.song))
+    return SongMetric(name, lambda view: measure(view.song), counts_silence=counts_silence)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +114,11 @@ class SongSets:
     def present(self) -> list[EvaluatedSong]:
         """The songs that are there."""
         return [item for item in self.requested if item is not None]
+
+    @property
+    def sounding(self) -> list[EvaluatedSong]:
+        """The songs that are there and have notes."""
+        return [item for item in self.requested if item is not None and item.song.num_notes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,21 +164,35 @@ def _boundary_f1(view: SongView) -> float:
     return boundary_f1(find_boundaries(view.song), section_boundaries(view.item.plan))
 
 
+def _is_memorised(found: Memorisation) -> float:
+    """Undefined where there is no melody that could have been memorised."""
+    return float(found.is_memorised) if found.nearest_song_id else math.nan
+
+
+def _is_memorised_official(found: Memorisation) -> float:
+    return float(found.is_memorised_official) if found.nearest_song_id else math.nan
+
+
 def _is_memorised_in_disguise(view: SongView) -> float:
     chance = view.training.chance
     return math.nan if math.isnan(chance.threshold) else float(chance.is_memorised(view.quotation))
 
 
 # ---------------------------------------------------------------------------- all songs at once
+def _reasons(failures: Iterable[str]) -> str:
+    """Such as "1 missing, 2 silent"; songs that are no failure have no reason."""
+    counts = Counter(reason for reason in failures if reason)
+    return ", ".join(f"{counts[reason]} {reason}" for reason in sorted(counts))
+
+
 def _failures(sets: SongSets) -> list[MetricResult]:
-    reasons = [failure_of(item) for item in sets.requested]
-    counts = {reason: reasons.count(reason) for reason in sorted(set(reasons) - {""})}
-    note = ", ".join(f"{count} {reason}" for reason, count in counts.items())
-    return [proportion_result("failures", [bool(reason) for reason in reasons], note=note)]
+    failures = [failure_of(item) for item in sets.requested]
+    flags = [bool(reason) for reason in failures]
+    return [proportion_result("failures", flags, note=_reasons(failures))]
 
 
 def _phrase_fid(sets: SongSets) -> list[MetricResult]:
-    generated = [x for item in sets.present if (x := item.music_latents) is not None]
+    generated = [x for item in sets.sounding if (x := item.music_latents) is not None]
     reference = [x for item in sets.reference if (x := item.music_latents) is not None]
     if not generated or not reference:
         return [undefined("phrase_fid", "needs finite latents on both sides")]
@@ -167,7 +201,7 @@ def _phrase_fid(sets: SongSets) -> list[MetricResult]:
 
 
 def _phrase_fid_official(sets: SongSets) -> list[MetricResult]:
-    generated = [x for item in sets.present if (x := item.official_latents) is not None]
+    generated = [x for item in sets.sounding if (x := item.official_latents) is not None]
     reference = [x for item in sets.reference if (x := item.official_latents) is not None]
     if not generated or not reference:
         note = "needs finite latents on both sides and the latent of the end of a bar"
@@ -194,6 +228,9 @@ def _feature_frechet(sets: SongSets) -> list[MetricResult]:
 
 def _told_apart(sets: SongSets) -> list[MetricResult]:
     """Songs and bars against the reference; the note of the first says what gives ours away."""
+    if not sets.present or not sets.reference:
+        names = ("two_sample_auc_songs", "two_sample_auc_bars")
+        return [undefined(name, "no songs on one side") for name in names]
     generated = np.array([song_features(item.song) for item in sets.present])
     reference = np.array([song_features(item.song) for item in sets.reference])
     by_songs, telling = songs_two_sample(generated, reference, FEATURE_WORDS, seed=sets.seed)
@@ -202,16 +239,22 @@ def _told_apart(sets: SongSets) -> list[MetricResult]:
         [bar_roll_features(item.song) for item in sets.reference],
         seed=sets.seed,
     )
-    left_out = _left_out(len(sets.present), len(sets.requested))
+    num_songs = len(sets.requested)
     words = "; ".join(feature.in_words() for feature in telling)
-    return [_add_note(_add_note(by_songs, left_out), words), _add_note(by_bars, left_out)]
+    return [
+        _add_note(_add_note(by_songs, _left_out(len(sets.present), num_songs)), words),
+        _add_note(by_bars, _left_out(by_bars.num_items, num_songs)),
+    ]
 
 
 def _lengths(sets: SongSets) -> list[MetricResult]:
-    """A missing song has not the length asked for, if lengths were asked for at all."""
-    asked = [item for item in sets.present if item.requested_bars is not None]
-    num_missing = sets.requested.count(None) if asked else 0
-    note = f"{num_missing} missing songs count as wrong" if num_missing else ""
+    """A song that failed has not the length asked for, if lengths were asked for at all."""
+    asked = [item for item in sets.requested if item is None or item.requested_bars is not None]
+    if not any(asked):
+        asked = []
+    sound = [item for item in asked if item is not None and not failure_of(item)]
+    reasons = _reasons(failure_of(item) for item in asked)
+    note = f"counted as wrong: {reasons}" if reasons else ""
     rules = {
         "length_accuracy": is_exact_length,
         "length_accuracy_bucket": is_length_in_bucket,
@@ -220,8 +263,8 @@ def _lengths(sets: SongSets) -> list[MetricResult]:
     return [
         proportion_result(
             name,
-            [rule(item.song.num_bars, item.requested_bars or 0) for item in asked]
-            + [False] * num_missing,
+            [rule(item.song.num_bars, item.requested_bars or 0) for item in sound]
+            + [False] * (len(asked) - len(sound)),
             note=note if asked else "no length was asked for",
         )
         for name, rule in rules.items()
@@ -231,7 +274,7 @@ def _lengths(sets: SongSets) -> list[MetricResult]:
 def _instrumentation(sets: SongSets) -> list[MetricResult]:
     counts = [
         astuple(instrumentation_change(bar_programs(item.song), item.plan))
-        for item in sets.present
+        for item in sets.sounding
         if item.plan
     ]
     table = np.array(counts, dtype=np.int64)
@@ -254,35 +297,64 @@ def _instrumentation(sets: SongSets) -> list[MetricResult]:
 
 METRICS: tuple[SongMetric | SetMetric, ...] = (
     SetMetric("failures", _failures),
-    SongMetric("srs_notes_50", lambda view: _recurrence(view.note_ssm, 0.5)),
-    SongMetric("srs_notes_70", lambda view: _recurrence(view.note_ssm, 0.7)),
-    SongMetric("srs_notes_90", lambda view: _recurrence(view.note_ssm, 0.9)),
+    SongMetric(
+        "srs_notes_50",
+        lambda view: _recurrence(view.note_ssm, 0.5),
+        counts_silence=True,
+    ),
+    SongMetric(
+        "srs_notes_70",
+        lambda view: _recurrence(view.note_ssm, 0.7),
+        counts_silence=True,
+    ),
+    SongMetric(
+        "srs_notes_90",
+        lambda view: _recurrence(view.note_ssm, 0.9),
+        counts_silence=True,
+    ),
     SetMetric("feature_frechet", _feature_frechet),
     SetMetric("two_sample_auc", _told_apart),
     SetMetric("phrase_fid", _phrase_fid),
     SetMetric("phrase_fid_official", _phrase_fid_official),
     SongMetric("srs", lambda view: _recurrence(view.latent_ssm)),
-    SongMetric("srs_official", _official_recurrence),
+    SongMetric("srs_official", _official_recurrence, counts_silence=True),
     SongMetric("mmr", lambda view: view.memorisation.similarity),
-    SongMetric("mmr_official", lambda view: view.memorisation.similarity_official),
+    SongMetric(
+        "mmr_official",
+        counts_silence=True,
+        measure=lambda view: view.memorisation.similarity_official,
+    ),
     SongMetric("t2r", lambda view: view.memorisation.top2_ratio),
-    SongMetric("t2r_official", lambda view: view.memorisation.top2_ratio_official),
-    SongMetric("mr", lambda view: view.memorisation.is_memorised, is_share=True),
-    SongMetric("mr_official", lambda view: view.memorisation.is_memorised_official, is_share=True),
+    SongMetric(
+        "t2r_official",
+        counts_silence=True,
+        measure=lambda view: view.memorisation.top2_ratio_official,
+    ),
+    SongMetric("mr", lambda view: _is_memorised(view.memorisation), is_share=True),
+    SongMetric(
+        "mr_official",
+        lambda view: _is_memorised_official(view.memorisation),
+        is_share=True,
+        counts_silence=True,
+    ),
     SongMetric("mr_invariant", _is_memorised_in_disguise, is_share=True),
     SongMetric("longest_quotation_notes", lambda view: view.quotation.num_notes),
     SongMetric("longest_quotation_bars", lambda view: view.quotation.num_bars),
     SongMetric("longest_copied_run", lambda view: view.copied_run.num_bars),
     SongMetric("longest_copied_run_transposed", lambda view: view.transposed_run.num_bars),
     SongMetric("same_label_similarity", lambda view: _same_label(view, view.latent_ssm)),
-    SongMetric("same_label_similarity_notes", lambda view: _same_label(view, view.note_ssm)),
-    SongMetric("boundary_f1", _boundary_f1),
+    SongMetric(
+        "same_label_similarity_notes",
+        lambda view: _same_label(view, view.note_ssm),
+        counts_silence=True,
+    ),
+    SongMetric("boundary_f1", _boundary_f1, counts_silence=True),
     note_metric("in_scale_rate", in_scale_rate),
-    note_metric("note_density", note_density),
+    note_metric("note_density", note_density, counts_silence=True),
     note_metric("polyphony", polyphony),
     note_metric("groove_consistency", groove_consistency),
-    note_metric("tracks_per_bar", tracks_per_bar),
-    note_metric("empty_bar_rate", empty_bar_rate),
+    note_metric("tracks_per_bar", tracks_per_bar, counts_silence=True),
+    note_metric("empty_bar_rate", empty_bar_rate, counts_silence=True),
     note_metric("distinct_bar_rate", distinct_bar_rate),
     SetMetric("length_accuracy", _lengths),
     SetMetric("instrumentation_change", _instrumentation),
@@ -323,7 +395,7 @@ def measure_song(
     """
     view = SongView(item, training, leave_one_out=leave_one_out)
     return SongMeasures(
-        {m.name: float(m.measure(view)) for m in metrics if isinstance(m, SongMetric)},
+        {m.name: m.of_song(view) for m in metrics if isinstance(m, SongMetric)},
         view.memorisation.nearest_song_id,
         view.quotation,
     )
@@ -356,12 +428,17 @@ def song_values(
     }
 
 
-def _table_entry(metric: SongMetric, values: np.ndarray, *, seed: int) -> MetricResult:
+def _table_entry(
+    metric: SongMetric, values: np.ndarray, failures: Sequence[str], *, seed: int
+) -> MetricResult:
+    is_undefined = np.isnan(values)
+    reasons = _reasons(
+        failure for failure, without in zip(failures, is_undefined, strict=True) if without
+    )
     if not metric.is_share:
-        return mean_result(metric.name, values.tolist(), seed=seed)
-    defined = values[~np.isnan(values)]
-    num_undefined = len(values) - len(defined)
-    note = f"undefined for {num_undefined} of {len(values)} songs" if num_undefined else ""
+        return mean_result(metric.name, values.tolist(), seed=seed, reasons=reasons)
+    defined = values[~is_undefined]
+    note = undefined_songs(len(values) - len(defined), len(values), reasons)
     return proportion_result(metric.name, [bool(value) for value in defined], note=note)
 
 
@@ -397,10 +474,11 @@ def evaluate_songs(
     if values is None:
         values = song_values(generated, training, leave_one_out=leave_one_out, metrics=metrics)
     sets = SongSets(generated, reference, seed)
+    failures = [failure_of(item) for item in generated]
     results: list[MetricResult] = []
     for metric in metrics:
         if isinstance(metric, SetMetric):
             results += metric.measure(sets)
         else:
-            results.append(_table_entry(metric, values[metric.name], seed=seed))
+            results.append(_table_entry(metric, values[metric.name], failures, seed=seed))
     return results

@@ -99,15 +99,18 @@ def principal_components(
     """Scores (N, 2) on the two main axes and their shares `[2]` of the variance.
 
     The largest coefficient of each axis is positive, which fixes the sign. Axes that do not exist
-    (fewer than two dimensions or samples) score 0.
+    (fewer than two dimensions or samples) score 0. Latents that are not finite count towards no
+    axis and score nan.
     """
-    points, shares = np.zeros((len(latents), 2)), np.zeros(2)
-    if len(latents):
-        centred = np.asarray(latents, dtype=np.float64) - np.mean(latents, axis=0, dtype=np.float64)
+    finite = np.isfinite(latents).all(axis=1)
+    points, shares = np.where(finite[:, None], np.zeros(2), np.nan), np.zeros(2)
+    if finite.any():
+        sound = np.asarray(latents, dtype=np.float64)[finite]
+        centred = sound - sound.mean(axis=0)
         variances, axes = np.linalg.eigh(centred.T @ centred)
         total = variances.sum()
         for index in range(min(2, len(variances))):
             axis = axes[:, -1 - index]
-            points[:, index] = centred @ axis * np.sign(axis[np.abs(axis).argmax()])
+            points[finite, index] = centred @ axis * np.sign(axis[np.abs(axis).argmax()])
             shares[index] = variances[-1 - index] / total if total > 0.0 else 0.0
     return points, shares

@@ -79,8 +79,16 @@ def bootstrap_interval(
     return low + centre - middle, high + centre - middle
 
 
+def undefined_songs(num_undefined: int, num_songs: int, reasons: str = "") -> str:
+    """How many songs have no value, and why, for the note of a result; "" for none."""
+    if not num_undefined:
+        return ""
+    said = f"undefined for {num_undefined} of {num_songs} songs"
+    return f"{said}: {reasons}" if reasons else said
+
+
 def mean_result(
-    name: str, values: Sequence[float], *, seed: int = 0, note: str = ""
+    name: str, values: Sequence[float], *, seed: int = 0, note: str = "", reasons: str = ""
 ) -> MetricResult:
     """Mean over the songs for which the metric is defined, with its bootstrap interval.
 
@@ -89,12 +97,13 @@ def mean_result(
         values: one value a song; nan where undefined for that song, counted in the note.
         seed: seed of the resampling.
         note: put before the count of undefined songs.
+        reasons: put after it, such as "1 silent".
     """
     array = np.asarray(values, dtype=np.float64)
     defined = array[~np.isnan(array)]
     notes = [note] if note else []
     if len(defined) < len(array):
-        notes.append(f"undefined for {len(array) - len(defined)} of {len(array)} songs")
+        notes.append(undefined_songs(len(array) - len(defined), len(array), reasons))
     if not len(defined):
         return undefined(name, "; ".join(notes) or "no songs")
     low, high = bootstrap_interval(

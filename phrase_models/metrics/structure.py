@@ -165,9 +165,9 @@ def srs_official(
         threshold: brightness that a cell must exceed.
         min_line_bars: shortest line that counts, in bars.
 
-    Undefined (nan): no bars (the released code divides by zero).
+    Undefined (nan): no bars (the released code divides by zero); a cell that is nan.
     """
-    if not len(ssm):
+    if not len(ssm) or np.isnan(ssm).any():
         return math.nan
     lines = recurrence_lines(ssm, threshold=threshold, min_line_bars=min_line_bars)
     alone = lines.num_bright(lines.lag + 1, lines.start, lines.end) == 0
@@ -188,9 +188,10 @@ def section_recurrence(
         threshold: brightness that a cell must exceed.
         min_line_bars: shortest line that counts, in bars.
 
-    Undefined (nan): fewer than 2 * min_line_bars bars, where no section can come again.
+    Undefined (nan): fewer than 2 * min_line_bars bars, where no section can come again; a cell
+    that is nan, which would count as dark.
     """
-    if len(ssm) < 2 * min_line_bars:
+    if len(ssm) < 2 * min_line_bars or np.isnan(ssm).any():
         return math.nan
     lines = recurrence_lines(ssm, threshold=threshold, min_line_bars=min_line_bars)
     # The cell (i, i + k) touches (i, i + k + 1) and (i - 1, i + k) outwards, which are rows i and

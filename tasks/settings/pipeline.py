@@ -23,6 +23,8 @@ from phrase_models.tokens.song_layout import SlotLayout
 from phrase_models.training.config import TrainingConfig
 from phrase_models.vae.config import VAEConfig, VAEObjectiveConfig
 from phrase_models.vae.refinement_config import RefinementConfig
+from tasks.errors import plain_reason
+from tasks.settings.bounds import check_bounds
 from tasks.settings.stages import EvaluationConfig, GenerationConfig
 
 
@@ -174,11 +176,13 @@ class PipelineConfig(Frozen):
         for dotted, text in settings.items():
             _assign(data, dotted, _parse(text))
         try:
-            return PipelineConfig.model_validate(data)
+            config = PipelineConfig.model_validate(data)
         except ValidationError as error:
-            where, value, reason = _first_fault(error)
-            message = f"Setting {where} = {value!r} does not do: {reason.lower()}."
+            where, value, reason = first_fault(error)
+            message = f"Setting {where} = {value!r} does not do: {reason}."
             raise ConfigurationError(message) from error
+        check_bounds(config.model_dump())
+        return config
 
     def _seeds(self) -> list[str]:
         """Names of all seeds that a repetition of an experiment changes."""
@@ -187,15 +191,15 @@ class PipelineConfig(Frozen):
         return [*(f"{name}.training.seed" for name in present), "diffusion.seed", "generation.seed"]
 
 
-def _first_fault(error: ValidationError) -> tuple[str, Any, str]:
+def first_fault(error: ValidationError) -> tuple[str, Any, str]:
     """Dotted name, value and complaint of the first fault, also within a source's settings."""
-    first = error.errors()[0]
+    first = error.errors(include_url=False)[0]
     where = ".".join(str(part) for part in first["loc"])
     inner = first.get("ctx", {}).get("error")
     if isinstance(inner, ValidationError):
-        place, value, reason = _first_fault(inner)
+        place, value, reason = first_fault(inner)
         return f"{where}.{place}", value, reason
-    return where, first["input"], first["msg"].removeprefix("Value error, ").rstrip(".")
+    return where, first["input"], plain_reason(first["msg"])
 
 
 def _assign(data: dict[str, Any], dotted: str, value: Any) -> None:
@@ -214,7 +218,7 @@ def _parse(text: str) -> Any:
     """A number, true, false, null or JSON where it reads as such, else the text itself."""
     try:
         return json.loads(text)
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):  # no JSON, too many digits, or too deep
         return text
 
 

@@ -119,21 +119,10 @@ def write_results(
     generated: Sequence[GeneratedSong],
 ) -> None:
     """`metrics.json`, `metrics.md` and a picture, here and in MLflow."""
-    rows = {
-        name: {
-            result.name: {
-                "value": None if math.isnan(result.value) else result.value,
-                "low": None if math.isnan(result.low) else result.low,
-                "high": None if math.isnan(result.high) else result.high,
-                "num_songs": result.num_items,
-                "note": result.note,
-            }
-            for result in results
-        }
-        for name, results in columns.items()
-    }
-    (context.output / "metrics.json").write_text(json.dumps(rows, indent=1))
-    (context.output / "metrics.md").write_text(metrics_table(columns))
+    rows = {name: plain_results(results) for name, results in columns.items()}
+    text = json.dumps(rows, indent=1)
+    (context.output / "metrics.json").write_text(text, encoding="utf-8")
+    (context.output / "metrics.md").write_text(metrics_table(columns), encoding="utf-8")
     drawn = next(
         (song for song in generated if song.latents is not None and song.song.num_notes), None
     )
@@ -152,6 +141,20 @@ def write_results(
     context.tracker.log_metrics(0, values)
 
 
+def plain_results(results: Sequence[MetricResult]) -> dict[str, dict[str, Any]]:
+    """Results by name for `json.dump`; what is undefined is null."""
+    return {
+        result.name: {
+            "value": None if math.isnan(result.value) else result.value,
+            "low": None if math.isnan(result.low) else result.low,
+            "high": None if math.isnan(result.high) else result.high,
+            "num_songs": result.num_items,
+            "note": result.note,
+        }
+        for result in results
+    }
+
+
 def metrics_table(columns: Mapping[str, Sequence[MetricResult]]) -> str:
     """Markdown: a metric a line, generated beside real songs, with 95 % intervals.
 
@@ -165,7 +168,11 @@ def metrics_table(columns: Mapping[str, Sequence[MetricResult]]) -> str:
         "|---|---|---|---|",
     ]
     for result in columns["generated"]:
-        cells = [_cell(result), _cell(real.get(result.name)), _cell(held_out.get(result.name))]
+        cells = [
+            cell_text(result),
+            cell_text(real.get(result.name)),
+            cell_text(held_out.get(result.name)),
+        ]
         lines.append(f"| {result.name} | {' | '.join(cells)} |")
     return "\n".join([*lines, *_giveaway(columns["generated"])]) + "\n"
 
@@ -179,11 +186,13 @@ def _giveaway(results: Sequence[MetricResult]) -> list[str]:
     return []
 
 
-def _cell(result: MetricResult | None) -> str:
+def cell_text(result: MetricResult | None) -> str:
+    """A result in a table: value and interval, or why it is undefined."""
     if result is None:
         return ""
     if math.isnan(result.value):
-        return f"undefined: {result.note}" if result.note else "undefined"
+        said = result.note.removeprefix("undefined ")
+        return f"undefined: {said}" if said else "undefined"
     interval = "" if math.isnan(result.low) else f" [{result.low:.3f}, {result.high:.3f}]"
     return f"{result.value:.3f}{interval}"
 

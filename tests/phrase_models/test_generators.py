@@ -115,7 +115,7 @@ def test_a_song_without_notes_stays_in(toy_corpus, tmp_path, num_bars):
     assert read_batch(tmp_path) == [sounding, silent]
     results = {result.name: result for result in measure(read_batch(tmp_path), toy_corpus)}
     assert results["length_accuracy"].value == 0.5
-    assert results["in_scale_rate"].note == "undefined for 1 of 2 songs"
+    assert results["in_scale_rate"].note == "undefined for 1 of 2 songs: 1 silent"
 
 
 def test_a_song_without_latents_is_left_out_of_the_metrics_that_need_them(toy_corpus):

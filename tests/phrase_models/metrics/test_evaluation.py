@@ -223,7 +223,7 @@ def test_a_single_song_and_an_empty_one_do_not_fail(training):
     assert math.isnan(results["phrase_fid"].value)
     assert math.isnan(results["srs"].value)
     assert math.isnan(results["in_scale_rate"].value)
-    assert results["in_scale_rate"].note == "undefined for 1 of 1 songs"
+    assert results["in_scale_rate"].note == "undefined for 1 of 1 songs: 1 silent"
     assert results["empty_bar_rate"].value == 1.0
     assert (results["failures"].value, results["failures"].note) == (1.0, "1 silent")
     assert evaluate_songs([], REAL, training)[0].note == "no songs to evaluate"
@@ -257,27 +257,54 @@ def test_failures_are_counted_and_every_mean_says_over_how_many_songs(training):
     assert results["failures"].value == 4 / 20
     assert results["failures"].note == "2 missing, 1 not finite, 1 silent"
     assert results["failures"].num_items == 20
-    assert results["length_accuracy"].value == 18 / 20
-    assert results["length_accuracy"].note == "2 missing songs count as wrong"
+    for rule in ("", "_bucket", "_official"):
+        lengths = results[f"length_accuracy{rule}"]
+        assert (lengths.value, lengths.num_items) == (16 / 20, 20)
+        assert lengths.note == "counted as wrong: 2 missing, 1 not finite, 1 silent"
     expected = {
-        "srs": (17, "undefined for 3 of 20 songs"),
-        "srs_official": (17, "undefined for 3 of 20 songs"),
-        "srs_notes_50": (18, "undefined for 2 of 20 songs"),
-        "in_scale_rate": (17, "undefined for 3 of 20 songs"),
-        "mr": (18, "undefined for 2 of 20 songs"),
+        "srs": (16, "undefined for 4 of 20 songs: 2 missing, 1 not finite, 1 silent"),
+        "srs_official": (17, "undefined for 3 of 20 songs: 2 missing, 1 not finite"),
+        "srs_notes_50": (18, "undefined for 2 of 20 songs: 2 missing"),
+        "in_scale_rate": (17, "undefined for 3 of 20 songs: 2 missing, 1 silent"),
+        "mr": (17, "undefined for 3 of 20 songs: 2 missing, 1 silent"),
+        "groove_consistency": (17, "undefined for 3 of 20 songs: 2 missing, 1 silent"),
+        "distinct_bar_rate": (17, "undefined for 3 of 20 songs: 2 missing, 1 silent"),
+        "longest_quotation_notes": (17, "undefined for 3 of 20 songs: 2 missing, 1 silent"),
     }
     for name, (num_items, note) in expected.items():
         assert results[name].num_items == num_items, name
         assert results[name].note == note, name
         assert not math.isnan(results[name].value), name
     for name, num_items in {
-        "phrase_fid": 17,
-        "phrase_fid_official": 17,
+        "phrase_fid": 16,
+        "phrase_fid_official": 16,
         "feature_frechet": 18,
     }.items():
         assert results[name].num_items == num_items, name
         assert f"{20 - num_items} of 20 songs left out" in results[name].note, name
         assert not math.isnan(results[name].value), name
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, 3e38])
+def test_latents_that_no_covariance_can_be_taken_of_are_failures(training, value):
+    spoilt = [replace(item, latents=np.full_like(item.latents, value)) for item in HELD_OUT]
+    results = table(spoilt, training)
+    assert (results["failures"].value, results["failures"].note) == (1.0, "18 not finite")
+    assert results["length_accuracy"].value == 0.0
+    assert results["srs"].note == "undefined for 18 of 18 songs: 18 not finite"
+    for name in ("phrase_fid", "phrase_fid_official", "srs", "same_label_similarity"):
+        assert math.isnan(results[name].value), name
+    bar_end = np.full(DIM, value)
+    without = table([replace(item, bar_end=bar_end) for item in HELD_OUT], training)
+    assert math.isnan(without["phrase_fid_official"].value)
+    assert without["failures"].value == 0.0
+
+
+def test_songs_of_which_no_bar_sounds_have_bars_left_out_and_said(training):
+    silent = replace(HELD_OUT[0], song=replace(HELD_OUT[0].song, tracks=()))
+    bars = table([*HELD_OUT[1:], silent], training, metrics=METRICS)["two_sample_auc_bars"]
+    assert bars.num_items == 17
+    assert bars.note.endswith("; 1 of 18 songs left out")
 
 
 def test_a_silent_song_lowers_what_it_can_lower(floor, training):
@@ -353,6 +380,6 @@ def test_a_metric_is_one_pure_function_and_one_line(training):
     assert results["highest_pitch"].value == pytest.approx(expected)
     assert results["highest_pitch"].low <= expected <= results["highest_pitch"].high
     assert results["highest_pitch"].num_items == len(HELD_OUT)
-    assert results["highest_pitch"].note == "undefined for 1 of 19 songs"
+    assert results["highest_pitch"].note == "undefined for 1 of 19 songs: 1 silent"
     assert list(results)[-1] == "highest_pitch"
     assert "highest_pitch" in measure_song(HELD_OUT[0], training, metrics=metrics).values

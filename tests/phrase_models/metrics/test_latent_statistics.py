@@ -89,3 +89,14 @@ def test_principal_components_of_little(shape):
     assert points.shape == (shape[0], 2)
     assert not points.any()
     assert not shares.any()
+
+
+def test_latents_that_are_not_finite_change_no_axis():
+    rows = np.random.default_rng(0).normal(size=(50, 4))
+    spoilt = np.concatenate((rows[:20], np.full((1, 4), np.nan), rows[20:]))
+    points, shares = principal_components(spoilt)
+    expected, expected_shares = principal_components(rows)
+    assert np.isnan(points[20]).all()
+    np.testing.assert_array_equal(np.delete(points, 20, axis=0), expected)
+    np.testing.assert_array_equal(shares, expected_shares)
+    assert np.isnan(principal_components(np.full((3, 2), np.nan))[0]).all()

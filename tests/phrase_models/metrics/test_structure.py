@@ -214,3 +214,10 @@ def test_silent_bars_resemble_nothing():
     ssm = note_ssm(song)
     assert ssm[1].tolist() == [0.0, 0.0, 0.0]
     assert note_ssm(Song("made", 2, ())).tolist() == [[0.0, 0.0], [0.0, 0.0]]
+
+
+def test_recurrence_of_a_matrix_with_nan_is_undefined_and_not_zero():
+    ssm = np.ones((12, 12))
+    ssm[3, 8] = math.nan
+    assert math.isnan(section_recurrence(ssm))
+    assert math.isnan(srs_official(ssm))

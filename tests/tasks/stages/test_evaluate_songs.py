@@ -42,7 +42,7 @@ def test_the_table_has_all_three_columns_and_what_gives_songs_away_in_words():
         "|---|---|---|---|\n"
         "| two_sample_auc_songs | 0.750 [0.500, 1.000] | 0.500 [0.250, 0.750] "
         "| 0.625 [0.375, 0.875] |\n"
-        "| srs | undefined: undefined for 9 of 9 songs | 0.500 [0.250, 0.750] |  |\n"
+        "| srs | undefined: for 9 of 9 songs | 0.500 [0.250, 0.750] |  |\n"
         f"\nWhat gives generated songs away:\n\n- {higher}\n- {lower}\n"
     )
 
