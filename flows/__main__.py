@@ -44,6 +44,15 @@ PresetOption = Annotated[str, typer.Option(help="smoke, demo, cpu, ablation, bas
 SetOption = Annotated[
     list[str] | None, typer.Option("--set", help="section.key=value; may be repeated.")
 ]
+MapOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--map", help="TRACK=ROLE, such as 'Track 3=melody' or 'Strings=none'; may be repeated."
+    ),
+]
+ListTracksOption = Annotated[
+    bool, typer.Option("--list-tracks", help="Only say what would become of each track.")
+]
 PrecisionOption = Annotated[str, typer.Option(help="bf16 or fp32.")]
 WorkersOption = Annotated[
     int | None, typer.Option(min=1, max=256, help="Processes that read songs.")
@@ -108,11 +117,18 @@ def prepare(
 
 
 @app.command()
-def tokenize(file: Annotated[Path, typer.Argument(help="Aligned MIDI file.")]) -> None:
-    """Print the REMI-z tokens of an aligned MIDI file, bars ending in b-1."""
+def tokenize(
+    file: Annotated[Path, typer.Argument(help="MIDI file of 4/4.")],
+    role_map: MapOption = None,
+    list_tracks: ListTracksOption = False,
+) -> None:
+    """Print the REMI-z tokens of a MIDI file, bars ending in b-1."""
     from tasks import commands
 
-    typer.echo(commands.tokens_of_file(file))
+    if list_tracks:
+        _print_tracks([file], role_map)
+    else:
+        typer.echo(commands.tokens_of_file(file, role_map or ()))
 
 
 @app.command()
@@ -203,14 +219,19 @@ def generate(
 @app.command()
 def form(
     file: Annotated[
-        Path, typer.Argument(help="Aligned MIDI file, or the songs.json of generated songs.")
+        Path, typer.Argument(help="MIDI file of 4/4, or the songs.json of generated songs.")
     ],
     song: Annotated[int, typer.Option(help="Number of the song in a songs.json.")] = 0,
+    role_map: MapOption = None,
+    list_tracks: ListTracksOption = False,
 ) -> None:
     """Print what repeats what in a song, to be edited and given back with `generate --form`."""
     from tasks import songs
 
-    typer.echo(songs.form_of_file(file, song))
+    if list_tracks:
+        _print_tracks([file], role_map)
+    else:
+        typer.echo(songs.form_of_file(file, song, role_map or ()))
 
 
 @app.command()
@@ -223,17 +244,46 @@ def evaluate(store: StoreOption = Path("store")) -> None:
 
 @app.command()
 def reconstruct(
-    file: Annotated[Path, typer.Argument(help="Aligned MIDI file.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="MIDI file to write.")],
+    file: Annotated[Path, typer.Argument(help="MIDI file of 4/4.")],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="MIDI file to write.  [required]")
+    ] = None,
     store: StoreOption = Path("store"),
     vae: VAEOption = None,
     refine: RefineOption = True,
     force: ForceOption = False,
+    role_map: MapOption = None,
+    list_tracks: ListTracksOption = False,
 ) -> None:
     """Send a MIDI file through PhraseVAE and back, and print how much of it came through."""
     from tasks import commands
 
-    typer.echo(commands.reconstruct_file(store, file, output, vae=vae, refine=refine, force=force))
+    if list_tracks:
+        _print_tracks([file], role_map)
+        return
+    sentence = commands.reconstruct_file(
+        store,
+        file,
+        _required(output),
+        vae=vae,
+        refine=refine,
+        force=force,
+        role_map=role_map or (),
+    )
+    typer.echo(sentence)
+
+
+def _print_tracks(files: list[Path], role_map: list[str] | None) -> None:
+    from tasks import reading
+
+    typer.echo(reading.list_tracks(files, role_map or ()))
+
+
+def _required(output: Path | None) -> Path:
+    if output is None:
+        message = "it is missing; name what shall be written"
+        raise typer.BadParameter(message, param_hint="'--output' / '-o'")
+    return output
 
 
 @app.command()
@@ -312,9 +362,11 @@ def report(
 
 @app.command()
 def interpolate(
-    first: Annotated[Path, typer.Argument(help="Aligned MIDI file to begin with.")],
-    second: Annotated[Path, typer.Argument(help="Aligned MIDI file to end with.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the songs.")],
+    first: Annotated[Path, typer.Argument(help="MIDI file of 4/4 to begin with.")],
+    second: Annotated[Path, typer.Argument(help="MIDI file of 4/4 to end with.")],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Folder for the songs.  [required]")
+    ] = None,
     store: StoreOption = Path("store"),
     points: Annotated[
         int, typer.Option(min=2, max=99, help="Songs to write, both ends included.")
@@ -322,12 +374,25 @@ def interpolate(
     vae: VAEOption = None,
     refine: RefineOption = True,
     force: ForceOption = False,
+    role_map: MapOption = None,
+    list_tracks: ListTracksOption = False,
 ) -> None:
     """Write the songs between two MIDI files by way of PhraseVAE's latents."""
+    if list_tracks:
+        _print_tracks([first, second], role_map)
+        return
     from tasks.interpolation import interpolate_files
 
     sentence = interpolate_files(
-        store, first, second, points, output, vae=vae, refine=refine, force=force
+        store,
+        first,
+        second,
+        points,
+        _required(output),
+        vae=vae,
+        refine=refine,
+        force=force,
+        role_map=role_map or (),
     )
     typer.echo(sentence)
 

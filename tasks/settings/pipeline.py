@@ -157,6 +157,19 @@ class PipelineConfig(Frozen):
             )
             raise ConfigurationError(message)
 
+    def require_one_grid(self) -> None:
+        """A model says of itself which grid its songs were on.
+
+        Raises:
+            ConfigurationError: if it would say something else than the songs are.
+        """
+        if self.vae.grid != self.ingest.grid:
+            message = (
+                f"Songs are rounded to {self.ingest.grid} places a bar (ingest.grid) and the "
+                f"PhraseVAE says {self.vae.grid} (vae.grid); give both one value."
+            )
+            raise ConfigurationError(message)
+
     def with_overrides(self, overrides: Mapping[str, str]) -> "PipelineConfig":
         """A copy with dotted fields replaced, such as {"vae.latent_dim": "32"}.
 
@@ -174,11 +187,13 @@ class PipelineConfig(Frozen):
         for dotted, text in settings.items():
             _assign(data, dotted, _parse(text))
         try:
-            return PipelineConfig.model_validate(data)
+            config = PipelineConfig.model_validate(data)
         except ValidationError as error:
             where, value, reason = _first_fault(error)
             message = f"Setting {where} = {value!r} does not do: {reason.lower()}."
             raise ConfigurationError(message) from error
+        config.require_one_grid()
+        return config
 
     def _seeds(self) -> list[str]:
         """Names of all seeds that a repetition of an experiment changes."""
