@@ -10,6 +10,22 @@ from typing import Annotated, Literal
 
 import typer
 
+from flows.options import (
+    DataOption,
+    ForceOption,
+    ListTracksOption,
+    MapOption,
+    PrecisionOption,
+    PresetOption,
+    RefineOption,
+    SetOption,
+    SourceOption,
+    StoreOption,
+    VAEOption,
+    WorkersOption,
+    print_tracks,
+    required,
+)
 from tasks.command_line import CheckedGroup, CommandLine, shortened, write_utf8
 from tasks.interruption import ending_when_asked
 from tasks.settings.sources import SOURCE_NAMES
@@ -25,39 +41,6 @@ export_app = CommandLine(
     cls=CheckedGroup, no_args_is_help=True, help="Write a trained model, or the songs, as a folder."
 )
 app.add_typer(export_app, name="export")
-
-StoreOption = Annotated[Path, typer.Option(help="Folder of artifacts, MLflow and Prefect.")]
-VAEOption = Annotated[
-    Path | None, typer.Option(help="Folder of a PhraseVAE, instead of the store's newest.")
-]
-RefineOption = Annotated[
-    bool, typer.Option(help="Improve latents of phrases that do not come back.")
-]
-DataOption = Annotated[
-    Path | None,
-    typer.Option(help="Folder that the source reads, such as `phraseldm fetch` makes."),
-]
-SourceOption = Annotated[
-    str | None, typer.Option(help=f"{SOURCE_NAMES}; the preset's own by default.")
-]
-PresetOption = Annotated[str, typer.Option(help="smoke, demo, cpu, ablation, base or paper.")]
-SetOption = Annotated[
-    list[str] | None, typer.Option("--set", help="section.key=value; may be repeated.")
-]
-MapOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--map", help="TRACK=ROLE, such as 'Track 3=melody' or 'Strings=none'; may be repeated."
-    ),
-]
-ListTracksOption = Annotated[
-    bool, typer.Option("--list-tracks", help="Only say what would become of each track.")
-]
-PrecisionOption = Annotated[str, typer.Option(help="bf16 or fp32.")]
-WorkersOption = Annotated[
-    int | None, typer.Option(min=1, max=256, help="Processes that read songs.")
-]
-ForceOption = Annotated[bool, typer.Option("--force", help="Replace what is there already.")]
 
 
 @app.command()
@@ -126,7 +109,7 @@ def tokenize(
     from tasks import commands
 
     if list_tracks:
-        _print_tracks([file], role_map)
+        print_tracks([file], role_map)
     else:
         typer.echo(commands.tokens_of_file(file, role_map or ()))
 
@@ -229,7 +212,7 @@ def form(
     from tasks import songs
 
     if list_tracks:
-        _print_tracks([file], role_map)
+        print_tracks([file], role_map)
     else:
         typer.echo(songs.form_of_file(file, song, role_map or ()))
 
@@ -259,31 +242,18 @@ def reconstruct(
     from tasks import commands
 
     if list_tracks:
-        _print_tracks([file], role_map)
+        print_tracks([file], role_map)
         return
     sentence = commands.reconstruct_file(
         store,
         file,
-        _required(output),
+        required(output),
         vae=vae,
         refine=refine,
         force=force,
         role_map=role_map or (),
     )
     typer.echo(sentence)
-
-
-def _print_tracks(files: list[Path], role_map: list[str] | None) -> None:
-    from tasks import reading
-
-    typer.echo(reading.list_tracks(files, role_map or ()))
-
-
-def _required(output: Path | None) -> Path:
-    if output is None:
-        message = "it is missing; name what shall be written"
-        raise typer.BadParameter(message, param_hint="'--output' / '-o'")
-    return output
 
 
 @app.command()
@@ -379,7 +349,7 @@ def interpolate(
 ) -> None:
     """Write the songs between two MIDI files by way of PhraseVAE's latents."""
     if list_tracks:
-        _print_tracks([first, second], role_map)
+        print_tracks([first, second], role_map)
         return
     from tasks.interpolation import interpolate_files
 
@@ -388,7 +358,7 @@ def interpolate(
         first,
         second,
         points,
-        _required(output),
+        required(output),
         vae=vae,
         refine=refine,
         force=force,
