@@ -10,6 +10,22 @@ from typing import Annotated, Literal
 
 import typer
 
+from flows.options import (
+    DataOption,
+    ForceOption,
+    ListTracksOption,
+    MapOption,
+    PrecisionOption,
+    PresetOption,
+    RefineOption,
+    SetOption,
+    SourceOption,
+    StoreOption,
+    VAEOption,
+    WorkersOption,
+    print_tracks,
+    required,
+)
 from tasks.command_line import CheckedGroup, CommandLine, shortened, write_utf8
 from tasks.interruption import ending_when_asked
 from tasks.settings.sources import SOURCE_NAMES
@@ -25,30 +41,6 @@ export_app = CommandLine(
     cls=CheckedGroup, no_args_is_help=True, help="Write a trained model, or the songs, as a folder."
 )
 app.add_typer(export_app, name="export")
-
-StoreOption = Annotated[Path, typer.Option(help="Folder of artifacts, MLflow and Prefect.")]
-VAEOption = Annotated[
-    Path | None, typer.Option(help="Folder of a PhraseVAE, instead of the store's newest.")
-]
-RefineOption = Annotated[
-    bool, typer.Option(help="Improve latents of phrases that do not come back.")
-]
-DataOption = Annotated[
-    Path | None,
-    typer.Option(help="Folder that the source reads, such as `phraseldm fetch` makes."),
-]
-SourceOption = Annotated[
-    str | None, typer.Option(help=f"{SOURCE_NAMES}; the preset's own by default.")
-]
-PresetOption = Annotated[str, typer.Option(help="smoke, demo, cpu, ablation, base or paper.")]
-SetOption = Annotated[
-    list[str] | None, typer.Option("--set", help="section.key=value; may be repeated.")
-]
-PrecisionOption = Annotated[str, typer.Option(help="bf16 or fp32.")]
-WorkersOption = Annotated[
-    int | None, typer.Option(min=1, max=256, help="Processes that read songs.")
-]
-ForceOption = Annotated[bool, typer.Option("--force", help="Replace what is there already.")]
 
 
 @app.command()
@@ -108,11 +100,18 @@ def prepare(
 
 
 @app.command()
-def tokenize(file: Annotated[Path, typer.Argument(help="Aligned MIDI file.")]) -> None:
-    """Print the REMI-z tokens of an aligned MIDI file, bars ending in b-1."""
+def tokenize(
+    file: Annotated[Path, typer.Argument(help="MIDI file of 4/4.")],
+    role_map: MapOption = None,
+    list_tracks: ListTracksOption = False,
+) -> None:
+    """Print the REMI-z tokens of a MIDI file, bars ending in b-1."""
     from tasks import commands
 
-    typer.echo(commands.tokens_of_file(file))
+    if list_tracks:
+        print_tracks([file], role_map)
+    else:
+        typer.echo(commands.tokens_of_file(file, role_map or ()))
 
 
 @app.command()
@@ -203,14 +202,19 @@ def generate(
 @app.command()
 def form(
     file: Annotated[
-        Path, typer.Argument(help="Aligned MIDI file, or the songs.json of generated songs.")
+        Path, typer.Argument(help="MIDI file of 4/4, or the songs.json of generated songs.")
     ],
     song: Annotated[int, typer.Option(help="Number of the song in a songs.json.")] = 0,
+    role_map: MapOption = None,
+    list_tracks: ListTracksOption = False,
 ) -> None:
     """Print what repeats what in a song, to be edited and given back with `generate --form`."""
     from tasks import songs
 
-    typer.echo(songs.form_of_file(file, song))
+    if list_tracks:
+        print_tracks([file], role_map)
+    else:
+        typer.echo(songs.form_of_file(file, song, role_map or ()))
 
 
 @app.command()
@@ -242,17 +246,33 @@ def evaluate(
 
 @app.command()
 def reconstruct(
-    file: Annotated[Path, typer.Argument(help="Aligned MIDI file.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="MIDI file to write.")],
+    file: Annotated[Path, typer.Argument(help="MIDI file of 4/4.")],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="MIDI file to write.  [required]")
+    ] = None,
     store: StoreOption = Path("store"),
     vae: VAEOption = None,
     refine: RefineOption = True,
     force: ForceOption = False,
+    role_map: MapOption = None,
+    list_tracks: ListTracksOption = False,
 ) -> None:
     """Send a MIDI file through PhraseVAE and back, and print how much of it came through."""
     from tasks import commands
 
-    typer.echo(commands.reconstruct_file(store, file, output, vae=vae, refine=refine, force=force))
+    if list_tracks:
+        print_tracks([file], role_map)
+        return
+    sentence = commands.reconstruct_file(
+        store,
+        file,
+        required(output),
+        vae=vae,
+        refine=refine,
+        force=force,
+        role_map=role_map or (),
+    )
+    typer.echo(sentence)
 
 
 @app.command()
@@ -331,9 +351,11 @@ def report(
 
 @app.command()
 def interpolate(
-    first: Annotated[Path, typer.Argument(help="Aligned MIDI file to begin with.")],
-    second: Annotated[Path, typer.Argument(help="Aligned MIDI file to end with.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the songs.")],
+    first: Annotated[Path, typer.Argument(help="MIDI file of 4/4 to begin with.")],
+    second: Annotated[Path, typer.Argument(help="MIDI file of 4/4 to end with.")],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Folder for the songs.  [required]")
+    ] = None,
     store: StoreOption = Path("store"),
     points: Annotated[
         int, typer.Option(min=2, max=99, help="Songs to write, both ends included.")
@@ -341,12 +363,25 @@ def interpolate(
     vae: VAEOption = None,
     refine: RefineOption = True,
     force: ForceOption = False,
+    role_map: MapOption = None,
+    list_tracks: ListTracksOption = False,
 ) -> None:
     """Write the songs between two MIDI files by way of PhraseVAE's latents."""
+    if list_tracks:
+        print_tracks([first, second], role_map)
+        return
     from tasks.interpolation import interpolate_files
 
     sentence = interpolate_files(
-        store, first, second, points, output, vae=vae, refine=refine, force=force
+        store,
+        first,
+        second,
+        points,
+        required(output),
+        vae=vae,
+        refine=refine,
+        force=force,
+        role_map=role_map or (),
     )
     typer.echo(sentence)
 

@@ -4,12 +4,13 @@ Repeated phrases are computed once, and phrases are batched by length, so that a
 more than its distinct phrases.
 """
 
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 
 from phrase_models.score.song import Song
 from phrase_models.tokens import vocabulary
+from phrase_models.tokens.phrase_limit import song_within_limit
 from phrase_models.tokens.remiz import DecodeReport
 from phrase_models.tokens.song_layout import (
     SlotLayout,
@@ -126,9 +128,26 @@ class PhraseCodec:
         finally:
             torch.set_float32_matmul_precision(before)
 
+    @property
+    def grid(self) -> Literal[16, 48]:
+        """Places a bar that notes must be on."""
+        return self.vae.config.grid
+
+    def within_limit(self, song: Song) -> tuple[Song, tuple[str, ...]]:
+        """A song whose phrases the VAE can hold, and a sentence for each that had to be cut."""
+        limit = self.vae.config.max_tokens
+        fitting, cuts = song_within_limit(song, limit)
+        return fitting, tuple(cut.sentence(limit) for cut in cuts)
+
     def encode_song(self, song: Song) -> NDArray[np.float32]:
-        """Latents of a song (num_bars, slots, D)."""
-        slots = bars_to_slots(song_to_bars(song), self.layout)
+        """Latents of a song (num_bars, slots, D); warns of phrases that had to be cut.
+
+        Its notes should be on the codec's grid, as `read_with_report` reads them for it.
+        """
+        fitting, cuts = self.within_limit(song)
+        for sentence in cuts:
+            warnings.warn(sentence, stacklevel=2)
+        slots = bars_to_slots(song_to_bars(fitting), self.layout)
         flat = [phrase for bar in slots for phrase in bar]
         latents = self.encode_phrases(flat)
         return latents.reshape(song.num_bars, self.slots_per_bar, -1)

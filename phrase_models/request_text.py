@@ -19,7 +19,7 @@ from phrase_models.score.chords import chord_text, parse_chords, transpose_chord
 from phrase_models.score.key_names import semitones_to
 from phrase_models.score.midi import read_key, read_texts
 
-_SUMMARY = re.compile(r".*, tempo (\S+), bars (\d+|open), layout (.*)", re.DOTALL)
+_SUMMARY = re.compile(r".*, tempo (\S+), bars (\d+|open), layout ?(.*)", re.DOTALL)
 _CHORDS = "chords "
 
 

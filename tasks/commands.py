@@ -11,7 +11,6 @@ from rich.table import Table
 
 from phrase_models.errors import ConfigurationError
 from phrase_models.metrics.note_matching import count_phrase, pool
-from phrase_models.score.midi import read_midi
 from phrase_models.score.midi_writer import write_midi
 from phrase_models.score.song import Phrase
 from phrase_models.tokens.song_layout import (
@@ -29,6 +28,7 @@ from tasks.engine.services import ServiceUnreachable, check_prefect
 from tasks.engine.stage import StageRunner
 from tasks.engine.tracking import Tracking
 from tasks.launch import Launch, Request, launch
+from tasks.reading import open_files, read_file, read_for_model
 from tasks.reports.provenance import phrase_codec
 from tasks.settings.pipeline import parse_assignments
 from tasks.stages.registry import STAGE_NAMES
@@ -196,9 +196,9 @@ def print_corpus(store: Path, songs: ArtifactRef, corpus_tables: ArtifactRef) ->
 
 
 # --------------------------------------------------------------------------- files
-def tokens_of_file(path: Path) -> str:
-    """REMI-z text of an aligned MIDI file."""
-    return song_to_text(read_midi(path))
+def tokens_of_file(path: Path, role_map: Sequence[str] = ()) -> str:
+    """REMI-z text of a MIDI file; what became of its notes is said on stderr."""
+    return song_to_text(read_file(path, role_map, keep_programs=True).song)
 
 
 def reconstruct_file(
@@ -209,15 +209,19 @@ def reconstruct_file(
     vae: Path | None = None,
     refine: bool = True,
     force: bool = False,
+    role_map: Sequence[str] = (),
 ) -> str:
     """Through PhraseVAE and back (see `phrase_codec`); returns the figures as sentences.
 
-    An output that is there is replaced only by `force`.
+    The scores are against all notes of the mapped tracks on the model's grid, those that the model
+    has no room for included. An output that is there is replaced only by `force`.
     """
     check_new_file(output, force=force)
-    song = read_midi(path)
+    opened = open_files((path,), role_map)
     codec = phrase_codec(store, vae, refine=refine)
-    slots = bars_to_slots(song_to_bars(song), codec.layout)
+    (read,) = read_for_model(codec, opened)
+    song = read.song
+    slots = bars_to_slots(song_to_bars(read.fitting), codec.layout)
     latents, figures = encode_with_figures(codec, [phrase for bar in slots for phrase in bar])
     decoded = codec.decode_song(
         latents.reshape(song.num_bars, codec.slots_per_bar, -1),
@@ -226,14 +230,15 @@ def reconstruct_file(
         tempo_bpm=song.tempo_bpm,
     )
     with translate_disk_errors(output):
-        write_midi(decoded.song, output)
+        write_midi(decoded.song, output, key=read.key)
     counts = []
     for target, back in zip(song_to_bars(song), _bars(decoded.song, song.num_bars), strict=True):
         programs = {phrase.program for phrase in (*target, *back)}
         counts += [count_phrase(_of(target, item), _of(back, item)) for item in programs]
     scores = pool(counts)
     return (
-        f"{song.num_notes} notes in {song.num_bars} bars: F1_op {scores.f1_op:.4f}  "
+        f"{song.num_notes} notes in {song.num_bars} bars, {100 * read.report.share_kept:.1f} % of "
+        f"the file's {read.report.num_notes}: F1_op {scores.f1_op:.4f}  "
         f"F1_opd {scores.f1_opd:.4f}  F1_iopd {scores.f1_iopd:.4f}; "
         f"{refinement_cost(figures)}; wrote {output}"
     )

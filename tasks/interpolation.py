@@ -7,7 +7,6 @@ from pathlib import Path
 
 from phrase_models.errors import ConfigurationError
 from phrase_models.latent_report import path_picture
-from phrase_models.score.midi import read_midi
 from phrase_models.score.midi_writer import write_midi
 from phrase_models.score.song import ROLE_PROGRAMS, Phrase, Song
 from phrase_models.tokens import vocabulary
@@ -15,6 +14,7 @@ from phrase_models.tokens.song_layout import bars_to_slots, bars_to_song, song_t
 from phrase_models.vae.interpolation import Smoothness, decode_paths, mean_smoothness
 from storage.paths import FolderKind, check_new_folder, replacing_files
 from tasks.encoding import encode_with_figures, refinement_cost
+from tasks.reading import ModelReading, open_files, read_for_model
 from tasks.reports.provenance import phrase_codec
 
 STRIP_FILE = "strip.png"
@@ -49,11 +49,12 @@ def interpolate_files(
     vae: Path | None = None,
     refine: bool = True,
     force: bool = False,
+    role_map: Sequence[str] = (),
 ) -> str:
-    """Write the songs between two aligned MIDI files, and a picture of the first pair of phrases.
+    """Write the songs between two MIDI files, and a picture of the first pair of phrases.
 
     Bar by bar and role by role, where both songs have a phrase; everything else is silent. The
-    songs are as long as the shorter of the two, in the tempo of the first.
+    songs are as long as the shorter of the two, in tempo and key of the first.
 
     Args:
         store: its newest PhraseVAE is used where `vae` names no other, see `phrase_codec`.
@@ -64,6 +65,7 @@ def interpolate_files(
         vae: folder of a PhraseVAE, such as a release.
         refine: whether the ends are improved where their phrases do not come back.
         force: whether the songs of an earlier call in the folder are replaced.
+        role_map: choices of the user, such as "Track 3=melody", for either file.
 
     Returns:
         How smooth the path is, and what refinement took, in words.
@@ -75,12 +77,14 @@ def interpolate_files(
             written.
     """
     check_new_folder(output, SONGS_BETWEEN, force=force)
-    songs = read_midi(first), read_midi(second)
+    opened = open_files((first, second), role_map)
+    codec = phrase_codec(store, vae, refine=refine)
+    readings = read_for_model(codec, opened)
+    songs = [reading.fitting for reading in readings]
     pairs = phrase_pairs(*songs)
     if not pairs:
         message = f"{first} and {second} never play the same part in the same bar."
         raise ConfigurationError(message)
-    codec = phrase_codec(store, vae, refine=refine)
     ends = [pair.first for pair in pairs] + [pair.second for pair in pairs]
     latents, figures = encode_with_figures(codec, ends)
     paths = decode_paths(codec.vae, latents[: len(pairs)], latents[len(pairs) :], num_points)
@@ -90,12 +94,12 @@ def interpolate_files(
             name = f"point-{point + 1:02d}-of-{num_points:02d}"
             phrases = [path[point] for path in paths]
             between = song_of_pairs(pairs, phrases, num_bars, name, songs[0].tempo_bpm)
-            write_midi(between, aside / f"{name}.mid")
+            write_midi(between, aside / f"{name}.mid", key=readings[0].key)
         (aside / STRIP_FILE).write_bytes(path_picture(pairs[0].program, paths[0]))
     measured = _in_words(mean_smoothness(paths), num_points)
     return (
         f"{len(pairs)} pairs of phrases in {num_bars} bars: {measured}; "
-        f"{refinement_cost(figures)}; wrote {output}"
+        f"{refinement_cost(figures)}; {_key_in_words(*readings)}; wrote {output}"
     )
 
 
@@ -124,6 +128,12 @@ def song_of_pairs(
         if phrase is not None:
             bars[pair.bar].append(Phrase(pair.program, phrase.notes))
     return bars_to_song(bars, song_id=song_id, tempo_bpm=tempo_bpm)
+
+
+def _key_in_words(first: ModelReading, second: ModelReading) -> str:
+    if first.key == second.key:
+        return f"key {first.key}"
+    return f"key {first.key} as in {first.report.file}, not {second.key} as in {second.report.file}"
 
 
 def _in_words(measured: Smoothness, num_points: int) -> str:

@@ -4,7 +4,7 @@ What only a store needs is imported where it is needed, so that a release answer
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -24,18 +24,21 @@ from phrase_models.generators import from_pretrained, generator_entry
 from phrase_models.phrase_ldm import LDM_FOLDER, release_sampler
 from phrase_models.request_text import chords_of_text
 from phrase_models.score.key_names import semitones_to
-from phrase_models.score.midi import read_midi
+from phrase_models.score.midi import Grid, read_with_report
 from phrase_models.score.song import Song
 from phrase_models.song_batch import MIDI_FOLDER, belongs_to_batch, midi_path
 from phrase_models.tokens.song_layout import bars_to_slots, song_to_bars
 from storage.errors import MissingArtifact
 from storage.paths import FolderKind, check_new_folder, replacing_files
+from tasks.reading import read_file
 from tasks.settings.pipeline import first_fault
 from tasks.settings.stages import GenerationConfig
 from tasks.stages.generate_songs import batch_settings
 
 RELEASE = Path(__file__).resolve().parents[1] / "releases" / "phraseldm-pop909"
 """Models that come with the program."""
+FORM_GRID: Grid = 16
+"""Places a bar on which bars are compared; music that is played freely repeats on no finer one."""
 PHRASE_LDM = "phrase_ldm"
 SONG_FOLDER = FolderKind("songs", belongs_to_batch, (MIDI_FOLDER,))
 STAGES_OF_INPUTS: dict[InputName, str] = {
@@ -227,22 +230,24 @@ def read_form(path: Path) -> SongForm:
         raise UserError(message) from error
 
 
-def form_of_file(path: Path, index: int) -> str:
+def form_of_file(path: Path, index: int, role_map: Sequence[str] = ()) -> str:
     """The form of a song as text, for `--form`.
 
     Args:
-        path: an aligned MIDI file, whose form is that of its notes; or a `songs.json`, which has
-            kept what was asked for.
+        path: a MIDI file, whose form is that of its notes on the grid of 16ths; or a `songs.json`,
+            which has kept what was asked for.
         index: of the song in a `songs.json`.
+        role_map: choices of the user, such as "Track 3=melody".
 
     Raises:
         UserError: if there is no such song.
     """
     if path.suffix != ".json":
-        return _form_of_song(read_midi(path))
+        return _form_of_song(read_file(path, role_map, grid=FORM_GRID).song)
     item = _described(path, index)
     if item.get("form") is None or item["form"]["grid"] is None:
-        return _form_of_song(read_midi(midi_path(path.parent, item["name"])))
+        written = midi_path(path.parent, item["name"])
+        return _form_of_song(read_with_report(written, grid=FORM_GRID).song)
     return _with_heading(item["requested_layout"], "\n".join(item["form"]["grid"]))
 
 

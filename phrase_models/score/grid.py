@@ -48,6 +48,12 @@ class TempoMap:
         passed = seconds - self.seconds[index]
         return self.ticks[index] + passed * self.bpm[index] * self.ticks_per_beat / 60
 
+    def to_seconds(self, ticks: FloatArray) -> FloatArray:
+        """Ticks -> seconds, through all tempo changes."""
+        index = np.clip(np.searchsorted(self.ticks, ticks, side="right") - 1, 0, None)
+        passed = ticks - self.ticks[index]
+        return self.seconds[index] + passed * 60 / (self.bpm[index] * self.ticks_per_beat)
+
     def median_bpm(self, last_tick: float) -> float:
         """Median tempo, each weighted by the ticks it lasts."""
         lengths = np.clip(np.diff(np.append(self.ticks, max(last_tick, self.ticks[-1]))), 0, None)

@@ -53,6 +53,11 @@ class VAEConfig(BaseModel):
         description="whether the decoder is told how much noise is on its latent; at 0, which is "
         "what it reads unless told otherwise, this adds nothing",
     )
+    grid: Literal[16, 48] = Field(
+        default=16,
+        description="places a bar that the training songs were rounded to; what is given to the "
+        "model is rounded to them, too",
+    )
     max_tokens: int = Field(ge=16, le=512, description="longest phrase, without begin and end")
 
     def for_phase(self, phase: VAEPhase) -> "VAEConfig":

@@ -61,13 +61,14 @@ def _use(vae: Manifest) -> str:
     if granularity_of(vae) == "phrase":
         imports = (
             "from phrase_models.codec import PhraseCodec\n"
-            "from phrase_models.score.midi import read_midi\n"
+            "from phrase_models.score.midi import read_with_report\n"
             "from phrase_models.vae.refinement_config import RefinementConfig"
         )
         lines = (
             "refinement = RefinementConfig()  # None for the encoder alone\n"
             'codec = PhraseCodec.load(Path("this folder"), "role", refinement=refinement)\n'
-            'latents = codec.encode_song(read_midi(Path("song.mid")))  # (bars, slots, D)\n'
+            'read = read_with_report(Path("song.mid"), grid=codec.grid)  # and read.report\n'
+            "latents = codec.encode_song(read.song)  # (bars, slots, D)\n"
             'song = codec.decode_song(latents, song_id="song").song'
         )
     else:

@@ -159,6 +159,19 @@ class PipelineConfig(Frozen):
             )
             raise ConfigurationError(message)
 
+    def require_one_grid(self) -> None:
+        """A model says of itself which grid its songs were on.
+
+        Raises:
+            ConfigurationError: if it would say something else than the songs are.
+        """
+        if self.vae.grid != self.ingest.grid:
+            message = (
+                f"Songs are rounded to {self.ingest.grid} places a bar (ingest.grid) and the "
+                f"PhraseVAE says {self.vae.grid} (vae.grid); give both one value."
+            )
+            raise ConfigurationError(message)
+
     def with_overrides(self, overrides: Mapping[str, str]) -> "PipelineConfig":
         """A copy with dotted fields replaced, such as {"vae.latent_dim": "32"}.
 
@@ -182,6 +195,7 @@ class PipelineConfig(Frozen):
             message = f"Setting {where} = {value!r} does not do: {reason}."
             raise ConfigurationError(message) from error
         check_bounds(config.model_dump())
+        config.require_one_grid()
         return config
 
     def _seeds(self) -> list[str]:

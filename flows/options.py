@@ -1,0 +1,60 @@
+"""Options that several commands share, and what they all do with them."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tasks.settings.sources import SOURCE_NAMES
+
+StoreOption = Annotated[Path, typer.Option(help="Folder of artifacts, MLflow and Prefect.")]
+VAEOption = Annotated[
+    Path | None, typer.Option(help="Folder of a PhraseVAE, instead of the store's newest.")
+]
+RefineOption = Annotated[
+    bool, typer.Option(help="Improve latents of phrases that do not come back.")
+]
+DataOption = Annotated[
+    Path | None,
+    typer.Option(help="Folder that the source reads, such as `phraseldm fetch` makes."),
+]
+SourceOption = Annotated[
+    str | None, typer.Option(help=f"{SOURCE_NAMES}; the preset's own by default.")
+]
+PresetOption = Annotated[str, typer.Option(help="smoke, demo, cpu, ablation, base or paper.")]
+SetOption = Annotated[
+    list[str] | None, typer.Option("--set", help="section.key=value; may be repeated.")
+]
+MapOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--map", help="TRACK=ROLE, such as 'Track 3=melody' or 'Strings=none'; may be repeated."
+    ),
+]
+ListTracksOption = Annotated[
+    bool, typer.Option("--list-tracks", help="Only say what would become of each track.")
+]
+PrecisionOption = Annotated[str, typer.Option(help="bf16 or fp32.")]
+WorkersOption = Annotated[
+    int | None, typer.Option(min=1, max=256, help="Processes that read songs.")
+]
+ForceOption = Annotated[bool, typer.Option("--force", help="Replace what is there already.")]
+
+
+def print_tracks(files: list[Path], role_map: list[str] | None) -> None:
+    """What `--list-tracks` asks for."""
+    from tasks import reading
+
+    typer.echo(reading.list_tracks(files, role_map or ()))
+
+
+def required(output: Path | None) -> Path:
+    """An output that only `--list-tracks` does without.
+
+    Raises:
+        BadParameter: if it is missing.
+    """
+    if output is None:
+        message = "it is missing; name what shall be written"
+        raise typer.BadParameter(message, param_hint="'--output' / '-o'")
+    return output
