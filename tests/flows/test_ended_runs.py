@@ -1,4 +1,4 @@
-"""Runs that are ended from outside leave no process behind, and several at once do each stage once."""
+"""Runs ended from outside leave no process behind; several at once do each stage once."""
 
 import os
 import re
