@@ -71,7 +71,7 @@ def run(
         with launched.running() as runner:
             run_until(runner, launched, last)
     else:
-        with commands.prefect_server(store):
+        with commands.prefect_server(launched):
             from flows.pipeline import pipeline
 
             pipeline(**launched.flow_parameters(), until=last)
@@ -302,7 +302,7 @@ def sweep(
 
         rows = run_sweep(points, last)
     else:
-        with commands.prefect_server(store):
+        with commands.prefect_server(points[0].launched):
             from flows.sweep import sweep as sweep_flow
 
             rows = sweep_flow(request, axes, last)

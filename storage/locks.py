@@ -75,14 +75,14 @@ def _sign(descriptor: int) -> None:
 
 
 def _holder(descriptor: int, what: str) -> str:
-    """Who holds a lock, in words: "process 12, which trains on this device since ..."."""
+    """Who holds a lock, in words: "process 12 (since ...), which trains on this device"."""
     signature = os.pread(descriptor, 200, 0).decode(errors="replace")
     match = re.match(r"process (\d+) since (.+)\n", signature)
     if match is None:  # it has just got hold of it
         return f"another process, which {what}"
     pid, since = match.groups()
     whose = "" if _runs(int(pid)) else "what is left of "
-    return f"{whose}process {pid}, which {what} since {since}"
+    return f"{whose}process {pid} (since {since}), which {what}"
 
 
 def _runs(pid: int) -> bool:

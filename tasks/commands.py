@@ -88,15 +88,16 @@ def run_request(
 
 
 @contextmanager
-def prefect_server(store: Path) -> Iterator[None]:
+def prefect_server(launched: Launch) -> Iterator[None]:
     """Prefect's server for a run: the one that is named, which must answer, or one of its own.
 
     Import Prefect inside, not before: its settings are read then.
 
     Raises:
-        ServiceUnreachable: if a server is named and does not answer.
+        ServiceUnreachable: if a server is named, of Prefect or of MLflow, and does not answer.
     """
-    configure_environment(store)
+    configure_environment(launched.store)
+    Tracking(launched.store, enabled=launched.runtime.tracking).check()
     from tasks.engine.temporary_server import temporary_server
 
     check_prefect()

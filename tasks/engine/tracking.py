@@ -75,7 +75,8 @@ class MlflowTracker:
             self.sender.send()
         except Exception as error:
             if not self.failing:
-                logger.warning("MLflow takes nothing now; it is kept, and sent later: %s", error)
+                logger.warning("MLflow takes nothing now; all is kept, and sent later.")
+            logger.debug("MLflow: %s", error)
             self.failing = True
         else:
             self.failing = False
@@ -203,7 +204,8 @@ class Tracking:
         try:
             JournalSender(self.store, journal).send()
         except Exception as error:
-            logger.warning("MLflow takes nothing of %s yet: %s", journal.folder, error)
+            logger.warning("MLflow takes nothing of %s yet.", journal.folder)
+            logger.debug("MLflow: %s", error)
             return False
         journal.drop()
         return True

@@ -27,6 +27,10 @@ def test_a_deployment_has_a_flow_that_takes_its_parameters(deployment):
     assert load_preset(asked["preset"]).preset == asked["preset"]
 
 
+def test_no_deployment_holds_a_lease_that_ends_with_its_server():
+    assert [item["name"] for item in DEPLOYMENTS if "concurrency_limit" in item] == []
+
+
 def test_the_sweep_that_is_deployed_can_be_launched(tmp_path):
     from tasks.launch import Request
     from tasks.reports.sweep import sweep_points

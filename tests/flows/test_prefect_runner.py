@@ -7,7 +7,8 @@ from pydantic import BaseModel, ConfigDict
 
 from phrase_models.errors import ConfigurationError
 from storage.artifacts import ArtifactStore
-from tasks.engine import prefect_runner
+from tasks.engine import prefect_pages, prefect_runner
+from tasks.engine.prefect_pages import showing
 from tasks.engine.prefect_runner import PrefectRunner, flow_run_tags
 from tasks.engine.runtime import RuntimeConfig
 from tasks.engine.stage import Session, Stage
@@ -63,7 +64,8 @@ def execute(prefect_server, tmp_path):
         def some_stages():
             seen["id"] = flow_run.get_id()
             seen["tags"] = flow_run_tags()
-            seen["refs"] = [PrefectRunner(session).run(stage) for stage in stages]
+            with showing() as pages:
+                seen["refs"] = [PrefectRunner(session, pages).run(stage) for stage in stages]
 
         try:
             some_stages()
@@ -82,7 +84,7 @@ def execute(prefect_server, tmp_path):
 
 
 def test_a_stage_is_completed_and_then_cached(execute, monkeypatch):
-    monkeypatch.setattr(prefect_runner, "PROGRESS_SECONDS", 0.0)
+    monkeypatch.setattr(prefect_pages, "PROGRESS_SECONDS", 0.0)
     first, second = execute(number_stage()), execute(number_stage())
     assert first["refs"] == second["refs"]
     names = [
@@ -104,7 +106,7 @@ def test_a_stage_is_completed_and_then_cached(execute, monkeypatch):
 
 
 def test_a_temporary_server_has_no_page_to_link(execute, monkeypatch):
-    monkeypatch.setattr(prefect_runner.PREFECT_API_URL, "value", lambda: None)
+    monkeypatch.setattr(prefect_runner, "server_is_temporary", lambda: True)
     assert execute()["tags"].keys() == {"prefect.flow_run_id", "prefect.flow_run_name"}
 
 

@@ -215,7 +215,7 @@ SAMPLER = """def heun(denoise, noise, schedule, timesteps, seeds):
     return noise"""
 EDITS: dict[str, tuple[Edit, Iterable[str]]] = {
     "a log text in the locks": (
-        replaced("storage.locks", "waiting for another process", "another process is waited for"),
+        replaced("storage.locks", "Waiting for %s", "%s is waited for"),
         (),
     ),
     "a new class of error": (

@@ -29,8 +29,8 @@ with hold_lock(Path(sys.argv[1]), "trains on this device") as descriptor:
     os._exit(9)
 """
 SAID = (
-    r"Waiting for (what is left of )?process (\d+), which trains on this device since "
-    r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d[+-]\d\d:\d\d\."
+    r"Waiting for (what is left of )?process (\d+) "
+    r"\(since \d{4}-\d\d-\d\d \d\d:\d\d:\d\d[+-]\d\d:\d\d\), which trains on this device\."
 )
 
 
