@@ -27,8 +27,9 @@ def check_local_path(path: Path) -> None:
         NotWritable: if the system does not let us look.
     """
     if _ADDRESS.match(str(path)):
+        address = str(path).replace(":/", "://", 1)  # a path has no two slashes in a row
         raise UnusablePath(
-            f"{path} is an address, and only files and folders of this computer can be used; "
+            f"{address} is an address, and only files and folders of this computer can be used; "
             "copy or mount it, and name its path."
         )
     try:

@@ -49,6 +49,11 @@ class CheckedCommand(TyperCommand):
                 _check_value(parameter.opts[0], ctx.params.get(parameter.name))
         return rest
 
+    def invoke(self, ctx: Any) -> Any:
+        """Typer's; what the command itself says of an option is one sentence, too."""
+        with _refusing_in_a_sentence(ctx):
+            return super().invoke(ctx)
+
 
 class CheckedGroup(TyperGroup):
     """A group that names what it does not know in one sentence."""

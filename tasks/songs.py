@@ -4,6 +4,7 @@ What only a store needs is imported where it is needed, so that a release answer
 """
 
 import json
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -274,5 +275,6 @@ def _form_of_song(song: Song) -> str:
 
 def _with_heading(layout: str, grid: str) -> str:
     """The grid below a comment that says which layout belongs to it."""
-    sections = f'--sections "{layout}" ' if layout else ""
-    return f"# phraseldm generate {sections}--form THIS_FILE\n# {LEGEND}\n\n{grid.rstrip()}"
+    sections = ["--sections", layout] if layout else []
+    command = shlex.join(["phraseldm", "generate", *sections, "--form", "THIS_FILE"])
+    return f"# {command}\n# {LEGEND}\n\n{grid.rstrip()}"

@@ -81,7 +81,7 @@ def write_report(store: Path, numbers: Sequence[int]) -> tuple[str, Path]:
         folder.mkdir(parents=True, exist_ok=True)
         for name, text in (("report.md", markdown), ("report.html", _page(tables, pictures))):
             with replacing(folder / name) as aside:
-                aside.write_text(text)
+                aside.write_text(text, encoding="utf-8")
     log_report(store, folder)
     return markdown, folder
 

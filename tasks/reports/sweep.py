@@ -73,11 +73,16 @@ def sweep_points(
     """Every combination of the axes' values, checked before the first one trains.
 
     Raises:
-        ConfigurationError: naming a setting that does not exist or a value that does not fit.
+        ConfigurationError: naming a setting that does not exist, has a value that does not fit, or
+            has one beside those that it is swept over.
     """
     if not axes:
         message = "A sweep needs at least one --over section.key=value,value,..."
         raise ConfigurationError(message)
+    for name in axes:
+        if name in request.overrides:
+            message = f"Setting {name} is both set and swept over: leave out --set {name}=..."
+            raise ConfigurationError(message)
     points = []
     for values in product(*axes.values()):
         settings = dict(zip(axes, values, strict=True))

@@ -131,7 +131,7 @@ def test_a_form_alone_gives_the_length(release, tmp_path):
 def test_a_form_goes_out_is_edited_and_comes_back(release, tmp_path):
     first = make(tmp_path, "first", model=release, sections="i2 A4 A4")[0]
     text = form_of_file(tmp_path / "first" / "songs.json", 0)
-    assert text.splitlines()[0] == '# phraseldm generate --sections "i2 A4 A4" --form THIS_FILE'
+    assert text.splitlines()[0] == "# phraseldm generate --sections 'i2 A4 A4' --form THIS_FILE"
     assert parse_form(text) == first.request.form
     edited = re.sub(
         r"(?m)^melody .*", lambda line: "melody" + " ." * (len(line[0].split()) - 1), text

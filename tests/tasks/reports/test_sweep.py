@@ -133,3 +133,9 @@ def test_scores_without_songs_to_compare_have_no_interval():
         score_text({"f1": 0.98765, "f1_interval": [0.97, 0.99]}, "f1")
         == "98.77 % [97.00 %, 99.00 %]"
     )
+
+
+def test_a_setting_that_is_swept_over_has_no_value_beside(tmp_path):
+    request = Request(store=str(tmp_path), overrides={"vae.latent_dim": "many"})
+    with pytest.raises(ConfigurationError, match=r"vae.latent_dim is both set and swept over"):
+        sweep_points(request, {"vae.latent_dim": ["8", "16"]}, orchestrated=False)
