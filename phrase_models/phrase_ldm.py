@@ -10,6 +10,7 @@ A release is a folder of both::
 import hashlib
 from dataclasses import dataclass, replace
 from functools import cached_property
+from io import BytesIO
 from pathlib import Path
 from typing import Self
 
@@ -30,6 +31,7 @@ from phrase_models.generator import GeneratedSong, GeneratorInputs, SongRequest
 from phrase_models.model_files import read_json_as, weights_header
 from phrase_models.tokens.song_layout import check_layout
 from phrase_models.training.randomness import numpy_generator
+from phrase_models.whole_files import read_sealed, write_sealed
 
 VAE_FOLDER, LDM_FOLDER = "vae", "ldm"
 SAMPLER_FILE = "sampler.json"
@@ -45,23 +47,25 @@ class LatentsCache:
     folder: Path
 
     def get(self, index: int) -> NDArray[np.float32] | None:
-        """Latents (num_bars, S, D) of a song that was finished before, or None."""
-        path = self._path(index)
-        if not path.exists():
+        """Latents (num_bars, S, D) of a song that was finished before, or None.
+
+        What was damaged meanwhile is None, too: the song is drawn again, the same.
+        """
+        content = read_sealed(self._path(index))
+        if content is None:
             return None
-        latents: NDArray[np.float32] = np.load(path)
+        latents: NDArray[np.float32] = np.load(BytesIO(content))
         return latents
 
     def put(self, index: int, latents: NDArray[np.float32]) -> None:
         """Keep the latents of a song, whole or not at all."""
-        path = self._path(index)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        aside = path.with_suffix(".tmp.npy")
-        np.save(aside, latents)
-        aside.replace(path)
+        content = BytesIO()
+        np.save(content, latents)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        write_sealed(self._path(index), content.getvalue())
 
     def _path(self, index: int) -> Path:
-        return self.folder / f"{index:03d}.npy"
+        return self.folder / f"{index:03d}.npy.sealed"
 
 
 class PhraseLDMGenerator:

@@ -1,9 +1,12 @@
 """Files that hold the old content or the new one, after a kill and after a power cut."""
 
+import hashlib
 import json
 import os
 from pathlib import Path
 from typing import Any
+
+_DIGEST_BYTES = 32
 
 
 def write_whole(path: Path, content: bytes) -> None:
@@ -25,6 +28,21 @@ def write_whole_json(path: Path, plain: Any, *, indent: int | None = None) -> No
     separators = (",", ":") if indent is None else None
     text = json.dumps(plain, indent=indent, separators=separators)
     write_whole(path, text.encode())
+
+
+def write_sealed(path: Path, content: bytes) -> None:
+    """Write a file that ends in its own digest, for `read_sealed`; see `write_whole`."""
+    write_whole(path, content + hashlib.sha256(content).digest())
+
+
+def read_sealed(path: Path) -> bytes | None:
+    """What `write_sealed` wrote, without the digest; None where it is missing or damaged."""
+    try:
+        sealed = path.read_bytes()
+    except OSError:
+        return None
+    content, digest = sealed[:-_DIGEST_BYTES], sealed[-_DIGEST_BYTES:]
+    return content if hashlib.sha256(content).digest() == digest else None
 
 
 def write_synced(path: Path, content: bytes) -> None:

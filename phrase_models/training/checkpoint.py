@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -38,14 +39,15 @@ def save_state(
         best: the best weights so far, as `weights_to_bytes` gives them, or None.
         progress: plain values.
     """
-    files = {
-        MODEL: weights_to_bytes(module_weights(module)),
-        **{name: weights_to_bytes(weights) for name, weights in averages.items()},
-        OPTIMIZER: weights_to_bytes(_flatten(optimizer)),
-        **({} if best is None else {BEST: best}),
-        PROGRESS: json.dumps({"format": CHECKPOINT_FORMAT, **progress}, indent=1).encode(),
+    tensors = {
+        MODEL: module_weights(module),
+        **averages,
+        OPTIMIZER: _flatten(optimizer),
     }
-    save_generation(folder, files)
+    told = json.dumps({"format": CHECKPOINT_FORMAT, **progress}, indent=1).encode()
+    plain = {PROGRESS: told} if best is None else {BEST: best, PROGRESS: told}
+    weights = ((name, weights_to_bytes(named)) for name, named in tensors.items())
+    save_generation(folder, chain(weights, plain.items()))
 
 
 def load_state(

@@ -7,7 +7,7 @@ renamed to `checkpoint.damaged` or `checkpoint.previous.damaged`, and the other 
 import hashlib
 import json
 import shutil
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from phrase_models.whole_files import sync_folder, write_synced
@@ -19,31 +19,37 @@ class DamagedGenerationError(Exception):
     """A generation that is not what was written; the message says why, without a full stop."""
 
 
-def save_generation(folder: Path, files: Mapping[str, bytes]) -> None:
+def save_generation(folder: Path, files: Iterable[tuple[str, bytes]]) -> None:
     """Write a generation that has reached the disk when this returns; the newest becomes older.
 
     A kill at any point leaves a whole generation in place.
 
     Args:
         folder: of the newest generation.
-        files: content by name.
+        files: names and contents, each written and forgotten before the next is asked for.
 
     Raises:
         OSError: if it cannot be written; the generations there are stay.
     """
-    aside, previous = folder.with_suffix(".tmp"), previous_of(folder)
+    aside = folder.with_suffix(".tmp")
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(parents=True)
-    digests = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
-    listing = json.dumps(digests, indent=1).encode()
-    for name, content in {**files, DIGESTS_FILE: listing}.items():
+    digests = {}
+    for name, content in files:
         write_synced(aside / name, content)
+        digests[name] = hashlib.sha256(content).hexdigest()
+    write_synced(aside / DIGESTS_FILE, json.dumps(digests, indent=1).encode())
     sync_folder(aside)
-    if folder.exists():
-        shutil.rmtree(previous, ignore_errors=True)
-        folder.rename(previous)
-    aside.rename(folder)
+    newest, previous, dropped = generations_of(folder)
+    if newest.exists():
+        # By names alone: at no moment is there but one whole generation.
+        shutil.rmtree(dropped, ignore_errors=True)
+        if previous.exists():
+            previous.rename(dropped)
+        newest.rename(previous)
+    aside.rename(newest)
     sync_folder(folder.parent)
+    shutil.rmtree(dropped, ignore_errors=True)
 
 
 def load_generation(
@@ -60,7 +66,7 @@ def load_generation(
         beginnings of sentences.
     """
     complaints = []
-    for generation in (folder, previous_of(folder)):
+    for generation in generations_of(folder):
         try:
             files = _read(generation, expected)
         except DamagedGenerationError as error:
@@ -76,9 +82,9 @@ def load_generation(
     return None, complaints
 
 
-def previous_of(folder: Path) -> Path:
-    """Where the generation before the newest is."""
-    return folder.with_suffix(".previous")
+def generations_of(folder: Path) -> tuple[Path, Path, Path]:
+    """Where the newest generation is, the one before it, and one that is about to be removed."""
+    return folder, folder.with_suffix(".previous"), folder.with_suffix(".dropped")
 
 
 def _read(folder: Path, expected: Collection[str]) -> dict[str, bytes] | None:

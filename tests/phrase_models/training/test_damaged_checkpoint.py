@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from phrase_models.training.config import TrainingConfig
+from phrase_models.training.generations import generations_of, load_generation
 from phrase_models.training.loop import fit
 from phrase_models.training.randomness import seed_everything
 
@@ -173,6 +174,42 @@ def test_a_save_after_a_damaged_checkpoint_keeps_the_good_one_until_it_is_whole(
     with pytest.raises(Stopped):
         fit(Regression(9), CONFIG, state)  # before the next checkpoint
     assert json.loads((state / "checkpoint" / "progress.json").read_text())["step"] == 8
+
+
+RENAMES = ("dropped", "previous", "checkpoint", "removal")
+
+
+@pytest.mark.parametrize("moment", RENAMES)
+@pytest.mark.parametrize("newest", ["whole", "damaged"])
+def test_a_kill_at_any_moment_of_a_save_leaves_two_generations(
+    state, whole, monkeypatch, moment, newest
+):
+    place = state / "checkpoint"
+    rename, rmtree = Path.rename, shutil.rmtree
+
+    def stop_before_rename(path, target):
+        if target.name in (f"checkpoint.{moment}", moment):
+            raise Stopped
+        return rename(path, target)
+
+    def stop_in_removal(path, **options):
+        if moment == "removal" and path.exists() and path.suffix == ".dropped":
+            (path / "digests.json").unlink()
+            raise Stopped
+        rmtree(path, **options)
+
+    monkeypatch.setattr(Path, "rename", stop_before_rename)
+    monkeypatch.setattr(shutil, "rmtree", stop_in_removal)
+    with pytest.raises(Stopped):
+        fit(Regression(), CONFIG, state)
+    monkeypatch.undo()
+    found = [path for path in (place, *generations_of(place)[1:]) if path.exists()]
+    if newest == "damaged":
+        truncate(found[0] / "model.safetensors")
+    files, complaints = load_generation(place, ["model.safetensors"])
+    assert files is not None
+    assert len(complaints) == (newest == "damaged")
+    assert same(finished(state), whole)
 
 
 @pytest.mark.parametrize("name", PROGRESS_FILES)
