@@ -439,9 +439,9 @@ def fetch(
 @app.command()
 def sync(store: StoreOption = Path("store")) -> None:
     """Send to MLflow what runs could not send because it was away."""
-    from tasks import commands
+    from tasks.sync import send_waiting
 
-    typer.echo(commands.send_waiting(store))
+    typer.echo(send_waiting(store))
 
 
 @app.command()

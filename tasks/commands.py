@@ -19,12 +19,11 @@ from phrase_models.tokens.song_layout import (
     song_to_text,
 )
 from storage.artifacts import ArtifactRef, ArtifactStore
-from storage.errors import MissingArtifact
 from storage.paths import check_new_file
 from storage.writing import translate_disk_errors
 from tasks.encoding import encode_with_figures, refinement_cost
 from tasks.engine.runtime import configure_environment
-from tasks.engine.services import ServiceUnreachable, check_prefect
+from tasks.engine.services import check_prefect
 from tasks.engine.stage import StageRunner
 from tasks.engine.tracking import Tracking
 from tasks.launch import Launch, Request, launch
@@ -292,25 +291,6 @@ def check_stage(name: str) -> str:
         message = f"There is no stage {name!r}; there are {', '.join(STAGE_NAMES)}."
         raise ConfigurationError(message)
     return name
-
-
-def send_waiting(store: Path) -> str:
-    """Send to MLflow what waits in a store; says what came of it.
-
-    Raises:
-        MissingArtifact: if there is no store.
-        ServiceUnreachable: if MLflow does not take all of it.
-    """
-    if not (store / "store.json").exists():
-        message = f"There is no store at {store}: name one with --store."
-        raise MissingArtifact(message)
-    tracking = Tracking(store)
-    tracking.check()
-    outcome = tracking.send_waiting()
-    if outcome.left:
-        message = f"{outcome.left} runs still wait in {tracking.waiting}: try again later."
-        raise ServiceUnreachable(message)
-    return f"{outcome.sent} runs were sent to MLflow; nothing waits."
 
 
 def how_to_open(store: Path) -> str:
