@@ -28,7 +28,9 @@ SetOption = Annotated[
 MapOption = Annotated[
     list[str] | None,
     typer.Option(
-        "--map", help="TRACK=ROLE, such as 'Track 3=melody' or 'Strings=none'; may be repeated."
+        "--map",
+        help="TRACK=ROLE, such as 'Track 3=melody' or 'Strings=none'; that role is then held by "
+        "no other track; may be repeated.",
     ),
 ]
 ListTracksOption = Annotated[

@@ -10,6 +10,8 @@ from phrase_models.errors import BadMidiError
 from phrase_models.score.midi_file import MidiFile
 
 COMMON_TIME = (4, 4)
+BEATS_ONLY = (1, 4)
+"""What programs write that know of beats but of no bars."""
 CLEAR_GAIN = 0.5
 """Beats are shifted if that leaves onsets at most this share as far from the grid as before."""
 LEAST_PHASE = 1 / 16
@@ -33,6 +35,11 @@ def opening_shift(midi: MidiFile, first_onset: int, last_end: int, path: Path) -
     """
     bar = 4 * midi.ticks_per_beat
     meters = _meters(midi, last_end)
+    if [meter[1:] for meter in meters] == [BEATS_ONLY]:
+        return (
+            0,
+            "The meter is 1/4 throughout, which tells but beats; bars of 4/4 begin at 0.",
+        )
     opening, length = meters[0][1:], meters[1][0] if len(meters) > 1 else 0
     shift, sentence = 0, ""
     if opening != COMMON_TIME and 0 < length < bar and meters[1][1:] == COMMON_TIME:

@@ -5,6 +5,7 @@ Onsets and ends are rounded apart, half to even as numpy does; a note lasts at l
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import starmap
 from typing import Any
 
 import numpy as np
@@ -83,25 +84,39 @@ def off_grid_fraction(places: FloatArray) -> float:
 
 
 def clean_track(notes: Iterable[Note]) -> tuple[Note, ...]:
-    """Notes that survive a MIDI file, sorted by (onset, pitch).
+    """Notes that survive a MIDI file, sorted by (onset, pitch); see `clean_rows`."""
+    table = [(note.onset, note.pitch, note.duration, note.velocity) for note in notes]
+    return notes_of_rows(clean_rows(np.array(table, np.int64).reshape(-1, 4))[0])
 
-    Of notes with equal onset and pitch the longest stays; a note that still sounds when its pitch
-    is struck again ends there; no note is longer than 127 steps.
+
+def clean_rows(rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Notes that survive a MIDI file.
+
+    Of notes with equal onset and pitch the longest stays, of equal ones the first; a note that
+    still sounds when its pitch is struck again ends there; no note is longer than 127 steps.
+
+    Args:
+        rows: onset, pitch, duration and velocity of each (N, 4), in steps.
+
+    Returns:
+        Those that stay (M, 4), sorted by (onset, pitch), and which of them were shortened (M,).
     """
-    longest: dict[tuple[int, int], Note] = {}
-    for note in notes:
-        place = (note.onset, note.pitch)
-        if place not in longest or note.duration > longest[place].duration:
-            longest[place] = note
-    next_onset: dict[int, int] = {}
-    cleaned: list[Note] = []
-    for place in sorted(longest, reverse=True):
-        note = longest[place]
-        room = next_onset.get(note.pitch, note.onset + MAX_DURATION) - note.onset
-        next_onset[note.pitch] = note.onset
-        duration = min(note.duration, room, MAX_DURATION)
-        cleaned.append(Note(note.onset, note.pitch, duration, note.velocity))
-    return tuple(reversed(cleaned))
+    onsets, pitches, durations = rows[:, 0], rows[:, 1], rows[:, 2]
+    rows = rows[np.lexsort((-durations, onsets, pitches))]
+    same = (rows[1:, 0] == rows[:-1, 0]) & (rows[1:, 1] == rows[:-1, 1])
+    rows = rows[np.append(True, ~same)[: len(rows)]]
+    room = np.full(len(rows), MAX_DURATION, np.int64)
+    again = np.flatnonzero(rows[1:, 1] == rows[:-1, 1])
+    room[again] = np.minimum(rows[again + 1, 0] - rows[again, 0], MAX_DURATION)
+    shortened = rows[:, 2] > room
+    rows[:, 2] = np.minimum(rows[:, 2], room)
+    order = np.lexsort((rows[:, 1], rows[:, 0]))
+    return rows[order], shortened[order]
+
+
+def notes_of_rows(rows: NDArray[np.int64]) -> tuple[Note, ...]:
+    """Rows of onset, pitch, duration and velocity (N, 4) as notes."""
+    return tuple(starmap(Note, rows.tolist()))
 
 
 def grid_notes(

@@ -181,6 +181,15 @@ def test_what_is_off_the_grid_comes_back_from_the_released_model(
     assert all(onset % 3 == 0 for onset in onsets)
 
 
+def test_a_raw_song_whose_beats_are_off_by_a_constant_comes_back(pop909_root, phraseldm, tmp_path):
+    raw = pop909_root / "POP909-Dataset" / "POP909" / "340" / "340.mid"
+    code, figures, said = phraseldm("reconstruct", raw, "-o", tmp_path / "x.mid", "--vae", RELEASE)
+    assert code == 0
+    assert "All beats lie +0.098 beats off the grid and are shifted onto it." in said
+    assert "1277 notes in 96 bars, 100.0 % of the file's 1277" in figures
+    assert float(figures.split("F1_opd ")[1].split()[0]) >= 0.95
+
+
 def test_more_notes_than_the_model_holds_are_cut_and_said_and_the_key_is_kept(
     awkward, phraseldm, tmp_path
 ):

@@ -5,7 +5,7 @@ import pytest
 
 from phrase_models.codec import PhraseCodec
 from phrase_models.errors import BadMidiError, ConfigurationError
-from phrase_models.score.midi import read_midi
+from phrase_models.score.midi import read_key, read_midi
 from phrase_models.score.midi_writer import write_midi
 from phrase_models.score.song import BRIDGE, MELODY, PIANO, Note, Phrase, PhraseNote, Song, Track
 from phrase_models.tokens.song_layout import song_to_bars
@@ -85,6 +85,14 @@ def test_a_song_with_itself_does_not_move(make_vae_store, files, tmp_path):
     songs = [path.read_bytes() for path in sorted((tmp_path / "between").glob("*.mid"))]
     assert len(songs) == 3
     assert len(set(songs)) == 1
+
+
+def test_the_key_is_that_of_the_first_and_the_other_is_named(make_vae_store, files, tmp_path):
+    write_midi(FIRST, files[0], key="D")
+    root = make_vae_store("synthetic").store.root
+    sentence = interpolate_files(root, *files, 2, tmp_path / "between")
+    assert "key D as in first.mid, not C as in second.mid" in sentence
+    assert {read_key(path) for path in (tmp_path / "between").glob("*.mid")} == {"D"}
 
 
 def test_songs_that_never_play_together_are_refused(make_vae_store, files, tmp_path):

@@ -27,6 +27,7 @@ def file(*meters: tuple[int, int, int]) -> MidiFile:
         (((0, 1, 8), (240, 4, 4)), 240, -240, "set-up bar of 1/8 has no notes and is skipped"),
         (((0, 4, 4), (0, 1, 8), (240, 4, 4)), 300, -240, "set-up bar of 1/8"),  # the last counts
         (((0, 4, 4), (LAST, 3, 4)), 0, 0, ""),  # after the music
+        (((0, 4, 4), (0, 1, 4)), 0, 0, "The meter is 1/4 throughout"),
     ],
 )
 def test_where_the_first_bar_begins(meters, first_onset, shift, words):

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from phrase_models.errors import BadMidiError
 from phrase_models.score.grid import clean_track
-from phrase_models.score.midi import MAX_READ_BARS, read_midi
+from phrase_models.score.midi import MAX_READ_BARS, read_midi, read_with_report
 from phrase_models.score.midi_writer import programs_by_port, write_midi
+from phrase_models.score.reading_report import PartReport
 from phrase_models.score.song import (
     BRIDGE,
     MELODY,
@@ -257,10 +258,43 @@ def test_notes_that_collide_on_a_pitch(tmp_path):
     assert notes_of(song) == {PIANO: [(0, 60, 12), (0, 62, 48), (6, 64, 6), (12, 60, 24)]}
 
 
-def test_the_first_tempo_is_kept(tmp_path):
+@pytest.mark.parametrize(
+    ("tempos", "bpm", "words"),
+    [
+        (((66.6, 0), (140.0, 960)), 66.6, ""),  # after the music
+        (((120.0, 0), (60.0, 240)), 60.0, "60 beats a minute, as long as before, 0.8 s"),
+        (((120.0, 0), (4.0, 240)), 4.0, "15.0 s long instead of 7.8 s (+7.2 s)"),
+        (((90.0, 0), (90.0, 240)), 90.0, ""),
+    ],
+)
+def test_the_longest_tempo_is_kept_and_others_are_said_to_be_left_out(tmp_path, tempos, bpm, words):
     note = [("Piano", 0, [(0, 480, 60)])]
-    path = make_midi(tmp_path / "x.mid", note, tempos=((66.6, 0), (140.0, 960)))
-    assert read_midi(path).tempo_bpm == 66.6
+    read = read_with_report(make_midi(tmp_path / "x.mid", note, tempos=tempos))
+    assert read.song.tempo_bpm == bpm
+    said = [sentence for sentence in read.report.sentences if "tempo" in sentence]
+    assert len(said) == bool(words)
+    assert words in "".join(said)
+
+
+def test_what_is_merged_cut_and_moved_is_counted(tmp_path):
+    notes = [(0, 480, 60), (5, 960, 60), (480, 1440, 60), (0, 40 * 480, 62), (480, 960, 64)]
+    drums = ("kit", 128, [(0, 10, 36), (480, 490, 36)])
+    path = make_midi(tmp_path / "x.mid", [("Piano", 0, notes), drums])
+    report = read_with_report(path).report
+    assert report.parts == (PartReport(PIANO, 4, 1, 1, 1 / 96, 2),)
+    assert (report.num_notes, report.num_kept, report.num_left_out) == (7, 4, 2)
+    assert report.share_kept == 4 / 7
+
+
+def test_beats_off_the_grid_are_shifted_for_a_model_only(tmp_path):
+    notes = [(120 * n + 47, 120 * n + 160, 60) for n in range(16)]
+    path = make_midi(tmp_path / "x.mid", [("Piano", 0, notes)])
+    read = read_with_report(path, grid=16)
+    assert [note.onset for note in read.song.tracks[0].notes] == [3 * n for n in range(16)]
+    assert "All beats lie +0.098 beats off the grid and are shifted onto it." in (
+        read.report.sentences
+    )
+    assert [note.onset for note in read_midi(path).tracks[0].notes][:3] == [1, 4, 7]
 
 
 @pytest.mark.parametrize(

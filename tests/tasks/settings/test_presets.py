@@ -70,6 +70,7 @@ def test_overrides_reach_the_field_and_keep_the_rest():
         ({"nothing": "3"}, "There is no setting 'nothing'"),
         ({"vae.latent_dim": "many"}, "Setting vae.latent_dim = 'many' does not do"),
         ({"vae.latent_dim": "1"}, "Setting vae.latent_dim = 1 does not do"),
+        ({"ingest.grid": "48"}, "48 places a bar (ingest.grid) and the PhraseVAE says 16"),
     ],
 )
 def test_impossible_overrides_are_refused_with_a_sentence(overrides, sentence):
