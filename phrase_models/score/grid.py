@@ -5,7 +5,8 @@ Onsets and ends are rounded apart, half to even as numpy does; a note lasts at l
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from itertools import chain
+from operator import attrgetter
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from phrase_models.score.song import MAX_DURATION, SIXTEENTH, Note
 
 FloatArray = NDArray[np.float64]
+_FIELDS = attrgetter("onset", "pitch", "duration", "velocity")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,32 +85,41 @@ def off_grid_fraction(places: FloatArray) -> float:
 
 
 def clean_track(notes: Iterable[Note]) -> tuple[Note, ...]:
-    """Notes that survive a MIDI file, sorted by (onset, pitch).
+    """Notes that survive a MIDI file, sorted by (onset, pitch); see `clean_notes`."""
+    flat = np.fromiter(chain.from_iterable(map(_FIELDS, notes)), np.int64)
+    return notes_of_table(clean_notes(flat.reshape(-1, 4)))
 
-    Of notes with equal onset and pitch the longest stays; a note that still sounds when its pitch
-    is struck again ends there; no note is longer than 127 steps.
+
+def clean_notes(table: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Notes of one track that survive a MIDI file, sorted by (onset, pitch).
+
+    Of notes with equal onset and pitch the longest stays, of equal ones the first; a note that
+    still sounds when its pitch is struck again ends there; no note is longer than 127 steps.
+
+    Args:
+        table: (N, 4) of onset, pitch, duration and velocity.
     """
-    longest: dict[tuple[int, int], Note] = {}
-    for note in notes:
-        place = (note.onset, note.pitch)
-        if place not in longest or note.duration > longest[place].duration:
-            longest[place] = note
-    next_onset: dict[int, int] = {}
-    cleaned: list[Note] = []
-    for place in sorted(longest, reverse=True):
-        note = longest[place]
-        room = next_onset.get(note.pitch, note.onset + MAX_DURATION) - note.onset
-        next_onset[note.pitch] = note.onset
-        duration = min(note.duration, room, MAX_DURATION)
-        cleaned.append(Note(note.onset, note.pitch, duration, note.velocity))
-    return tuple(reversed(cleaned))
+    by_pitch = table[np.lexsort((-table[:, 2], table[:, 0], table[:, 1]))]
+    onset, pitch = by_pitch[:, 0], by_pitch[:, 1]
+    is_longest = np.ones(len(table), np.bool_)
+    is_longest[1:] = (np.diff(onset) != 0) | (np.diff(pitch) != 0)
+    kept = by_pitch[is_longest]
+    room = np.full(len(kept), MAX_DURATION)
+    room[:-1] = np.where(np.diff(kept[:, 1]) == 0, np.diff(kept[:, 0]), MAX_DURATION)
+    kept[:, 2] = np.minimum(np.minimum(kept[:, 2], room), MAX_DURATION)
+    return kept[np.argsort(kept[:, 0], kind="stable")]
+
+
+def notes_of_table(table: NDArray[np.int64]) -> tuple[Note, ...]:
+    """Rows of onset, pitch, duration and velocity as notes."""
+    return tuple(map(Note, *table.T.tolist())) if len(table) else ()
 
 
 def grid_notes(
     starts: NDArray[np.int64],
     ends: NDArray[np.int64],
-    pitches: Iterable[Any],
-    velocities: Iterable[Any],
+    pitches: NDArray[np.int64],
+    velocities: NDArray[np.int64],
     *,
     steps: int = SIXTEENTH,
 ) -> tuple[Note, ...]:
@@ -121,10 +132,6 @@ def grid_notes(
         velocities: of the notes.
         steps: steps a grid place; 3 on the 16th grid, 1 on the 48 grid.
     """
-    durations = np.maximum(ends - starts, 1) * steps
-    return clean_track(
-        Note(int(start) * steps, int(pitch), min(int(duration), MAX_DURATION), int(velocity))
-        for start, duration, pitch, velocity in zip(
-            starts, durations, pitches, velocities, strict=True
-        )
-    )
+    durations = np.minimum(np.maximum(ends - starts, 1) * steps, MAX_DURATION)
+    table = np.column_stack((starts * steps, pitches, durations, velocities))
+    return notes_of_table(clean_notes(table))
