@@ -87,10 +87,10 @@ def off_grid_fraction(places: FloatArray) -> float:
 def clean_track(notes: Iterable[Note]) -> tuple[Note, ...]:
     """Notes that survive a MIDI file, sorted by (onset, pitch); see `clean_notes`."""
     flat = np.fromiter(chain.from_iterable(map(_FIELDS, notes)), np.int64)
-    return notes_of_table(clean_notes(flat.reshape(-1, 4)))
+    return notes_of_table(clean_notes(flat.reshape(-1, 4))[0])
 
 
-def clean_notes(table: NDArray[np.int64]) -> NDArray[np.int64]:
+def clean_notes(table: NDArray[np.int64]) -> tuple[NDArray[np.int64], int]:
     """Notes of one track that survive a MIDI file, sorted by (onset, pitch).
 
     Of notes with equal onset and pitch the longest stays, of equal ones the first; a note that
@@ -98,6 +98,9 @@ def clean_notes(table: NDArray[np.int64]) -> NDArray[np.int64]:
 
     Args:
         table: (N, 4) of onset, pitch, duration and velocity.
+
+    Returns:
+        The same of the notes that stay, and how many of them are shorter than they were.
     """
     by_pitch = table[np.lexsort((-table[:, 2], table[:, 0], table[:, 1]))]
     onset, pitch = by_pitch[:, 0], by_pitch[:, 1]
@@ -106,8 +109,10 @@ def clean_notes(table: NDArray[np.int64]) -> NDArray[np.int64]:
     kept = by_pitch[is_longest]
     room = np.full(len(kept), MAX_DURATION)
     room[:-1] = np.where(np.diff(kept[:, 1]) == 0, np.diff(kept[:, 0]), MAX_DURATION)
-    kept[:, 2] = np.minimum(np.minimum(kept[:, 2], room), MAX_DURATION)
-    return kept[np.argsort(kept[:, 0], kind="stable")]
+    room = np.minimum(room, MAX_DURATION)
+    num_shortened = int((kept[:, 2] > room).sum())
+    kept[:, 2] = np.minimum(kept[:, 2], room)
+    return kept[np.argsort(kept[:, 0], kind="stable")], num_shortened
 
 
 def notes_of_table(table: NDArray[np.int64]) -> tuple[Note, ...]:
@@ -134,4 +139,4 @@ def grid_notes(
     """
     durations = np.minimum(np.maximum(ends - starts, 1) * steps, MAX_DURATION)
     table = np.column_stack((starts * steps, pitches, durations, velocities))
-    return notes_of_table(clean_notes(table))
+    return notes_of_table(clean_notes(table)[0])
