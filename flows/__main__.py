@@ -103,12 +103,12 @@ def tokenize(
     list_tracks: ListTracksOption = False,
 ) -> None:
     """Print the REMI-z tokens of a MIDI file, bars ending in b-1."""
-    from tasks import commands
+    from tasks.token_files import tokens_of_file
 
     if list_tracks:
         print_tracks([file], role_map)
     else:
-        typer.echo(commands.tokens_of_file(file, role_map or ()))
+        typer.echo(tokens_of_file(file, role_map or ()))
 
 
 @app.command()

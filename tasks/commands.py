@@ -16,7 +16,6 @@ from phrase_models.score.song import Phrase
 from phrase_models.tokens.song_layout import (
     bars_to_slots,
     song_to_bars,
-    song_to_text,
 )
 from storage.artifacts import ArtifactRef, ArtifactStore
 from storage.paths import check_new_file
@@ -27,7 +26,7 @@ from tasks.engine.services import check_prefect
 from tasks.engine.stage import StageRunner
 from tasks.engine.tracking import Tracking
 from tasks.launch import Launch, Request, launch
-from tasks.reading import open_files, read_file, read_for_model
+from tasks.reading import open_files, read_for_model
 from tasks.reports.provenance import phrase_codec
 from tasks.settings.pipeline import parse_assignments
 from tasks.stages.registry import STAGE_NAMES
@@ -196,11 +195,6 @@ def print_corpus(store: Path, songs: ArtifactRef, corpus_tables: ArtifactRef) ->
 
 
 # --------------------------------------------------------------------------- files
-def tokens_of_file(path: Path, role_map: Sequence[str] = ()) -> str:
-    """REMI-z text of a MIDI file; what became of its notes is said on stderr."""
-    return song_to_text(read_file(path, role_map, keep_programs=True).song)
-
-
 def reconstruct_file(
     store: Path,
     path: Path,

@@ -1,5 +1,7 @@
-"""Text files of REMI-z tokens -> MIDI files, with what tokens cannot say given beside them."""
+"""MIDI files <-> text of REMI-z tokens, with what tokens cannot say beside them."""
 
+import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,13 +11,32 @@ from phrase_models.score.midi_metas import KEY_NAMES
 from phrase_models.score.midi_text import decode_text
 from phrase_models.score.midi_writer import programs_by_port, write_midi
 from phrase_models.score.song import Song, format_section_layout, parse_section_layout
+from phrase_models.tokens.song_layout import song_to_text
 from phrase_models.tokens.token_text import read_token_text
 from storage.paths import check_new_file
 from storage.writing import translate_disk_errors
+from tasks.reading import read_file
 
 MAX_BYTES = 8 << 20
 SLOWEST, FASTEST = 4.0, 6e7
 """Beats a minute that a MIDI file can tell."""
+
+
+def tokens_of_file(path: Path, role_map: Sequence[str] = ()) -> str:
+    """REMI-z text of a MIDI file; what became of its notes, and is in no token, is on stderr.
+
+    Raises:
+        UserError: see `read_file`.
+    """
+    reading = read_file(path, role_map, keep_programs=True)
+    song = reading.song
+    layout = format_section_layout(song.sections)
+    sections = f" --sections '{layout}'" if layout else ""
+    sys.stderr.write(
+        "Tokens tell neither velocities nor tempo, key and sections; detokenize takes back "
+        f"--tempo {song.tempo_bpm:g} --key {reading.key}{sections}\n"
+    )
+    return song_to_text(song)
 
 
 def write_tokens_file(
@@ -103,13 +124,3 @@ def _port_sentences(song: Song) -> list[str]:
         f"A MIDI port has 15 channels for programs, so {others} are on further ports; a player "
         "that knows one port only gives them the sounds of others."
     ]
-
-
-def left_out_of_tokens(song: Song, key: str) -> str:
-    """What REMI-z tokens cannot say of a song, as options that give it back to `detokenize`."""
-    layout = format_section_layout(song.sections)
-    sections = f' --sections "{layout}"' if layout else ""
-    return (
-        f"Tokens do not tell velocities, tempo, key and sections; give back the rest with "
-        f"detokenize --tempo {song.tempo_bpm:g} --key {key}{sections}"
-    )

@@ -5,8 +5,8 @@ Onsets and ends are rounded apart, half to even as numpy does; a note lasts at l
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import starmap
-from typing import Any
+from itertools import chain
+from operator import attrgetter
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from phrase_models.score.song import MAX_DURATION, SIXTEENTH, Note
 
 FloatArray = NDArray[np.float64]
+_FIELDS = attrgetter("onset", "pitch", "duration", "velocity")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,46 +85,46 @@ def off_grid_fraction(places: FloatArray) -> float:
 
 
 def clean_track(notes: Iterable[Note]) -> tuple[Note, ...]:
-    """Notes that survive a MIDI file, sorted by (onset, pitch); see `clean_rows`."""
-    table = [(note.onset, note.pitch, note.duration, note.velocity) for note in notes]
-    return notes_of_rows(clean_rows(np.array(table, np.int64).reshape(-1, 4))[0])
+    """Notes that survive a MIDI file, sorted by (onset, pitch); see `clean_notes`."""
+    flat = np.fromiter(chain.from_iterable(map(_FIELDS, notes)), np.int64)
+    return notes_of_table(clean_notes(flat.reshape(-1, 4))[0])
 
 
-def clean_rows(rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """Notes that survive a MIDI file.
+def clean_notes(table: NDArray[np.int64]) -> tuple[NDArray[np.int64], int]:
+    """Notes of one track that survive a MIDI file, sorted by (onset, pitch).
 
     Of notes with equal onset and pitch the longest stays, of equal ones the first; a note that
     still sounds when its pitch is struck again ends there; no note is longer than 127 steps.
 
     Args:
-        rows: onset, pitch, duration and velocity of each (N, 4), in steps.
+        table: (N, 4) of onset, pitch, duration and velocity.
 
     Returns:
-        Those that stay (M, 4), sorted by (onset, pitch), and which of them were shortened (M,).
+        The same of the notes that stay, and how many of them are shorter than they were.
     """
-    onsets, pitches, durations = rows[:, 0], rows[:, 1], rows[:, 2]
-    rows = rows[np.lexsort((-durations, onsets, pitches))]
-    same = (rows[1:, 0] == rows[:-1, 0]) & (rows[1:, 1] == rows[:-1, 1])
-    rows = rows[np.append(True, ~same)[: len(rows)]]
-    room = np.full(len(rows), MAX_DURATION, np.int64)
-    again = np.flatnonzero(rows[1:, 1] == rows[:-1, 1])
-    room[again] = np.minimum(rows[again + 1, 0] - rows[again, 0], MAX_DURATION)
-    shortened = rows[:, 2] > room
-    rows[:, 2] = np.minimum(rows[:, 2], room)
-    order = np.lexsort((rows[:, 1], rows[:, 0]))
-    return rows[order], shortened[order]
+    by_pitch = table[np.lexsort((-table[:, 2], table[:, 0], table[:, 1]))]
+    onset, pitch = by_pitch[:, 0], by_pitch[:, 1]
+    is_longest = np.ones(len(table), np.bool_)
+    is_longest[1:] = (np.diff(onset) != 0) | (np.diff(pitch) != 0)
+    kept = by_pitch[is_longest]
+    room = np.full(len(kept), MAX_DURATION)
+    room[:-1] = np.where(np.diff(kept[:, 1]) == 0, np.diff(kept[:, 0]), MAX_DURATION)
+    room = np.minimum(room, MAX_DURATION)
+    num_shortened = int((kept[:, 2] > room).sum())
+    kept[:, 2] = np.minimum(kept[:, 2], room)
+    return kept[np.argsort(kept[:, 0], kind="stable")], num_shortened
 
 
-def notes_of_rows(rows: NDArray[np.int64]) -> tuple[Note, ...]:
-    """Rows of onset, pitch, duration and velocity (N, 4) as notes."""
-    return tuple(starmap(Note, rows.tolist()))
+def notes_of_table(table: NDArray[np.int64]) -> tuple[Note, ...]:
+    """Rows of onset, pitch, duration and velocity as notes."""
+    return tuple(map(Note, *table.T.tolist())) if len(table) else ()
 
 
 def grid_notes(
     starts: NDArray[np.int64],
     ends: NDArray[np.int64],
-    pitches: Iterable[Any],
-    velocities: Iterable[Any],
+    pitches: NDArray[np.int64],
+    velocities: NDArray[np.int64],
     *,
     steps: int = SIXTEENTH,
 ) -> tuple[Note, ...]:
@@ -136,10 +137,6 @@ def grid_notes(
         velocities: of the notes.
         steps: steps a grid place; 3 on the 16th grid, 1 on the 48 grid.
     """
-    durations = np.maximum(ends - starts, 1) * steps
-    return clean_track(
-        Note(int(start) * steps, int(pitch), min(int(duration), MAX_DURATION), int(velocity))
-        for start, duration, pitch, velocity in zip(
-            starts, durations, pitches, velocities, strict=True
-        )
-    )
+    durations = np.minimum(np.maximum(ends - starts, 1) * steps, MAX_DURATION)
+    table = np.column_stack((starts * steps, pitches, durations, velocities))
+    return notes_of_table(clean_notes(table)[0])

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from phrase_models.errors import BadMidiError
 from phrase_models.score.bar_alignment import grid_phase, opening_shift
-from phrase_models.score.grid import TempoMap, clean_rows, notes_of_rows, quantise
+from phrase_models.score.grid import TempoMap, clean_notes, notes_of_table, quantise
 from phrase_models.score.midi_file import MidiFile
 from phrase_models.score.midi_parser import parse_midi
 from phrase_models.score.midi_writer import END_MARKER
@@ -277,15 +277,15 @@ class _Rounding:
         starts = rounded[:, 0] * steps
         durations = np.maximum(rounded[:, 1] - rounded[:, 0], 1) * steps
         velocities = np.maximum(table[:, 3], 1)
-        rows = np.column_stack((starts, table[:, 2], durations, velocities))
-        kept, shortened = clean_rows(rows)
-        return notes_of_rows(kept), PartReport(
+        given = np.column_stack((starts, table[:, 2], durations, velocities))
+        kept, num_shortened = clean_notes(given)
+        return notes_of_table(kept), PartReport(
             program,
             num_kept=len(kept),
-            num_merged=len(rows) - len(kept),
+            num_merged=len(given) - len(kept),
             num_moved=int((moves > 1e-9).sum()),
             largest_move=float(moves.max()) * BEATS_PER_BAR / self.grid,
-            num_shortened=int(shortened.sum()),
+            num_shortened=num_shortened,
         )
 
 

@@ -4,6 +4,8 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from phrase_models.score.grid import (
     TempoMap,
@@ -63,7 +65,9 @@ def test_off_grid_is_more_than_a_quarter_of_a_sixteenth():
     ],
 )
 def test_shortest_and_longest_duration(start, end, steps, duration):
-    (note,) = grid_notes(np.array([start]), np.array([end]), [60], [80], steps=steps)
+    (note,) = grid_notes(
+        np.array([start]), np.array([end]), np.array([60]), np.array([80]), steps=steps
+    )
     assert note == Note(start * steps, 60, duration, 80)
 
 
@@ -88,3 +92,30 @@ def test_cleaning_is_idempotent_and_leaves_no_overlap():
     for pitch in range(60, 64):
         own = [note for note in cleaned if note.pitch == pitch]
         assert all(a.onset + a.duration <= b.onset for a, b in pairwise(own))
+
+
+def cleaned_one_by_one(notes: list[Note]) -> tuple[Note, ...]:
+    """The rule of `clean_notes`, note by note."""
+    longest: dict[tuple[int, int], Note] = {}
+    for note in notes:
+        place = (note.onset, note.pitch)
+        if place not in longest or note.duration > longest[place].duration:
+            longest[place] = note
+    cleaned = []
+    for (onset, pitch), note in sorted(longest.items()):
+        later = [start for start, other in longest if other == pitch and start > onset]
+        room = min(later, default=onset + 127) - onset
+        cleaned.append(Note(onset, pitch, min(note.duration, room, 127), note.velocity))
+    return tuple(cleaned)
+
+
+@given(
+    st.lists(
+        st.builds(
+            Note, st.integers(0, 9), st.integers(60, 62), st.integers(1, 130), st.integers(1, 127)
+        ),
+        max_size=20,
+    )
+)
+def test_notes_are_cleaned_all_at_once_as_one_by_one(notes):
+    assert clean_track(notes) == cleaned_one_by_one(notes)
