@@ -19,6 +19,7 @@ from tasks.errors import plain_reason
 MAX_WORD_LENGTH = 10_000
 """Characters of one argument: five times the chords of the longest song."""
 MAX_SHOWN_LENGTH = 300
+MAX_SENTENCE_LENGTH = 1500
 _LONG_WORD = re.compile(rf"\S{{{MAX_SHOWN_LENGTH},}}")
 
 
@@ -113,8 +114,9 @@ def _check_value(name: str, value: Any) -> None:
 
 
 def shortened(sentence: str) -> str:
-    """A sentence whose endless words are cut, such as a number of 5,000 digits."""
-    return _LONG_WORD.sub(lambda word: f"{word[0][:60]}... ({len(word[0]):,} characters)", sentence)
+    """A sentence cut where it repeats what is endless, such as a number of 5,000 digits."""
+    cut = _LONG_WORD.sub(lambda word: f"{word[0][:60]}... ({len(word[0]):,} characters)", sentence)
+    return cut if len(cut) <= MAX_SENTENCE_LENGTH else f"{cut[:MAX_SENTENCE_LENGTH]}..."
 
 
 def write_utf8() -> None:

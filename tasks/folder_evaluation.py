@@ -179,10 +179,8 @@ def _folder_reference(folder: Path) -> Reference:
 
 
 def _store_reference(store: Path) -> Reference | None:
-    if not store.is_dir():
-        return None
     try:
-        corpus = ArtifactStore(store).latest("ingest_songs").folder
+        corpus = ArtifactStore.existing(store).latest("ingest_songs").folder
     except MissingArtifact:
         return None
     splits = splits_of(corpus)

@@ -53,7 +53,7 @@ NO_WORDS = {
     "until": ("", "lunch", "metrics "),
     "precision": ("", "fp8", "int4"),
     "generator": ("", "transformer", DIGITS),
-    "key": ("", "H", "C##", "Cm", DIGITS),
+    "key": ("", "H", "C##", "X#", DIGITS),
     "plans": ("", "random", "Drawn"),
     "sections": ("", "A", "A0", "A-4", "4A", "A4B", f"A{DIGITS}", "A1000000000", "A8 " * 2000),
     "chords": ("", "|", "C | Xyz", "C G D", "C " * 4000, "C | " * 2400 + "C", DIGITS),

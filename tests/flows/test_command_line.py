@@ -185,7 +185,7 @@ def test_bad_songs_are_quarantined_and_the_rest_goes_on(monkeypatch, capsys, tmp
         (["export", "vae", "vae"], "There is no store at store: run the pipeline"),
         (["export", "vae", "."], "holds small.mid and is no release"),
         (["export", "ldm", "ldm", "--precision", "fp8"], "no precision 'fp8'"),
-        (["export", "ldm", "ldm"], "There is no store at store"),
+        (["export", "ldm", "ldm"], "There is no store at store: run the pipeline"),
         (["export", "ldm", "."], "holds small.mid and is no release of a PhraseLDM"),
         (["form", "none.mid"], "There is no MIDI file none.mid"),
         (["generate", "--bars", "0"], "'--bars': it must be greater than or equal to 1;"),
