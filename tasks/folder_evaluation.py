@@ -16,7 +16,6 @@ from phrase_models.metrics.evaluated_song import EvaluatedSong, build_training_r
 from phrase_models.metrics.evaluation import METRICS, SetMetric, SongMetric, evaluate_songs
 from phrase_models.metrics.memorisation import build_training_melodies, melody_tokens
 from phrase_models.metrics.result import MetricResult, mean_result
-from phrase_models.score.midi import read_midi
 from phrase_models.score.song import Song
 from phrase_models.score.transforms import choose_key, shift_to_c, transpose
 from phrase_models.song_batch import DESCRIPTIONS, read_each
@@ -25,6 +24,7 @@ from storage.artifacts import ArtifactStore
 from storage.errors import MissingArtifact
 from storage.paths import check_new_file
 from storage.writing import write_json
+from tasks.reading import read_of_many
 from tasks.stages.evaluate_songs import cell_text, duplicate_groups, plain_results
 from tasks.stages.rows import read_accepted_songs, splits_of
 
@@ -162,7 +162,7 @@ def _read_files(folder: Path) -> Iterable[tuple[str, Song | UserError]]:
     for path in sorted(path for path in files if path.is_file() and path.name[0] != "."):
         name = path.relative_to(folder).as_posix()
         try:
-            song = read_midi(path)
+            song = read_of_many(path).song
             major, _ = choose_key(song.tracks, range(12))
             yield name, replace(transpose(song, shift_to_c(major)), song_id=name)
         except UserError as error:

@@ -7,7 +7,14 @@ from pathlib import Path
 
 from phrase_models.codec import PhraseCodec
 from phrase_models.errors import ConfigurationError
-from phrase_models.score.midi import Grid, MidiReading, OpenMidi, open_midi, track_reports
+from phrase_models.score.midi import (
+    Grid,
+    MidiReading,
+    OpenMidi,
+    open_midi,
+    read_with_report,
+    track_reports,
+)
 from phrase_models.score.midi_parser import parse_midi
 from phrase_models.score.reading_report import ReadingReport
 from phrase_models.score.song import Song
@@ -49,6 +56,18 @@ def read_file(
     (opened,) = open_files((path,), role_map, keep_programs=keep_programs)
     reading = opened.on_grid(grid)
     _say(reading.report.lines())
+    return reading
+
+
+def read_of_many(path: Path) -> MidiReading:
+    """Read one of many files, of whose report only a line is said, and that if notes are lost.
+
+    Raises:
+        BadMidiError: if nothing can be read.
+    """
+    reading = read_with_report(path)
+    if reading.report.num_kept < reading.report.num_notes:
+        _say((reading.report.summary,))
     return reading
 
 

@@ -107,14 +107,20 @@ class ReadingReport:
         """Of the notes of the file, 0..1."""
         return self.num_kept / self.num_notes if self.num_notes else 0.0
 
+    @property
+    def summary(self) -> str:
+        """The report in one line: notes kept, and the tracks that are left out."""
+        left_out = [str(track.number) for track in self.tracks if track.becomes is None]
+        tracks = f", left out track {', '.join(left_out)}" if left_out else ""
+        return (
+            f"{self.file}: {self.num_kept} of {self.num_notes} notes kept "
+            f"({100 * self.share_kept:.1f} %){tracks}"
+        )
+
     def lines(self) -> list[str]:
         """The whole report, a line a track, part or event."""
-        head = (
-            f"{self.file}: {self.num_kept} of {self.num_notes} notes kept "
-            f"({100 * self.share_kept:.1f} %)"
-        )
         return [
-            head,
+            self.summary,
             *(track.line() for track in self.tracks),
             *self._merging(),
             *(f"  {sentence}" for sentence in self.sentences),

@@ -10,7 +10,7 @@ from phrase_models.score.midi_writer import write_midi
 from phrase_models.score.song import MELODY, PIANO, Note, Song, Track
 from phrase_models.vae.config import VAEConfig
 from phrase_models.vae.model import PhraseVAE
-from tasks.reading import list_tracks, open_files, read_file, read_for_model
+from tasks.reading import list_tracks, open_files, read_file, read_for_model, read_of_many
 
 TRIPLETS = Song(
     "triplets",
@@ -93,6 +93,20 @@ def test_of_two_files_a_choice_must_be_about_one(path, tmp_path, capsys):
         "  Track 1 'Piano' (channel 3, program 0): 1 note -> piano, by its name",
     ]
     assert capsys.readouterr().err == ""
+
+
+def test_of_many_files_a_line_is_said_of_those_that_lose_notes(path, tmp_path, capsys):
+    assert read_of_many(path).song.num_notes == 24
+    assert capsys.readouterr().err == ""
+    notes = (Note(0, 60, 12),)
+    parts = (Track(MELODY, notes), Track(25, notes), Track(PIANO, notes), Track(40, notes))
+    write_midi(Song("four", 1, parts), tmp_path / "four.mid")
+    assert [track.program for track in read_of_many(tmp_path / "four.mid").song.tracks] == [
+        13,
+        25,
+        0,
+    ]
+    assert capsys.readouterr().err == ("four.mid: 3 of 4 notes kept (75.0 %), left out track 4\n")
 
 
 def test_one_part_of_two_tracks_is_said(path, capsys):
