@@ -102,6 +102,18 @@ REFUSED: list[tuple[str, tuple[str, ...]]] = [
     ("45_division_0.mid", ("0 ticks",)),
 ]
 
+# Token file, and what `detokenize` says of the MIDI file that it writes.
+TOKENS: list[tuple[str, tuple[str, ...]]] = [
+    ("bom.txt", ("1 bars, 1 notes, programs 0;",)),
+    ("drums.txt", ("1 bars, 3 notes, programs 0, 128;",)),
+    ("official.txt", ("1 bars, 2 notes, programs 0; tempo 71.84",)),
+    ("onlybars.txt", ("3 bars, 0 notes",)),
+    ("overbar.txt", ("2 bars, 2 notes", "struck again, and end there: 1, in bar 1")),
+    ("prog40.txt", ("1 bars, 2 notes, programs 0, 40;",)),
+    ("twenty.txt", ("1 bars, 20 notes", "52, 53, 54, 55, 56 are on further ports")),
+    ("utf16.txt", ("1 bars, 1 notes, programs 0;",)),
+]
+
 
 @pytest.fixture
 def awkward(pop909_root) -> Path:
@@ -126,8 +138,17 @@ def phraseldm(monkeypatch, capsys):
 
 
 def test_every_file_has_a_row(awkward):
-    rows = [row[0] for row in (*READ, *REFUSED)]
-    assert sorted(rows) == sorted(path.name for path in awkward.glob("*.mid"))
+    rows = [row[0] for row in (*READ, *REFUSED, *TOKENS)]
+    files = {path.name for path in awkward.iterdir()} - {"README.md"}
+    assert sorted(rows) == sorted(files)
+
+
+@pytest.mark.parametrize(("name", "words"), TOKENS, ids=[row[0] for row in TOKENS])
+def test_token_files_are_read_and_what_changes_is_said(awkward, phraseldm, tmp_path, name, words):
+    code, out, err = phraseldm("detokenize", awkward / name, "-o", tmp_path / "x.mid")
+    assert code == 0, err
+    for word in words:
+        assert word in out + err
 
 
 @pytest.mark.parametrize(("name", "kept", "words"), READ, ids=[row[0] for row in READ])
