@@ -85,7 +85,7 @@ def test_a_thousand_damaged_files_are_read_or_refused(tmp_path):
             assert "\n" not in sentence
         assert time.perf_counter() - start < SECONDS
     assert 0.3 * NUM_FILES < read < NUM_FILES
-    assert 0 < tokenised < read
+    assert 0.3 * NUM_FILES < tokenised < read
 
 
 SHARE = 32

@@ -40,8 +40,8 @@ def test_more_programs_than_channels_are_said(tmp_path):
 @pytest.mark.parametrize(
     ("options", "complaint"),
     [
-        ({"tempo_bpm": float("nan")}, "--tempo nan is not between 4 and"),
-        ({"tempo_bpm": 1.0}, "--tempo 1 is not between 4 and"),
+        ({"tempo_bpm": float("nan")}, "--tempo nan is not between 3.57628 and"),
+        ({"tempo_bpm": 1.0}, "--tempo 1 is not between 3.57628 and"),
         ({"key": "H"}, "There is no key 'H'"),
         ({"sections": "i1 A9"}, "are 10 bars long and the tokens 2"),
         ({"sections": "17"}, "is not a list of letters"),
