@@ -20,7 +20,7 @@ from phrase_models.diffusion.plan import PlanFeatures
 from phrase_models.diffusion.sampler_config import SamplerConfig
 from phrase_models.form.song_form import CellState
 
-EXACT, RHYTHM = 0, 2  # of RELATION_KINDS
+EXACT, NOTES = 0, 1  # of RELATION_KINDS
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -29,7 +29,9 @@ class FixedSlots:
 
     Attributes:
         copied_bar: (B, N, S), the bar whose estimate serves a cell; its own where it is free.
-        followed_bar: (B, N, S), the same while varied phrases still follow their source.
+        followed_bar: (B, N, S), the same while phrases with the notes of another one still follow
+            it. What shares a rhythm alone is left to the network, which knows of it: following
+            lends pitches that are not its own, and bars came back less alike.
         known: (B, N, S) bool, cells whose latents are known.
         latents: (B, N, S, D), unit scale, 0 where they are not known.
     """
@@ -49,7 +51,7 @@ class FixedSlots:
 
         Args:
             estimate: of all slots.
-            follow: whether varied phrases still follow their source.
+            follow: whether phrases with the notes of another one still follow it.
         """
         estimate = torch.where(self.known[..., None], self.latents, estimate)
         bars = self.followed_bar if follow else self.copied_bar
@@ -93,7 +95,7 @@ def fix_slots(
         bars = plan.num_bars
         if sampler.copies:
             copied[row, :bars] = serving_bars(plan.classes[EXACT], known[row, :bars])
-            followed[row, :bars] = serving_bars(plan.classes[RHYTHM], known[row, :bars])
+            followed[row, :bars] = serving_bars(plan.classes[NOTES], known[row, :bars])
         if empty_slots is not None:
             silent = (plan.states == 1 + CellState.SILENT) & ~known[row, :bars]
             latents[row, :bars] = np.where(silent[..., None], empty_slots, latents[row, :bars])
@@ -127,9 +129,9 @@ def corrected(denoise: Denoise, fixed: FixedSlots, last_followed: float) -> Deno
     Args:
         denoise: estimates all slots.
         fixed: what is fixed of them.
-        last_followed: timestep down to which, itself left out, varied phrases follow their source:
-            their noisy latents are then those of the source's estimate with noise of their own, and
-            go on freely from there (SDEdit, arXiv 2108.01073).
+        last_followed: timestep down to which, itself left out, phrases follow the one whose notes
+            they have: their noisy latents are then those of that estimate with noise of their own,
+            and go on freely from there (SDEdit, arXiv 2108.01073).
     """
 
     def correcting(noisy: Tensor, timestep: int, estimate: Tensor | None) -> Tensor:

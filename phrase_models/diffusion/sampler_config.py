@@ -34,10 +34,11 @@ class SamplerConfig(BaseModel):
         "copies at every step",
     )
     variation_start: float = Field(
-        default=0.5,
+        default=0.25,
         ge=0,
         le=1,
-        description="time (0 clean, 1 noise) until which a varied phrase follows its source",
+        description="time (0 clean, 1 noise) until which a phrase with the onsets and pitches of "
+        "another one follows it",
     )
     force_silence: bool = Field(
         default=False,
