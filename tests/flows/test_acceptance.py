@@ -71,10 +71,13 @@ def test_an_edit_is_explained_accepted_and_then_nothing_is_done_again(phraseldm,
 
 
 def test_what_differs_in_more_than_code_is_refused(phraseldm, edit, tmp_path):
-    nothing = phraseldm("accept", "compose_corpus")
-    assert nothing[0] == 2
-    assert "Nothing of stage compose_corpus" in nothing[2]
+    unknown = phraseldm("accept", "compose_corpus")
+    assert unknown[0] == 2
+    assert "There is no store at" in unknown[2]
     assert phraseldm("prepare")[0] == 0
+    nothing = phraseldm("accept", "collect_phrases")
+    assert nothing[0] == 2
+    assert "Nothing of stage collect_phrases" in nothing[2]
     edit()
     setting = ("--set", "split.validation_fraction=0.4")
     other = phraseldm("accept", "ingest_songs", *setting)
