@@ -11,6 +11,8 @@ export MLFLOW_DISABLE_TELEMETRY = true
 # Threads that sleep while waiting for each other train models of the demo's size a fifth quicker than
 # threads that spin; with the paper's model it is the other way round, by a tenth.
 export OMP_WAIT_POLICY ?= PASSIVE
+# A worker a core; one that has no tests left takes some of another's.
+PARALLEL ?= -n logical --dist worksteal
 
 .PHONY: demo test lint fast clean
 
@@ -24,7 +26,7 @@ demo: $(INSTALLED)  ## four songs of the release, then the whole pipeline, small
 	$(BIN)/phraseldm run --preset demo --store $(DEMO_STORE)
 
 test: $(INSTALLED) lint  ## style, types, import contracts and every test but GPU ones
-	$(BIN)/python -m pytest -m 'not gpu'
+	$(BIN)/python -m pytest -m 'not gpu' $(PARALLEL)
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
@@ -33,7 +35,7 @@ lint: $(INSTALLED)
 	$(BIN)/lint-imports
 
 fast: $(INSTALLED)  ## the tests that take seconds
-	$(BIN)/python -m pytest -m 'not slow and not gpu'
+	$(BIN)/python -m pytest -m 'not slow and not gpu' $(PARALLEL)
 
 clean:
 	rm -rf $(VENV) demo build *.egg-info
