@@ -39,11 +39,11 @@ def explain(
         Plain lines such as "config latent_dim: 64 -> 32"; ["up to date"] if it need not be built.
 
     Raises:
-        DamagedArtifact: if the manifest of the artifact wanted is damaged.
+        DamagedArtifact: if the artifact wanted is damaged.
     """
     if store.refresh_pending(stage, key):
         return ["a refresh was asked for and is not finished"]
-    found = store.find(stage, key, verify=False)
+    found = store.find(stage, key)
     if found is not None:
         accepted = store.manifest(found).acceptance(key)
         return [_accepted_line(accepted) if accepted else UP_TO_DATE]

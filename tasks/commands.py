@@ -34,6 +34,8 @@ from tasks.stages.registry import STAGE_NAMES
 PartT = TypeVar("PartT", bound=str)
 
 console = Console()
+TABLE_WIDTH = 80
+"""Columns that a table has at least; in a narrower terminal its lines break."""
 
 
 # --------------------------------------------------------------------------- runs
@@ -115,7 +117,7 @@ def print_summary(store: Path) -> None:
         stages.add_row(
             stage["name"], "Cached" if stage["cached"] else "Done", f"{stage['seconds']:.1f}"
         )
-    console.print(stages)
+    console.print(stages, width=max(console.width, TABLE_WIDTH))
     if "evaluate_songs" in run["refs"]:
         evaluated = artifacts.latest("evaluate_songs", verify=False)
         print_metrics(artifacts.read_json(evaluated, "metrics.json"))
@@ -140,7 +142,7 @@ def print_metrics(metrics: Mapping[str, Mapping[str, Any]]) -> None:
     for name, result in metrics["generated"].items():
         real, held_out = (metrics.get(key, {}).get(name) for key in ("real", "held_out"))
         table.add_row(name, _cell(result), _cell(real), _cell(held_out))
-    console.print(table)
+    console.print(table, width=max(console.width, TABLE_WIDTH))
 
 
 def _cell(result: Mapping[str, Any] | None) -> str:
@@ -185,7 +187,7 @@ def print_corpus(store: Path, songs: ArtifactRef, corpus_tables: ArtifactRef) ->
     reasons.add_column("songs", justify="right")
     for reason, count in found["reasons"].items():
         reasons.add_row(reason, str(count))
-    console.print(reasons)
+    console.print(reasons, width=max(console.width, TABLE_WIDTH))
     console.print(
         f"{found['num_songs']} songs read, {found['num_accepted']} accepted: "
         f"{counted['num_bars']} bars, {counted['num_phrases']} phrases, "
@@ -288,7 +290,12 @@ def check_stage(name: str) -> str:
 
 
 def how_to_open(store: Path) -> str:
-    """Commands that open MLflow and Prefect on a store."""
+    """Commands that open MLflow and Prefect on a store.
+
+    Raises:
+        MissingArtifact: if there is no store.
+    """
+    ArtifactStore.existing(store)
     root, home = store.resolve(), shlex.quote(str(store.resolve() / "prefect"))
     database = shlex.quote(f"sqlite:///{root}/mlflow/mlflow.db")
     files = shlex.quote(f"{root}/mlflow/artifacts")

@@ -39,8 +39,8 @@ def ending_when_asked() -> Iterator[None]:
     What closes slowly is given up after a few seconds; child processes end with their parent.
     """
     ending = _Ending()
-    ending.watch()
     try:
+        ending.watch()  # a signal may come at once
         yield
     except BaseException as error:
         if ending.number is None:

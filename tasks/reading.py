@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from phrase_models.codec import PhraseCodec
-from phrase_models.errors import ConfigurationError
+from phrase_models.errors import BadMidiError, ConfigurationError
 from phrase_models.score.midi import (
     Grid,
     MidiReading,
@@ -121,7 +121,7 @@ def _say(lines: Iterable[str]) -> None:
 
 
 def list_tracks(paths: Sequence[Path], role_map: Sequence[str] = ()) -> str:
-    """The tracks of files and what would become of each, a line a track.
+    """The tracks of files and what would become of each, a line a track; and why a file is refused.
 
     Raises:
         BadMidiError: if a file cannot be parsed.
@@ -133,4 +133,8 @@ def list_tracks(paths: Sequence[Path], role_map: Sequence[str] = ()) -> str:
         tracks = track_reports(parse_midi(path), choices)
         lines += [f"{path.name}: {len(tracks)} tracks with notes"]
         lines += [track.line() for track in tracks]
+        try:
+            open_midi(path, choices)
+        except BadMidiError as error:
+            lines.append(f"It would be refused: {error}")
     return "\n".join(lines)

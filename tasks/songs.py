@@ -50,6 +50,14 @@ STAGES_OF_INPUTS: dict[InputName, str] = {
 """Stages that make the inputs of a generator; a PhraseVAE may come from several."""
 
 console = Console()
+OPTIONS_OF_FIELDS = {
+    "tempo_bpm": "--tempo",
+    "num_bars": "--bars",
+    "num_songs": "-n",
+    "num_sampling_steps": "--steps",
+    "guidance_scale": "--guidance",
+}
+"""What a user calls fields of `GenerationConfig` and `SamplerConfig`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +179,6 @@ def generate(
         ConfigurationError: if the request cannot be met, or there is no generator of that name.
         StorageError: if there are no models, a store is damaged, or the songs cannot be written.
     """
-    check_new_folder(output, SONG_FOLDER, force=force)
     semitones = semitones_to(key)
     asked_form = None if form is None else read_form(form)
     if form is not None and not request.get("sections"):
@@ -190,10 +197,12 @@ def generate(
         )
     except ValidationError as error:
         name, value, reason = first_fault(error)
-        message = f"That cannot be asked for: {name} = {value!r}, {reason}."
+        option = OPTIONS_OF_FIELDS.get(name.rsplit(".", 1)[-1], name)
+        message = f"That cannot be asked for: {option} {value!r}, {reason}."
         raise ConfigurationError(message) from error
     settings = batch_settings(config)
     asked = replace(settings.request, form=asked_form, chords=asked_chords, variation=variation)
+    check_new_folder(output, SONG_FOLDER, force=force)
     maker = models.build(config)
     maker.check(asked)
     console.print(f"Songs by {models.words}", soft_wrap=True)
@@ -224,6 +233,9 @@ def read_form(path: Path) -> SongForm:
         ConfigurationError: if it is no form; names the line.
         UserError: if it is no text file.
     """
+    if not path.exists():
+        message = f"There is no file {path}; `phraseldm form` prints a form to begin with."
+        raise UserError(message)
     try:
         return parse_form(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:

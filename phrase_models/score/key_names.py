@@ -24,7 +24,7 @@ def semitones_to(key: str) -> int:
     """
     name = key.strip().capitalize()
     if name not in PITCH_CLASSES:
-        message = f"There is no key {key!r}; there are {', '.join(PITCH_CLASSES)}."
+        message = f"There is no major key {key!r}; there are {', '.join(PITCH_CLASSES)}."
         raise ConfigurationError(message)
     shift = PITCH_CLASSES[name]
     return shift - 12 if shift > 5 else shift

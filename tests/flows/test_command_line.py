@@ -187,6 +187,8 @@ def test_bad_songs_are_quarantined_and_the_rest_goes_on(monkeypatch, capsys, tmp
         (["export", "ldm", "ldm", "--precision", "fp8"], "no precision 'fp8'"),
         (["export", "ldm", "ldm"], "There is no store at store: run the pipeline"),
         (["export", "ldm", "."], "holds small.mid and is no release of a PhraseLDM"),
+        (["ui"], "There is no store at store: run the pipeline"),
+        (["generate", "--form", "none.txt"], "There is no file none.txt"),
         (["form", "none.mid"], "There is no MIDI file none.mid"),
         (["generate", "--bars", "0"], "'--bars': it must be greater than or equal to 1;"),
         (["report", "--table", "5"], "There is no store at store: run the pipeline"),

@@ -20,7 +20,7 @@ def run(store: Path) -> tuple[int, str]:
         "--store",
         str(store),
         "--set",
-        "infilling.training.learning_rate=1e30",
+        "infilling.training.learning_rate=1e18",
     ]
     environment = os.environ | {"PHRASELDM_TRACKING": "off", "OMP_WAIT_POLICY": "PASSIVE"}
     done = subprocess.run(

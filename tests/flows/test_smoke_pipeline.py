@@ -94,8 +94,7 @@ def test_song_k_is_the_same_however_many_are_made(whole, tmp_path):
 
     request = {
         "key": "G",
-        "num_sampling_steps": 4,
-        "guidance_scale": None,
+        "sampling": {"num_sampling_steps": 4},
         "seed": 3,
     }
     request |= {"num_bars": None, "sections": "i4 A8 B4 o2", "tempo_bpm": 92.0}
@@ -115,8 +114,8 @@ def test_plans_are_drawn_from_the_priors_of_the_run(whole, tmp_path):
 
     priors = PlanPriors.load(next((whole[0] / "artifacts" / "fit_priors").glob("*/priors.json")))
     assert priors.chords is not None
-    request = {"num_songs": 2, "num_sampling_steps": 2, "audio_seconds": 0.2, "plans": "drawn"}
-    generate(whole[0], tmp_path, **request)
+    request = {"num_songs": 2, "audio_seconds": 0.2, "plans": "drawn"}
+    generate(whole[0], tmp_path, sampling={"num_sampling_steps": 2}, **request)
     songs = json.loads((tmp_path / "songs.json").read_text())
     assert [song["plans"] for song in songs] == ["drawn"] * 2
     assert songs[0]["requested_layout"] != songs[1]["requested_layout"]
@@ -205,7 +204,7 @@ def test_reconstruct_sends_a_song_through_the_vae(whole, tmp_path):
         ({"sections": "verse, chorus"}, "is not a list of letters with numbers of bars"),
         ({"sections": "A8", "num_bars": 9}, "has 8 bars but 9 were asked for"),
         ({"num_bars": 500}, "at most 128"),
-        ({"key": "H"}, "There is no key 'H'"),
+        ({"key": "H"}, "There is no major key 'H'"),
     ],
 )
 def test_a_song_that_cannot_be_made_is_refused_with_a_sentence(whole, tmp_path, request_, words):
@@ -214,8 +213,6 @@ def test_a_song_that_cannot_be_made_is_refused_with_a_sentence(whole, tmp_path, 
 
     request = {
         "key": "C",
-        "num_sampling_steps": None,
-        "guidance_scale": None,
         "seed": 0,
     }
     request |= {"num_bars": None, "sections": None, "num_songs": 1} | request_

@@ -4,6 +4,7 @@ import os
 
 import pytest
 
+from storage.errors import DamagedArtifact
 from storage.explain import explain
 
 PARTS = {
@@ -22,6 +23,13 @@ def wanted():
 def test_up_to_date(store, key, build):
     build("train", key, {"a": "x"}, **PARTS)
     assert explain(store, "train", key, **PARTS) == ["up to date"]
+
+
+def test_what_is_damaged_is_not_called_up_to_date(store, key, build):
+    built = build("train", key, {"a": "x"}, **PARTS)
+    (built.folder / "a").write_text("y")
+    with pytest.raises(DamagedArtifact, match="--refresh train"):
+        explain(store, "train", key, **PARTS)
 
 
 def test_never_built(store, key, build):

@@ -113,3 +113,13 @@ def test_one_part_of_two_tracks_is_said(path, capsys):
     song = read_file(path, ("1=piano", "2=piano")).song
     assert [(track.program, len(track.notes)) for track in song.tracks] == [(PIANO, 24)]
     assert "  Tracks 1 and 2 are one part: piano.\n" in capsys.readouterr().err
+
+
+def test_the_list_of_tracks_says_when_the_file_would_be_refused(path):
+    meter = b"\xff\x58\x04"
+    content = path.read_bytes()
+    assert content.count(meter + b"\x04") == 1
+    path.write_bytes(content.replace(meter + b"\x04", meter + b"\x03"))
+    *_, last = list_tracks([path]).splitlines()
+    assert last.startswith("It would be refused: ")
+    assert "is in 3/4 from bar 1" in last

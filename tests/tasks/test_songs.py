@@ -176,7 +176,7 @@ def test_a_song_whose_form_was_left_open_has_that_of_its_notes(release, tmp_path
         ),
         ("melody * *\nbridge . .\npiano . =1", "repeats bar 1, where it is silent"),
         ("drums * *", "Line 1 of the form: 'drums' is no instrument"),
-        (None, "is no text file with a form; `phraseldm form` prints one"),
+        (None, "There is no file"),
     ],
 )
 def test_a_form_that_cannot_be_met_is_one_sentence(release, tmp_path, text, words):
@@ -195,7 +195,7 @@ def test_a_form_that_cannot_be_met_is_one_sentence(release, tmp_path, text, word
         ({"chords": "C | H"}, "'H' is no chord; write C, Am, Bdim, Gsus"),
         ({"chords": "C | G", "sections": "A4"}, "There are chords for 2 bars but the song has 4"),
         ({"chords": "C G F"}, "Bar 1 of the chords 'C G F' has 3 chords"),
-        ({"key": "H"}, "There is no key 'H'"),
+        ({"key": "H"}, "There is no major key 'H'"),
         ({"generator": "bar_shuffle"}, "A release writes songs by phrase_ldm alone"),
         ({"generator": "choir"}, "There is no generator 'choir'"),
         ({"tempo_bpm": 5.0}, "That cannot be asked for"),
