@@ -31,6 +31,7 @@ from phrase_models.song_batch import MIDI_FOLDER, belongs_to_batch, midi_path
 from phrase_models.tokens.song_layout import bars_to_slots, song_to_bars
 from storage.errors import MissingArtifact
 from storage.paths import FolderKind, check_new_folder, replacing_files
+from tasks.interruption import Stopped
 from tasks.reading import read_file
 from tasks.settings.pipeline import first_fault
 from tasks.settings.stages import GenerationConfig
@@ -211,11 +212,15 @@ def generate(
 
 def _write(maker: Generator, settings: BatchSettings, output: Path) -> None:
     """Write songs, and say where they are."""
-    with (
-        replacing_files(output, SONG_FOLDER) as aside,
-        console.status("Making songs") as status,
-    ):
-        songs = write_batch(maker, settings, aside, lambda _, text: status.update(text))
+    had_songs = bool(SONG_FOLDER.files_in(output))
+    try:
+        with (
+            replacing_files(output, SONG_FOLDER) as aside,
+            console.status("Making songs") as status,
+        ):
+            songs = write_batch(maker, settings, aside, lambda _, text: status.update(text))
+    except Stopped as error:
+        raise Stopped(_words_when_stopped(output, had_songs=had_songs)) from error
     for song in songs:
         console.print(
             f"{midi_path(output, song.name)}  {song.song.num_bars} bars, "
@@ -223,6 +228,19 @@ def _write(maker: Generator, settings: BatchSettings, output: Path) -> None:
             soft_wrap=True,
         )
     console.print(f"Gallery  {output / 'gallery.html'}", soft_wrap=True)
+
+
+def _words_when_stopped(output: Path, *, had_songs: bool) -> str:
+    """What is in the folder after songs were stopped."""
+    if had_songs:
+        return f"Stopped: the earlier songs in {output} stay as they were."
+    finished = [path for path in SONG_FOLDER.files_in(output) if path.suffix == ".mid"]
+    if not finished:
+        return "Stopped: no song was finished; run the same command to begin again."
+    return (
+        f"Stopped: songs that were finished are in {output} ({len(finished)}), without a gallery; "
+        "run the same command with --force to make all of them."
+    )
 
 
 # --------------------------------------------------------------------------- forms

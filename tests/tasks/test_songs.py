@@ -15,6 +15,7 @@ from phrase_models.score.song import PIANO, Note, Song, Track
 from phrase_models.song_batch import read_batch
 from storage.errors import MissingArtifact
 from tasks import songs
+from tasks.interruption import Stopped
 from tasks.reports.ldm_release import assemble_release
 from tasks.songs import form_of_file, generate, read_form
 
@@ -222,3 +223,30 @@ def test_a_song_that_is_not_described_has_no_form(tmp_path, content, words):
     (tmp_path / "songs.json").write_text(content)
     with pytest.raises(UserError, match=words):
         form_of_file(tmp_path / "songs.json", 3)
+
+
+@pytest.mark.parametrize(
+    ("after", "had", "words"),
+    [
+        (0, False, "no song was finished; run the same command to begin again"),
+        (1, False, r"finished are in .*out \(1\), without a gallery; run the same .* --force"),
+        (1, True, "the earlier songs in .*out stay as they were"),
+    ],
+)
+def test_stopped_songs_say_what_is_there(release, tmp_path, monkeypatch, after, had, words):
+    if had:
+        make(tmp_path, model=release)
+    before = {path: path.read_bytes() for path in (tmp_path / "out").rglob("*.mid")}
+
+    def stopped(maker, settings, folder, report):
+        for number in range(after):
+            (folder / "midi").mkdir()
+            (folder / "midi" / f"song-00{number}.mid").write_bytes(b"MThd")
+        raise Stopped
+
+    monkeypatch.setattr(songs, "write_batch", stopped)
+    with pytest.raises(Stopped, match=words):
+        make(tmp_path, model=release, num_songs=3, force=had)
+    left = {path: path.read_bytes() for path in (tmp_path / "out").rglob("*.mid")}
+    assert len(left) == after
+    assert before.items() <= left.items()
