@@ -38,11 +38,14 @@ def check_prefect() -> None:
 
 
 def server_answers(url: str) -> bool:
-    """Whether an HTTP server answers at an address within seconds, be it with an error."""
+    """Whether an HTTP server answers at an address within seconds, be it that it wants a password.
+
+    That there is nothing (404), or that a gateway finds nobody behind it (5xx), is no answer.
+    """
     try:
         with urlopen(url, timeout=ANSWER_SECONDS):
             return True
-    except HTTPError:
-        return True
+    except HTTPError as error:
+        return error.code < 500 and error.code != 404
     except (OSError, ValueError, HTTPException):
         return False

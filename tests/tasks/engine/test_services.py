@@ -11,6 +11,9 @@ from tasks.engine import services
 from tasks.engine.mlflow_sender import check_mlflow
 from tasks.engine.services import ServiceUnreachable, check_prefect, server_answers
 
+CODES = {401: True, 403: True, 404: False, 502: False, 503: False}
+"""Whether somebody answers who gives this code."""
+
 
 @pytest.fixture
 def dead_port() -> int:
@@ -28,11 +31,11 @@ def silent_port(monkeypatch):
 
 @pytest.fixture
 def grumpy_port():
-    """A server that answers everything with an error."""
+    """A server that answers everything with the error in the path."""
 
     class Grumpy(BaseHTTPRequestHandler):
         def do_GET(self):
-            self.send_error(401)
+            self.send_error(int(self.path[1:]))
 
         def log_message(self, *_):
             pass
@@ -44,7 +47,8 @@ def grumpy_port():
 
 
 def test_an_error_is_an_answer_and_silence_is_none(grumpy_port, silent_port, dead_port):
-    assert server_answers(f"http://127.0.0.1:{grumpy_port}")
+    answers = {code: server_answers(f"http://127.0.0.1:{grumpy_port}/{code}") for code in CODES}
+    assert answers == CODES
     assert not server_answers(f"http://127.0.0.1:{silent_port}")
     assert not server_answers(f"http://127.0.0.1:{dead_port}")
 
