@@ -16,5 +16,5 @@ def test_keys_are_reached_by_the_shorter_way(key, step):
 
 
 def test_an_unknown_key_is_refused():
-    with pytest.raises(ConfigurationError, match="no key 'H'"):
+    with pytest.raises(ConfigurationError, match="no major key 'H'"):
         semitones_to("H")
