@@ -19,7 +19,7 @@ from phrase_models.metrics.result import MetricResult, mean_result
 from phrase_models.score.song import Song
 from phrase_models.score.transforms import choose_key, shift_to_c, transpose
 from phrase_models.song_batch import DESCRIPTIONS, read_each
-from phrase_models.tokens.song_layout import SlotLayout, bars_to_slots, song_to_bars
+from phrase_models.tokens.song_layout import bars_to_slots, song_to_bars
 from storage.artifacts import ArtifactStore
 from storage.errors import MissingArtifact
 from storage.paths import check_new_file
@@ -142,8 +142,7 @@ def read_songs(folder: Path) -> SongFolder:
         elif isinstance(read, Song):
             songs.append(EvaluatedSong(read, plan=read.sections or None))
         else:
-            layout: SlotLayout = "role"
-            songs.append(generated_song(read, layout))
+            songs.append(generated_song(read, "role"))
     if not songs:
         message = f"There is no MIDI file in {folder}: name a folder with files that end in .mid."
         raise ConfigurationError(message)
@@ -198,13 +197,13 @@ def _measurable(
     songs: SongFolder, reference: Reference | None, store: Path
 ) -> tuple[list[SongMetric | SetMetric], list[str]]:
     """The metrics for which all is there, and a sentence about each lot of others."""
-    missing = {**dict.fromkeys(NEED_AUTOENCODER, "")}
+    missing = set(NEED_AUTOENCODER)
     said = [f"Left out, as they need latents of the reference: {_listed(NEED_AUTOENCODER)}."]
     if not any(item.sound_latents is not None for item in songs.read):
-        missing |= dict.fromkeys(NEED_LATENTS, "")
+        missing |= NEED_LATENTS
         said.append(f"Left out, as the folder holds no latents: {_listed(NEED_LATENTS)}.")
     if reference is None:
-        missing |= dict.fromkeys(NEED_REFERENCE, "")
+        missing |= NEED_REFERENCE
         said.append(
             f"Left out, as there are no songs in {store} and no --reference was named: "
             f"{_listed(NEED_REFERENCE)}."

@@ -141,7 +141,7 @@ class PlanPriors:
             return None
         rng = np.random.default_rng(0)
         some = real[:: -(-len(real) // _MOST_SONGS)]
-        drawn = [self._candidate(rng) for _ in range(_DRAWN_PER_SONG * len(some))]
+        drawn = [self.draw(rng) for _ in range(_DRAWN_PER_SONG * len(some))]
         return PlanChoice.fit(
             [plan.statistics() for plan in some], [plan.statistics() for plan in drawn]
         )
@@ -169,7 +169,7 @@ class PlanPriors:
         """
         number = 1 if self.choice is None else _NUM_CANDIDATES
         candidates = [
-            self._candidate(rng, num_bars, sections, form, max_bars=max_bars) for _ in range(number)
+            self._candidate(rng, num_bars, sections, form, max_bars) for _ in range(number)
         ]
         if self.choice is None:
             return candidates[0]
@@ -178,11 +178,10 @@ class PlanPriors:
     def _candidate(
         self,
         rng: np.random.Generator,
-        num_bars: int | None = None,
-        sections: tuple[Section, ...] = (),
-        form: SongForm | None = None,
-        *,
-        max_bars: int = MAX_BARS,
+        num_bars: int | None,
+        sections: tuple[Section, ...],
+        form: SongForm | None,
+        max_bars: int,
     ) -> DrawnPlan:
         """One plan of the three priors."""
         if form is not None:

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from phrase_models.training.config import TrainingConfig
 from phrase_models.training.generations import generations_of, load_generation
 from phrase_models.training.loop import fit
-from phrase_models.training.randomness import seed_everything
+from tests.phrase_models.training.regression import Regression, Stopped
 
 CONFIG = TrainingConfig(
     num_steps=30,
@@ -35,29 +35,6 @@ FILES = (
     "digests.json",
 )
 PROGRESS_FILES = ("metrics.jsonl", "progress.json")
-
-
-class Stopped(Exception):
-    """Stands for a kill."""
-
-
-class Regression:
-    """A small net with dropout, so that random state matters."""
-
-    def __init__(self, stop_at: int | None = None) -> None:
-        seed_everything("net")
-        self.module = nn.Sequential(nn.Linear(4, 16), nn.Dropout(0.3), nn.Linear(16, 1))
-        self.stop_at = stop_at
-
-    def loss(self, step: int) -> dict[str, Tensor]:
-        if step == self.stop_at:
-            raise Stopped
-        inputs = torch.randn(8, 4)
-        return {"loss": (self.module(inputs)[:, 0] - inputs.sum(1)).square().mean()}
-
-    def validate(self) -> dict[str, float]:
-        inputs = torch.linspace(-1, 1, 32).reshape(8, 4)
-        return {"score": float((self.module(inputs)[:, 0] - inputs.sum(1)).square().mean())}
 
 
 def finished(state: Path) -> tuple[dict[str, Tensor], list[str]]:

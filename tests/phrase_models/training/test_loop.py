@@ -13,31 +13,8 @@ from phrase_models.training.config import TrainingConfig
 from phrase_models.training.ema import WeightAverage
 from phrase_models.training.loop import TrainingRun, fit
 from phrase_models.training.optimizer import learning_rate_factor
-from phrase_models.training.randomness import derive_seed, seed_everything
-
-
-class Stopped(Exception):
-    """Stands for a kill."""
-
-
-class Regression:
-    """A small net with dropout and noise, so that random state matters."""
-
-    def __init__(self, stop_at: int | None = None) -> None:
-        seed_everything("net")
-        self.module = nn.Sequential(nn.Linear(4, 16), nn.Dropout(0.3), nn.Linear(16, 1))
-        self.stop_at = stop_at
-
-    def loss(self, step: int) -> dict[str, Tensor]:
-        if step == self.stop_at:
-            raise Stopped
-        inputs = torch.randn(8, 4)
-        return {"loss": (self.module(inputs)[:, 0] - inputs.sum(1)).square().mean()}
-
-    def validate(self) -> dict[str, float]:
-        inputs = torch.linspace(-1, 1, 32).reshape(8, 4)
-        error = (self.module(inputs)[:, 0] - inputs.sum(1)).square().mean()
-        return {"score": float(error)}
+from phrase_models.training.randomness import derive_seed
+from tests.phrase_models.training.regression import Regression, Stopped
 
 
 def config(**changes: object) -> TrainingConfig:

@@ -1,0 +1,30 @@
+"""The training that tests of the loop and of its checkpoints share."""
+
+import torch
+from torch import Tensor, nn
+
+from phrase_models.training.randomness import seed_everything
+
+
+class Stopped(Exception):
+    """Stands for a kill."""
+
+
+class Regression:
+    """A small net with dropout and noise, so that random state matters."""
+
+    def __init__(self, stop_at: int | None = None) -> None:
+        seed_everything("net")
+        self.module = nn.Sequential(nn.Linear(4, 16), nn.Dropout(0.3), nn.Linear(16, 1))
+        self.stop_at = stop_at
+
+    def loss(self, step: int) -> dict[str, Tensor]:
+        if step == self.stop_at:
+            raise Stopped
+        inputs = torch.randn(8, 4)
+        return {"loss": (self.module(inputs)[:, 0] - inputs.sum(1)).square().mean()}
+
+    def validate(self) -> dict[str, float]:
+        inputs = torch.linspace(-1, 1, 32).reshape(8, 4)
+        error = (self.module(inputs)[:, 0] - inputs.sum(1)).square().mean()
+        return {"score": float(error)}
