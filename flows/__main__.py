@@ -23,6 +23,7 @@ from flows.options import (
     StoreOption,
     VAEOption,
     WorkersOption,
+    check_servers,
     print_tracks,
     required,
 )
@@ -57,6 +58,7 @@ def run(
     plain: Annotated[bool, typer.Option(help="Without Prefect, for debugging.")] = False,
 ) -> None:
     """Run the pipeline, whole or up to a part; what is done already is taken from the store."""
+    check_servers(orchestrated=not plain)
     from flows.road import PARTS, run_until
     from tasks import commands
 
@@ -85,6 +87,7 @@ def prepare(
     workers: WorkersOption = None,
 ) -> None:
     """Ingest and tokenise songs only; prints where the tables are and why songs were refused."""
+    check_servers(orchestrated=False)
     from flows.road import prepare as prepare_corpus
     from tasks import commands
 
@@ -288,6 +291,7 @@ def sweep(
     plain: Annotated[bool, typer.Option(help="Without Prefect, for debugging.")] = False,
 ) -> None:
     """Train PhraseVAE once for each value of a setting, sharing what does not differ."""
+    check_servers(orchestrated=not plain)
     from tasks import commands
     from tasks.reports.sweep import SCORING, parse_axes, sweep_points, sweep_table
 
@@ -315,6 +319,7 @@ def baseline(
     setting: SetOption = None,
 ) -> None:
     """Train PianoTree VAE on whole bars, for the last of the paper's tables of PhraseVAE."""
+    check_servers(orchestrated=False)
     from flows.road import prepare as prepare_corpus
     from flows.road import train_baseline
     from tasks import commands

@@ -43,6 +43,18 @@ WorkersOption = Annotated[
 ForceOption = Annotated[bool, typer.Option("--force", help="Replace what is there already.")]
 
 
+def check_servers(*, orchestrated: bool) -> None:
+    """Before anything heavy is imported: the servers that the environment names answer.
+
+    Raises:
+        ServiceUnreachable: if one does not.
+    """
+    from tasks.engine.runtime import tracking_wanted
+    from tasks.engine.services import check_named_servers
+
+    check_named_servers(tracked=tracking_wanted(), orchestrated=orchestrated)
+
+
 def print_tracks(files: list[Path], role_map: list[str] | None) -> None:
     """What `--list-tracks` asks for."""
     from tasks import reading

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from storage.locks import hold_lock
-from tasks.engine.services import ServiceUnreachable, server_answers
+from tasks.engine.services import HTTP, MLFLOW_URI, no_mlflow, server_answers
 from tasks.engine.tracking_journal import Journal, Progress
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ QUIET = ("alembic", "mlflow", "urllib3.connectionpool")
 
 def named_uri() -> str | None:
     """The MLflow that the environment names instead of the store's own, if it names one."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or None
+    return os.environ.get(MLFLOW_URI) or None
 
 
 def open_client(store: Path) -> MlflowClient:
@@ -79,7 +79,7 @@ def check_mlflow(store: Path) -> None:
     if uri is None:
         return
     try:
-        if uri.startswith(("http://", "https://")):
+        if uri.startswith(HTTP):
             reached = server_answers(uri)
         else:
             open_client(store).search_experiments(max_results=1)
@@ -88,10 +88,7 @@ def check_mlflow(store: Path) -> None:
         logger.debug("MLflow at %s: %s", uri, error)
         reached = False
     if not reached:
-        raise ServiceUnreachable(
-            f"No MLflow answers at MLFLOW_TRACKING_URI={uri}: start it or correct the address, or "
-            "unset it for the store's own; nothing was started."
-        )
+        raise no_mlflow(uri)
 
 
 def experiment_id(client: MlflowClient, store: Path, name: str) -> str:

@@ -36,6 +36,11 @@ class RuntimeConfig(BaseModel):
         return visible[index] if index < len(visible) and visible[index] else str(index)
 
 
+def tracking_wanted() -> bool:
+    """Whether MLflow is told of runs; the environment may say no."""
+    return os.environ.get("PHRASELDM_TRACKING", "on") != "off"
+
+
 def default_runtime(num_workers: int | None = None) -> RuntimeConfig:
     """A CUDA device if there is one, else all cores."""
     import torch
@@ -45,7 +50,7 @@ def default_runtime(num_workers: int | None = None) -> RuntimeConfig:
         device="cuda" if torch.cuda.is_available() else "cpu",
         num_threads=cores or 1,
         num_workers=num_workers or cores or 1,
-        tracking=os.environ.get("PHRASELDM_TRACKING", "on") != "off",
+        tracking=tracking_wanted(),
     )
 
 

@@ -1,6 +1,9 @@
 """Servers that are named and do not answer are told before anything starts."""
 
+import os
 import socket
+import subprocess
+import sys
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -83,3 +86,33 @@ def test_a_prefect_that_does_not_answer_is_one_sentence(kind, dead_port, silent_
     ):
         check_prefect()
     assert time.monotonic() - began < 8
+
+
+@pytest.mark.parametrize(
+    ("variable", "path", "options"),
+    [
+        ("PREFECT_API_URL", "/api", ["run"]),
+        ("PREFECT_API_URL", "/api", ["sweep", "--over", "vae.latent_dim=2,4"]),
+        ("MLFLOW_TRACKING_URI", "", ["run", "--plain"]),
+        ("MLFLOW_TRACKING_URI", "", ["prepare"]),
+        ("MLFLOW_TRACKING_URI", "", ["baseline"]),
+    ],
+)
+def test_commands_tell_of_it_before_they_import_what_takes_seconds(
+    variable, path, options, dead_port, tmp_path
+):
+    url = f"http://127.0.0.1:{dead_port}{path}"
+    command = [sys.executable, "-X", "importtime", "-m", "flows", *options, "--store", "made"]
+    environment = os.environ | {variable: url, "PHRASELDM_TRACKING": "on"}
+    environment["PYTHONPATH"] = os.pathsep.join(sys.path)
+    done = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    lines = [line for line in done.stderr.splitlines() if not line.startswith("import time:")]
+    assert done.returncode == 2
+    assert len(lines) == 1
+    assert f"{variable}={url}" in lines[0]
+    assert not {"torch", "prefect", "mlflow"} & {
+        line.rsplit("|")[-1].strip() for line in done.stderr.splitlines()
+    }
+    assert list(tmp_path.iterdir()) == []
