@@ -5,7 +5,6 @@ What `encode` makes of each phrase of `song_to_bars`, several times as fast.
 
 from dataclasses import dataclass
 from itertools import chain
-from operator import attrgetter
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +27,6 @@ PROGRAM_RANKS = tuple(
 )
 """Place of each program among phrases that tie: roles first, in their order, then by number."""
 _RANKS = np.array(PROGRAM_RANKS)
-_FIELDS = attrgetter("onset", "pitch", "duration")
 _PITCH_BITS = _DURATION_BITS = 7
 
 
@@ -61,8 +59,9 @@ def encode_song(song: Song) -> SongTokens:
     Raises:
         ValueError: if a note lies outside the bars of the song.
     """
-    fields, sizes = _note_fields(song)
-    bars, onsets = np.divmod(fields[:, 0], STEPS_PER_BAR)
+    sizes = [len(track.notes) for track in song.tracks]
+    onsets, pitches, durations = _note_fields(song)
+    bars, onsets = np.divmod(onsets, STEPS_PER_BAR)
     if len(bars) and not (bars.min() >= 0 and bars.max() < song.num_bars):
         outside = int(bars[(bars < 0) | (bars >= song.num_bars)][0])
         message = f"song {song.song_id!r} of {song.num_bars} bars has notes in {outside}"
@@ -70,25 +69,35 @@ def encode_song(song: Song) -> SongTokens:
     # One number for each note, whose order is that of REMI-z within the phrases of each track.
     parts = np.repeat(np.arange(len(sizes)), sizes) * song.num_bars + bars
     order = (parts * STEPS_PER_BAR + onsets) << (_PITCH_BITS + _DURATION_BITS)
-    order += (127 - fields[:, 1]) << _DURATION_BITS
-    order += MAX_DURATION - np.minimum(fields[:, 2], MAX_DURATION)
+    order += (127 - pitches) << _DURATION_BITS
+    order += MAX_DURATION - np.minimum(durations, MAX_DURATION)
     order.sort()
     places = order >> _DURATION_BITS
-    order = order[np.diff(places, prepend=-1) != 0]  # of equal onset and pitch, the longest
+    order = order[_changes(places)]  # of equal onset and pitch, the longest
     durations = MAX_DURATION - (order & 127)
     pitches = 127 - (order >> _DURATION_BITS & 127)
     places = order >> (_PITCH_BITS + _DURATION_BITS)
-    new_onset = np.diff(places, prepend=-1) != 0
+    new_onset = _changes(places)
     parts, onsets = np.divmod(places, STEPS_PER_BAR)
     return _lay_out(song, parts, onsets, pitches, durations, new_onset)
 
 
-def _note_fields(song: Song) -> tuple[IntArray, list[int]]:
-    """(N, 3) of onset, pitch and duration of all notes, and the number of each track's."""
-    sizes = [len(track.notes) for track in song.tracks]
-    notes = chain.from_iterable(track.notes for track in song.tracks)
-    flat = chain.from_iterable(map(_FIELDS, notes))
-    return np.fromiter(flat, np.int64, 3 * sum(sizes)).reshape(-1, 3), sizes
+def _note_fields(song: Song) -> tuple[IntArray, IntArray, IntArray]:
+    """Onsets, pitches and durations (N,) of all notes, track after track."""
+    notes = list(chain.from_iterable(track.notes for track in song.tracks))
+    number = len(notes)
+    return (
+        np.fromiter([note.onset for note in notes], np.int64, number),
+        np.fromiter([note.pitch for note in notes], np.int64, number),
+        np.fromiter([note.duration for note in notes], np.int64, number),
+    )
+
+
+def _changes(values: IntArray) -> NDArray[np.bool_]:
+    """Whether each of the values (N,) is another one than that before it; the first one is."""
+    changes = np.ones(len(values), np.bool_)
+    np.not_equal(values[1:], values[:-1], out=changes[1:])
+    return changes
 
 
 def _lay_out(
@@ -109,7 +118,7 @@ def _lay_out(
         durations: in steps (N,).
         new_onset: whether a note is the first of its onset (N,).
     """
-    firsts = np.flatnonzero(np.diff(parts, prepend=-1))
+    firsts = np.flatnonzero(_changes(parts))
     counts = np.diff(firsts, append=len(parts))
     tracks, bars = np.divmod(parts[firsts], max(song.num_bars, 1))
     programs = np.array([track.program for track in song.tracks], np.int64)[tracks]
