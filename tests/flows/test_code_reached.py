@@ -20,7 +20,11 @@ from tasks.launch import Request, launch
 from tasks.stages.registry import STAGES
 
 pytestmark = pytest.mark.slow
-STARTING_A_TRAINING = {"phrase_models.train", "phrase_models.training.watchdog"}
+STARTING_A_TRAINING = {
+    "phrase_models.train",
+    "phrase_models.trainings",
+    "phrase_models.training.watchdog",
+}
 """They read what is asked for, hand it to the trainer of its kind, and end with their parent."""
 ROOT = Path(__file__).resolve().parents[2]
 FEW_STEPS = {

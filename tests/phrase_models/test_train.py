@@ -4,6 +4,7 @@ That the weights depend on nothing but the recipe and the data is shown by the s
 """
 
 import json
+import os
 import subprocess
 import sys
 from importlib import import_module
@@ -12,7 +13,7 @@ from typing import get_args
 
 import pytest
 
-from phrase_models import train
+from phrase_models import trainings
 from phrase_models.baselines.pianotree.specification import PianoTreeTrainingSpecification
 from phrase_models.diffusion.specification import (
     DiffusionRecipeConfig,
@@ -41,7 +42,7 @@ def vae_recipe(**training: int) -> VAERecipeConfig:
     )
 
 
-def specification(kind: str) -> train.AnySpecification:
+def specification(kind: str) -> trainings.AnySpecification:
     if kind == "vae":
         return VAETrainingSpecification(
             recipe=vae_recipe(), phrases=Path("/phrases"), hardware=HARDWARE
@@ -56,21 +57,21 @@ def specification(kind: str) -> train.AnySpecification:
     return DiffusionTrainingSpecification(recipe=recipe, dataset=Path("/set"), hardware=HARDWARE)
 
 
-@pytest.mark.parametrize("kind", list(train.TRAINERS))
+@pytest.mark.parametrize("kind", list(trainings.TRAINERS))
 def test_what_is_written_is_read_back_as_the_same_specification(tmp_path, kind):
     written = specification(kind)
     path = tmp_path / "spec.json"
     path.write_text(written.model_dump_json(indent=1))
-    read = train.read_specification(path)
+    read = trainings.read_specification(path)
     assert type(read) is type(written)
     assert read == written
     assert json.loads(path.read_text())["kind"] == kind
 
 
 def test_every_kind_has_a_trainer_that_takes_it():
-    for member in get_args(get_args(train.AnySpecification)[0]):
+    for member in get_args(get_args(trainings.AnySpecification)[0]):
         kind = member.model_fields["kind"].default
-        trainer = import_module(train.TRAINERS[kind])
+        trainer = import_module(trainings.TRAINERS[kind])
         assert trainer.train.__annotations__["spec"] is member
 
 
@@ -86,12 +87,12 @@ def test_a_specification_that_does_not_do_is_one_sentence(tmp_path, change, word
     path = tmp_path / "spec.json"
     path.write_text(json.dumps(specification("vae").model_dump(mode="json") | change))
     with pytest.raises(ConfigurationError) as caught:
-        train.read_specification(path)
+        trainings.read_specification(path)
     assert words in str(caught.value)
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
     with pytest.raises(ConfigurationError, match="There is no specification"):
-        train.read_specification(tmp_path / "none.json")
+        trainings.read_specification(tmp_path / "none.json")
 
 
 @pytest.mark.parametrize(
@@ -156,3 +157,31 @@ def test_a_bare_machine_trains_and_imports_only_the_network_it_trains(tmp_path):
     others = {name for name in imported if name.endswith((".trainer", "denoiser"))}
     assert others == {"phrase_models.vae.trainer"}
     assert not any(name.startswith("tasks") for name in imported)
+
+
+SLOW_IMPORTS = """
+import sys, time
+from importlib.abc import MetaPathFinder
+
+class Slow(MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        if name == "torch":
+            print("imports", flush=True)
+            time.sleep(60)
+
+sys.meta_path.insert(0, Slow())
+from phrase_models.train import main
+sys.exit(main())
+"""
+
+
+def test_a_training_whose_parent_is_gone_ends_though_it_still_imports(tmp_path):
+    command = [sys.executable, "-c", SLOW_IMPORTS, "--parent", str(os.getppid())]
+    for option in ("--spec", "--state", "--output"):
+        command += [option, str(tmp_path / "none")]
+    done = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, timeout=30, check=False
+    )
+    assert (done.returncode, done.stderr) == (1, "")
+    assert not (tmp_path / "none").exists()
+    assert done.stdout in ("", "imports\n")
