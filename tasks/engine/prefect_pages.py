@@ -23,6 +23,7 @@ from prefect.exceptions import PrefectHTTPStatusError
 from prefect.runtime import deployment, flow_run, task_run
 from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
+from tasks.engine.lost_run import watching
 from tasks.engine.services import ServiceUnreachable, check_prefect
 
 logger = logging.getLogger(__name__)
@@ -181,10 +182,13 @@ def showing() -> Iterator[PrefectPages]:
     """
     pages, patience = PrefectPages(send_page), CLOSING_SECONDS
     try:
-        yield pages
-        if deployment.id is not None:
-            patience = OUTAGE_SECONDS
-            _wait_for_server()
+        if deployment.id is None:
+            yield pages
+        else:
+            with watching(flow_run.id):
+                yield pages
+                patience = OUTAGE_SECONDS
+                _wait_for_server()
     except Exception:
         raise
     except BaseException:
