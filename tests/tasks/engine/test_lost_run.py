@@ -1,72 +1,116 @@
 """A run whose process was killed is called crashed, unless somebody has told how it ended."""
 
+import json
 import os
 import subprocess
 import sys
-from contextlib import contextmanager
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from types import SimpleNamespace
-from uuid import UUID, uuid4
+from urllib.error import HTTPError, URLError
 
 import pytest
-from prefect.client.schemas.objects import State
-from prefect.states import AwaitingRetry, Cancelled, Completed, Crashed, Running
 
 from tasks.engine import lost_run
 
-RUN = uuid4()
+RUN = "6ff0d8a2-9a3c-4d57-8a52-7a1f5f4f2b11"
+BASIC = "Basic YW5uYTpzZWNyZXQ="
+"""anna:secret"""
 
 
-class Server:
-    """A Prefect server that knows one run."""
+class FlowRunServer(HTTPServer):
+    """Answers as Prefect does for one flow run.
 
-    def __init__(self, state: State, refusals: int = 0) -> None:
-        self.state, self.refusals = state, refusals
+    Attributes:
+        state: of the run.
+        refusals: how many requests it answers by 503 before.
+        wants: the header that it demands.
+    """
 
-    @contextmanager
-    def open_client(self):
-        if self.refusals:
-            self.refusals -= 1
-            raise ConnectionRefusedError
-        yield self
-
-    def read_flow_run(self, flow_run_id: UUID) -> SimpleNamespace:
-        assert flow_run_id == RUN
-        return SimpleNamespace(state=self.state)
-
-    def set_flow_run_state(self, flow_run_id: UUID, state: State, *, force: bool) -> None:
-        assert flow_run_id == RUN
-        assert force
-        self.state = state
+    state: dict[str, str]
+    refusals = 0
+    wants: str | None = None
 
 
-@pytest.fixture(autouse=True)
-def no_waiting(monkeypatch):
-    monkeypatch.setattr(lost_run, "RETRY_SECONDS", 0.0)
+class Handler(BaseHTTPRequestHandler):
+    server: FlowRunServer
+
+    def answer(self, content: dict[str, object]) -> None:
+        code = 200 if self.headers["Authorization"] == self.server.wants else 401
+        if self.server.refusals:
+            self.server.refusals -= 1
+            code = 503
+        self.send_response(code)
+        self.end_headers()
+        self.wfile.write(json.dumps(content).encode())
+
+    def do_GET(self) -> None:
+        assert self.path == f"/api/flow_runs/{RUN}"
+        self.answer({"state_type": self.server.state["type"]})
+
+    def do_POST(self) -> None:
+        assert self.path == f"/api/flow_runs/{RUN}/set_state"
+        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        assert asked["force"] is True
+        self.server.state = asked["state"]
+        self.answer({"status": "ACCEPT"})
+
+    def log_message(self, *_: object) -> None:
+        pass
 
 
-def test_a_run_taken_for_running_has_crashed():
-    server = Server(Running())
-    lost_run.tell(RUN, server.open_client)
-    assert server.state.is_crashed()
-    assert server.state.message == lost_run.MESSAGE
+@pytest.fixture
+def server(monkeypatch):
+    with FlowRunServer(("127.0.0.1", 0), Handler) as server:
+        for name in ("PREFECT_API_KEY", "PREFECT_API_AUTH_STRING"):
+            monkeypatch.delenv(name, raising=False)
+        monkeypatch.setenv("PREFECT_API_URL", f"http://127.0.0.1:{server.server_port}/api")
+        monkeypatch.setattr(lost_run, "RETRY_SECONDS", 0.0)
+        server.state = {"type": "RUNNING", "name": "Running"}
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
 
 
-@pytest.mark.parametrize(
-    "state", [Completed(), Cancelled(), Crashed(message="exit code 9"), AwaitingRetry()]
-)
-def test_what_is_known_of_its_end_stays(state):
-    server = Server(state)
-    lost_run.tell(RUN, server.open_client)
+def test_a_run_taken_for_running_has_crashed(server):
+    lost_run.tell(RUN)
+    assert server.state == {"type": "CRASHED", "name": "Crashed", "message": lost_run.MESSAGE}
+
+
+@pytest.mark.parametrize("kind", ["COMPLETED", "CANCELLED", "CANCELLING", "CRASHED", "SCHEDULED"])
+def test_what_is_known_of_its_end_stays(server, kind):
+    server.state = state = {"type": kind}
+    lost_run.tell(RUN)
     assert server.state is state
 
 
-def test_a_server_that_is_gone_is_asked_again_for_a_while(monkeypatch):
-    server = Server(Running(), refusals=3)
-    lost_run.tell(RUN, server.open_client)
-    assert server.state.is_crashed()
+@pytest.mark.parametrize(
+    ("name", "value", "header"),
+    [
+        ("PREFECT_API_KEY", "pnu_1", "Bearer pnu_1"),
+        ("PREFECT_API_AUTH_STRING", "anna:secret", BASIC),
+    ],
+)
+def test_it_has_the_password_that_the_worker_has(server, monkeypatch, name, value, header):
+    server.wants = header
     monkeypatch.setattr(lost_run, "PATIENCE_SECONDS", -1.0)
-    with pytest.raises(ConnectionRefusedError):
-        lost_run.tell(RUN, Server(Running(), refusals=2).open_client)
+    with pytest.raises(HTTPError, match="401"):
+        lost_run.tell(RUN)
+    monkeypatch.setenv(name, value)
+    lost_run.tell(RUN)
+    assert server.state["type"] == "CRASHED"
+
+
+def test_a_server_that_is_gone_is_asked_again_for_a_while(server, monkeypatch):
+    server.refusals = 3
+    lost_run.tell(RUN)
+    assert server.state["type"] == "CRASHED"
+    monkeypatch.setattr(lost_run, "PATIENCE_SECONDS", -1.0)
+    monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:1/api")
+    with pytest.raises(URLError):
+        lost_run.tell(RUN)
 
 
 def test_the_watcher_ends_with_what_it_watches_over(monkeypatch):
@@ -77,10 +121,10 @@ def test_the_watcher_ends_with_what_it_watches_over(monkeypatch):
         return started[-1]
 
     monkeypatch.setattr(lost_run, "subprocess", SimpleNamespace(Popen=popen, DEVNULL=-3))
-    with lost_run.watching(str(RUN)):
+    with lost_run.watching(RUN):
         (watcher,) = started
         assert watcher.args == [
-            *(sys.executable, "-m", "tasks.engine.lost_run", str(RUN)),
+            *(sys.executable, "-m", "tasks.engine.lost_run", RUN),
             *("--parent", str(os.getpid())),
         ]
         assert os.getsid(watcher.pid) == watcher.pid
