@@ -4,7 +4,6 @@ Heavy imports happen inside the commands, so that `phraseldm --help` answers at 
 """
 
 import os
-import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -27,8 +26,8 @@ from flows.options import (
     print_tracks,
     required,
 )
-from tasks.command_line import CheckedGroup, CommandLine, shortened, write_utf8
-from tasks.interruption import ending_when_asked
+from flows.start import main
+from tasks.command_line import CheckedGroup, CommandLine
 from tasks.settings.sources import SOURCE_NAMES
 
 app = CommandLine(
@@ -455,22 +454,6 @@ def ui(store: StoreOption = Path("store")) -> None:
     from tasks import commands
 
     typer.echo(commands.how_to_open(store))
-
-
-def main() -> None:
-    """Entry point: errors of the user and signals end with one sentence."""
-    write_utf8()
-    try:
-        with ending_when_asked():
-            app(prog_name="phraseldm")
-    except Exception as error:
-        from tasks.errors import plain_sentence
-
-        sentence = plain_sentence(error)
-        if sentence is None:
-            raise
-        sys.stderr.write(f"{shortened(sentence)}\n")
-        sys.exit(2)
 
 
 if __name__ == "__main__":

@@ -78,7 +78,7 @@ def test_the_readme_is_a_front_page():
 
 HELP = """
 import sys
-from flows.__main__ import main
+from flows.start import main
 sys.argv = ["phraseldm", "--help"]
 try:
     main()

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from flows.__main__ import main
+from flows.start import main
 from tasks.engine import stage as engine
 
 EDITED = "tasks.stages.tokenise_songs"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.__main__ import main
+from flows.start import main
 from phrase_models.score.midi import read_key, read_midi
 from phrase_models.score.song import BRIDGE, MELODY, PIANO
 from phrase_models.tokens.song_layout import text_to_song

@@ -18,7 +18,8 @@ from typing import Any
 import pytest
 import typer
 
-from flows.__main__ import app, main
+from flows.__main__ import app
+from flows.start import main
 from phrase_models.score.midi_writer import write_midi
 from phrase_models.score.song import MELODY, PIANO, Note, Song, Track
 

@@ -1,16 +1,19 @@
 """What a user may get wrong: one plain sentence, exit code 2, nothing lost."""
 
 import shutil
+import signal
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from flows.__main__ import main
+from flows.start import main
 from phrase_models.score.midi_writer import write_midi
 from phrase_models.score.song import MELODY, PIANO, Note, Song, Track
 from phrase_models.sources.synthetic.composer import SyntheticConfig
 from phrase_models.sources.synthetic.files import write_corpus
+from tasks.interruption import ADVICE
 
 
 @pytest.fixture(autouse=True)
@@ -218,3 +221,33 @@ def test_without_a_store_the_released_vae_is_taken_and_named(monkeypatch, capsys
     assert "wrote back.mid" in out
     assert "There is no PhraseVAE in store: taking the one in" in err
     assert "phrase-vae-64" in err
+
+
+SLOW_IMPORTS = """
+import signal, sys, time
+from importlib.abc import MetaPathFinder
+
+class Slow(MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        if name == "typer":
+            print("imports", flush=True)
+            time.sleep(60)
+
+sys.meta_path.insert(0, Slow())
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from flows.start import main
+main()
+"""
+
+
+def test_ctrl_c_is_heard_while_the_command_line_is_imported():
+    command = [sys.executable, "-c", SLOW_IMPORTS]
+    root = Path(__file__).resolve().parents[2]
+    with subprocess.Popen(
+        command, cwd=root, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout.readline() == "imports\n"
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert said == f"{ADVICE}\n"

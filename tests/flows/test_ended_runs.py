@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 START = """
 import signal, sys
 signal.signal(signal.SIGINT, signal.default_int_handler)
-from flows.__main__ import main
+from flows.start import main
 if __name__ == "__main__":
     main()
 """
