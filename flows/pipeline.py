@@ -3,20 +3,23 @@
 from prefect import flow
 
 from flows.road import Part, run_until
+from tasks.engine.prefect_runs import Resumed, run_name
 from tasks.launch import Request, launch
+from tasks.settings.choices import PresetName, SourceName, StageName
 
 
-@flow(name="phrase-ldm")
+@flow(name="phrase-ldm", flow_run_name=run_name)
 def pipeline(
-    preset: str = "smoke",
-    source: str | None = None,
+    preset: PresetName = "smoke",
+    source: SourceName | None = None,
     data: str | None = None,
     store: str = "store",
     overrides: dict[str, str] | None = None,
-    refresh: list[str] | None = None,
+    refresh: list[StageName] | None = None,
     latent_dim: int | None = None,
     seed: int | None = None,
     until: Part = "metrics",
+    resumed: Resumed = 0,  # noqa: ARG001 - names the run
 ) -> dict[str, str]:
     """Run the pipeline.
 
@@ -30,6 +33,7 @@ def pipeline(
         latent_dim: size of a phrase's latent, for experiments.
         seed: of every training and of generation, for experiments.
         until: the last part to run; metrics is the end.
+        resumed: how often the run was started again after its process had died.
 
     Returns:
         Folder of every stage's artifact.

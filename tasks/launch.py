@@ -28,6 +28,7 @@ from tasks.engine.runtime import RuntimeConfig, default_runtime
 from tasks.engine.stage import Session, Stage, StageResult, StageRunner, key_components, stage_key
 from tasks.engine.tracking import Tracking
 from tasks.interruption import Stopped
+from tasks.settings.choices import PresetName, SourceName, StageName
 from tasks.settings.pipeline import PipelineConfig
 from tasks.settings.presets import load_preset
 from tasks.stages.registry import STAGE_NAMES, STAGES
@@ -49,12 +50,12 @@ class Request(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    preset: str = "smoke"
-    source: str | None = None
+    preset: PresetName = "smoke"
+    source: SourceName | None = None
     data: str | None = None
     store: str = "store"
     overrides: dict[str, str] = Field(default_factory=dict)
-    refresh: list[str] = Field(default_factory=list)
+    refresh: list[StageName] = Field(default_factory=list)
     latent_dim: int | None = None
     seed: int | None = None
 
@@ -115,9 +116,12 @@ class Launch:
             if self.orchestrated:
                 from tasks.engine.prefect_pages import showing
                 from tasks.engine.prefect_runner import PrefectRunner, flow_run_tags
+                from tasks.engine.prefect_runs import words_of_request
 
                 tracking.origin = flow_run_tags()
-                make_runner = partial(PrefectRunner, pages=stack.enter_context(showing()))
+                asked = words_of_request(self.flow_parameters())
+                pages = stack.enter_context(showing())
+                make_runner = partial(PrefectRunner, pages=pages, asked=asked)
             try:
                 yield make_runner(session)
             except Stopped as stopped:

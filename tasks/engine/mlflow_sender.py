@@ -66,6 +66,14 @@ def open_client(store: Path) -> MlflowClient:
     return client
 
 
+def run_link(run_id: str) -> str:
+    """A run as Markdown: a link to its page where a server shows it, else its id."""
+    uri = named_uri()
+    if uri is None or not uri.startswith(HTTP):
+        return run_id
+    return f"[{run_id[:8]}]({uri.rstrip('/')}/#/runs/{run_id})"
+
+
 def check_mlflow(store: Path) -> None:
     """Ask the MLflow that the environment names, if it names one, whether it is there.
 

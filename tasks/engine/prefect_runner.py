@@ -13,12 +13,14 @@ from typing import Any
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
-from prefect.runtime import flow_run
+from prefect.runtime import deployment, flow_run
 from prefect.states import Completed
 
 from storage.artifacts import ArtifactRef
+from tasks.engine.failures import RETRY_SECONDS, passes_by_itself
+from tasks.engine.mlflow_sender import run_link
 from tasks.engine.prefect_pages import PrefectPages
-from tasks.engine.stage import Session, Stage, StageResult, run_stage
+from tasks.engine.stage import Session, Stage, StageResult, run_stage, tracked_run
 from tasks.engine.temporary_server import server_is_temporary
 
 FOLLOWED_LOGGERS = ("phrase_models", "tasks", "storage")
@@ -38,10 +40,11 @@ class PrefectRunner:
     Args:
         session: the execution.
         pages: what Prefect shows of it.
+        asked: what sets this run apart, for the names of its task runs.
     """
 
-    def __init__(self, session: Session, pages: PrefectPages) -> None:
-        self.session, self.pages = session, pages
+    def __init__(self, session: Session, pages: PrefectPages, asked: str = "") -> None:
+        self.session, self.pages, self.asked = session, pages, asked
         for name in FOLLOWED_LOGGERS:
             # Prefect shows lines of other loggers only where these have a level of their own.
             if logging.getLogger(name).level == logging.NOTSET:
@@ -54,17 +57,21 @@ class PrefectRunner:
         # The stage itself stays in this closure: Prefect would record and hash it as a parameter.
         @task(
             name=stage.name,
-            task_run_name=stage.name,
+            task_run_name=f"{stage.name} ({self.asked})" if self.asked else stage.name,
             cache_policy=NO_CACHE,
             persist_result=False,
+            # A person at a terminal sees the failure at once, and what to do.
+            retries=len(RETRY_SECONDS) if deployment.id else 0,
+            retry_delay_seconds=[*RETRY_SECONDS],
+            retry_condition_fn=_may_pass,
         )
         def run_as_task() -> State[StageResult]:
             result = run_stage(stage, session)
+            took = "Cached" if result.cached else f"{result.seconds:.0f} s"
+            self.pages.report(stage.name, _report(stage, result, session), f"{stage.name}, {took}")
             if result.cached:
                 message = f"taken from the store: {result.ref.key[:12]}"
                 return Completed(name="Cached", message=message, data=result)
-            markdown = _report(stage, result, session)
-            self.pages.report(stage.name, markdown, f"{stage.name}, {result.seconds:.0f} s")
             return Completed(message=f"made {result.ref.key[:12]}", data=result)
 
         # A task that returns a State hands the State to its caller.
@@ -77,11 +84,21 @@ class PrefectRunner:
         self.pages.show_progress(name, share, words)
 
 
+def _may_pass(_: object, __: object, state: State[Any]) -> bool:
+    """Whether a stage that failed is tried again."""
+    error = state.result(raise_on_failure=False)
+    return isinstance(error, BaseException) and passes_by_itself(error)
+
+
 def _report(stage: Stage, result: StageResult, session: Session) -> str:
-    meta = session.store.manifest(result.ref).meta
-    figures = {"seconds": round(result.seconds, 1), "artifact": result.ref.folder, **meta}
-    if result.tracking_run:
-        figures["MLflow run"] = result.tracking_run
+    """Headline figures of a stage, made now or before, and where MLflow tells more."""
+    figures: dict[str, Any] = {"artifact": result.ref.folder}
+    if not result.cached:
+        figures["seconds"] = round(result.seconds, 1)
+    run_id = result.tracking_run or tracked_run(result.ref)
+    if run_id is not None:
+        figures["MLflow run"] = run_link(run_id)
+    figures |= session.store.manifest(result.ref).meta
     rows = "\n".join(f"| {name} | {_show(value)} |" for name, value in figures.items())
     return f"## {stage.name}\n\n| figure | value |\n|---|---|\n{rows}\n"
 

@@ -15,6 +15,7 @@ from storage.artifacts import ArtifactRef, ArtifactStore
 from storage.code_digest import content_digests
 from storage.fingerprint import digest_json, plain_value
 from storage.locks import hold_lock
+from storage.manifest import LOG_FOLDER
 from storage.writing import translate_disk_errors
 from tasks.engine.code_closure import closure, stage_modules
 
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 ConfigT = TypeVar("ConfigT", bound=BaseModel)
 TrackerFactory: TypeAlias = "Callable[[Stage, str, Path], AbstractContextManager[Tracker]]"
+
+RUN_ID = "mlflow_run_id"
 
 __all__ = ["ArtifactRef", "Session", "Stage", "StageContext", "StageResult", "StageRunner"]
 
@@ -215,9 +218,25 @@ def _make(
             with translate_disk_errors(work.output):
                 meta = stage.body(context)
             tracker.log_summary(meta)
+            _remember_run(work.output, tracker.run_id)
             # Before the tracked run is closed: nothing that happens there can cost the result.
             ref = store.commit(stage.name, key, meta=meta, **key_components(stage))
         return ref, tracker.run_id
+
+
+def _remember_run(output: Path, run_id: str | None) -> None:
+    """Keep the id of the tracked run with the artifact, outside its digest."""
+    if run_id is not None:
+        (output / LOG_FOLDER).mkdir(exist_ok=True)
+        (output / LOG_FOLDER / RUN_ID).write_text(run_id)
+
+
+def tracked_run(ref: ArtifactRef) -> str | None:
+    """The id of the MLflow run that tells how an artifact was made, if one does."""
+    try:
+        return (ref.folder / LOG_FOLDER / RUN_ID).read_text(errors="replace").strip() or None
+    except OSError:
+        return None
 
 
 def _device(session: Session) -> AbstractContextManager[int]:

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 from phrase_models.errors import UserError
 from storage.writing import write_json
 from tasks.engine.child_process import child_environment, stop_child
+from tasks.engine.failures import ProcessEnded
 from tasks.engine.metrics_lines import read_metrics, read_small_json
 
 if TYPE_CHECKING:
@@ -91,8 +92,9 @@ def run_training(context: StageContext, spec: TrainingSpecification) -> dict[str
     if child.returncode == 2:
         raise UserError(f"Stage {context.stage}: {_last_lines(log_path, 1)}")
     if child.returncode != 0:
+        failure = ProcessEnded if child.returncode < 0 else TrainingFailedError
         message = f"training {_ending(child.returncode)}:\n{_last_lines(log_path, LOG_LINES)}"
-        raise TrainingFailedError(message)
+        raise failure(message)
     (context.output / "log").mkdir(exist_ok=True)
     shutil.copyfile(log_path, context.output / "log" / "training.txt")
     result: dict[str, Any] = json.loads((context.output / "result.json").read_text())

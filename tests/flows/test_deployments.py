@@ -27,6 +27,56 @@ def test_a_deployment_has_a_flow_that_takes_its_parameters(deployment):
     assert load_preset(asked["preset"]).preset == asked["preset"]
 
 
+def test_nothing_of_the_machine_that_deploys_is_in_it():
+    text = (ROOT / "prefect.yaml").read_text()
+    settings = yaml.safe_load(text)
+    assert settings["pull"] == [{"tasks.engine.prefect_runs.enter_home": {}}]
+    assert "{{" not in text  # what Prefect would fill in when deploying
+    assert all("working_dir" not in item["work_pool"]["job_variables"] for item in DEPLOYMENTS)
+
+
+def test_forms_offer_what_there_is(tmp_path):
+    from prefect.flows import load_flow_from_entrypoint
+
+    from phrase_models.sources.registry import SOURCES
+    from tasks.settings.presets import PRESETS
+    from tasks.stages.registry import STAGE_NAMES
+
+    flow = load_flow_from_entrypoint(DEPLOYMENTS[0]["entrypoint"], use_placeholder_flow=False)
+    fields = flow.parameters.properties
+    assert fields["preset"]["enum"] == list(PRESETS)
+    assert fields["source"]["anyOf"][0]["enum"] == list(SOURCES)
+    assert fields["refresh"]["anyOf"][0]["items"]["enum"] == ["all", *STAGE_NAMES]
+    assert fields["until"]["enum"][-1] == "metrics"
+    assert (fields["resumed"]["minimum"], fields["resumed"]["maximum"]) == (0, 2)
+
+
+def test_a_run_that_died_goes_on_with_its_own_parameters():
+    """What the template makes of a run's parameters, and that the third time is refused."""
+    import json
+
+    from prefect.server.utilities.user_templates import render_user_template_sync
+
+    automations = yaml.safe_load((ROOT / "automations.yaml").read_text())["automations"]
+    (action,) = automations[1]["actions"]
+    template = action["parameters"]["value"]["template"]
+
+    def again(parameters):
+        run = {"parameters": parameters}
+        return json.loads(render_user_template_sync(template, {"flow_run": run}))
+
+    asked = {"preset": "cpu", "overrides": {"seed": "3"}, "source": None}
+    assert again(asked) == asked | {"resumed": 1}
+    assert again(asked | {"resumed": 2}) == asked | {"resumed": 3}
+
+
+def test_automations_are_what_prefect_takes():
+    from prefect.events.schemas.automations import AutomationCore
+
+    for item in yaml.safe_load((ROOT / "automations.yaml").read_text())["automations"]:
+        assert AutomationCore.model_validate(item).trigger.for_each == {"prefect.resource.id"}
+
+
 def test_no_deployment_holds_a_lease_that_ends_with_its_server():
     assert [item["name"] for item in DEPLOYMENTS if "concurrency_limit" in item] == []
 
