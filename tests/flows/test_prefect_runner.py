@@ -1,6 +1,7 @@
 """Stages as Prefect tasks: what the store holds shows as Cached, failures as what they are."""
 
 from contextlib import contextmanager
+from types import SimpleNamespace
 
 import pytest
 from pydantic import BaseModel, ConfigDict
@@ -37,6 +38,13 @@ def write_number(context):
 
 def refuse(context):
     raise ConfigurationError("That cannot be done.")
+
+
+def fail_with(error):
+    def body(context):
+        raise error
+
+    return body
 
 
 def number_stage(value=1, body=write_number) -> Stage:
@@ -97,7 +105,13 @@ def test_a_stage_is_completed_and_then_cached(execute, monkeypatch):
     assert "| value | 1 |" in report
     progress = first["artifacts"]["some-numbers-progress"]
     assert (progress["data"], progress["description"]) == (50.0, "half")
-    assert second["artifacts"] == {}
+    again = second["artifacts"]
+    assert again.keys() == {"some-numbers"}
+    assert "| value | 1 |" in again["some-numbers"]["data"]
+    assert ("| seconds |" in report, "| seconds |" in again["some-numbers"]["data"]) == (
+        True,
+        False,
+    )
     for run in (first, second):
         tags = run["tags"]
         assert tags["prefect.flow_run_id"] == run["id"]
@@ -116,3 +130,31 @@ def test_an_error_of_a_stage_is_the_errors_own_and_fails_the_run(execute):
     seen = execute.seen
     assert [task["state"]["name"] for task in seen["tasks"]] == ["Completed", "Failed"]
     assert seen["flow"].state.name == "Failed"
+
+
+@pytest.mark.parametrize(
+    ("deployed", "failure", "tries"),
+    [
+        ("an id", ConnectionResetError("away"), 2),
+        ("an id", ConfigurationError("That cannot be done."), 1),
+        (None, ConnectionResetError("away"), 1),
+    ],
+)
+def test_a_deployments_stage_is_tried_again_after_what_passes(
+    deployed, failure, tries, execute, monkeypatch
+):
+    monkeypatch.setattr(prefect_runner, "deployment", SimpleNamespace(id=deployed))
+    monkeypatch.setattr(prefect_runner, "RETRY_SECONDS", (0.0, 0.0))
+    bodies = iter([fail_with(failure), write_number])
+    calls = []
+
+    def body(context):
+        calls.append(context.stage)
+        return next(bodies)(context)
+
+    if tries == 1:
+        with pytest.raises(type(failure)):
+            execute(number_stage(body=body))
+    else:
+        execute(number_stage(body=body))
+    assert len(calls) == tries
