@@ -7,6 +7,7 @@ table format, so it runs on a bare GPU machine. Only the network that is asked f
 import argparse
 import json
 import logging
+import os
 import sys
 from collections.abc import Mapping
 from importlib import import_module
@@ -18,6 +19,14 @@ from pydantic import Field, TypeAdapter, ValidationError
 from phrase_models.baselines.pianotree.specification import PianoTreeTrainingSpecification
 from phrase_models.diffusion.specification import DiffusionTrainingSpecification
 from phrase_models.errors import ConfigurationError, UserError
+from phrase_models.training.local_processes import (
+    LOST_CODE,
+    RENDEZVOUS,
+    LostProcessError,
+    process_rank,
+    run_processes,
+    started_together,
+)
 from phrase_models.training.watchdog import exit_with_parent
 from phrase_models.vae.specification import VAETrainingSpecification
 
@@ -69,6 +78,9 @@ def train(spec: AnySpecification, state: Path, output: Path) -> dict[str, Any]:
     """
     output.mkdir(parents=True, exist_ok=True)
     result: dict[str, Any] = import_module(TRAINERS[spec.kind]).train(spec, state, output)
+    from phrase_models.training.division import leave_processes  # and torch, which is loaded now
+
+    leave_processes()
     return result
 
 
@@ -81,14 +93,24 @@ def main() -> int:
     parser.add_argument("--parent", type=int, help="process to end with")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format=LOG_FORMAT)
-    if arguments.parent:
-        exit_with_parent(arguments.parent)
+    if arguments.parent or started_together():
+        exit_with_parent(arguments.parent or os.getppid())
     try:
-        result = train(read_specification(arguments.spec), arguments.state, arguments.output)
+        spec = read_specification(arguments.spec)
+        if spec.hardware.num_processes > 1 and not started_together():
+            command = [sys.executable, "-m", "phrase_models.train", *sys.argv[1:]]
+            command += ["--parent", str(os.getpid())]
+            return run_processes(command, spec.hardware.num_processes)
+        result = train(spec, arguments.state, arguments.output)
     except UserError as error:
         sys.stderr.write(f"{error}\n")
         return 2
-    (arguments.output / "result.json").write_text(json.dumps(result, indent=1))
+    except LostProcessError as error:
+        if RENDEZVOUS not in os.environ:  # else who started it knows more
+            sys.stderr.write(f"{error}\n")
+        return LOST_CODE
+    if process_rank() == 0:
+        (arguments.output / "result.json").write_text(json.dumps(result, indent=1))
     return 0
 
 
