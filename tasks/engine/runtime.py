@@ -11,7 +11,7 @@ from phrase_models.errors import ConfigurationError
 from phrase_models.training.specification import HardwareConfig
 
 TRAIN_PROCESSES, MICRO_BATCHES = "PHRASELDM_TRAIN_PROCESSES", "PHRASELDM_MICRO_BATCHES"
-MOST_PARTS = 1024
+MOST_PARTS, MOST_DIGITS = 1024, 9
 
 
 class RuntimeConfig(BaseModel):
@@ -65,10 +65,11 @@ def _count(variable: str) -> int:
         ConfigurationError: if it holds something else.
     """
     text = os.environ.get(variable) or "1"
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:9]) <= MOST_PARTS:
-        message = f"{variable} is {text!r}; it must be a whole number from 1 to {MOST_PARTS}."
+    number = int(text) if text.isascii() and text.isdigit() and len(text) < MOST_DIGITS else 0
+    if not 1 <= number <= MOST_PARTS:
+        message = f"{variable} is {text[:MOST_DIGITS]!r}; it must be a whole number from 1 to {MOST_PARTS}."
         raise ConfigurationError(message)
-    return int(text)
+    return number
 
 
 def default_runtime(num_workers: int | None = None) -> RuntimeConfig:
