@@ -67,7 +67,8 @@ def _count(variable: str) -> int:
     text = os.environ.get(variable) or "1"
     number = int(text) if text.isascii() and text.isdigit() and len(text) < MOST_DIGITS else 0
     if not 1 <= number <= MOST_PARTS:
-        message = f"{variable} is {text[:MOST_DIGITS]!r}; it must be a whole number from 1 to {MOST_PARTS}."
+        shown = repr(text[:MOST_DIGITS])
+        message = f"{variable} is {shown}; it must be a whole number from 1 to {MOST_PARTS}."
         raise ConfigurationError(message)
     return number
 

@@ -169,7 +169,7 @@ def lines(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in text.splitlines()]
 
 
-def assert_alike(found: Path, expected: Path, tolerance: float = 2e-4) -> None:
+def assert_alike(found: Path, expected: Path, tolerance: float = 1e-5) -> None:
     """The losses of every step, the weights and their average, within rounding that has grown."""
     first, second = lines(found), lines(expected)
     assert [line["step"] for line in first] == [line["step"] for line in second]
@@ -182,7 +182,7 @@ def assert_alike(found: Path, expected: Path, tolerance: float = 2e-4) -> None:
         weights, others = load_file(found / file), load_file(expected / file)
         difference = sum(float((weights[key] - others[key]).square().sum()) for key in weights)
         size = sum(float(value.square().sum()) for value in others.values())
-        assert (difference / size) ** 0.5 < 1e-3
+        assert (difference / size) ** 0.5 < 1e-4
 
 
 @pytest.mark.parametrize("kind", KINDS)
