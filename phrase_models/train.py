@@ -8,10 +8,19 @@ which may take as long as a minute on a busy machine.
 import argparse
 import json
 import logging
+import os
 import sys
 from pathlib import Path
 
 from phrase_models.errors import UserError
+from phrase_models.training.local_processes import (
+    LOST_CODE,
+    RENDEZVOUS,
+    LostProcessError,
+    process_rank,
+    run_processes,
+    started_together,
+)
 from phrase_models.training.watchdog import exit_with_parent
 
 LOG_FORMAT = "%(asctime)s %(levelname)s %(message)s"
@@ -27,16 +36,26 @@ def main() -> int:
     parser.add_argument("--parent", type=int, help="process to end with")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format=LOG_FORMAT)
-    if arguments.parent:
-        exit_with_parent(arguments.parent)
+    if arguments.parent or started_together():
+        exit_with_parent(arguments.parent or os.getppid())
     from phrase_models.trainings import read_specification, train
 
     try:
-        result = train(read_specification(arguments.spec), arguments.state, arguments.output)
+        spec = read_specification(arguments.spec)
+        if spec.hardware.num_processes > 1 and not started_together():
+            command = [sys.executable, "-m", "phrase_models.train", *sys.argv[1:]]
+            command += ["--parent", str(os.getpid())]
+            return run_processes(command, spec.hardware.num_processes)
+        result = train(spec, arguments.state, arguments.output)
     except UserError as error:
         sys.stderr.write(f"{error}\n")
         return 2
-    (arguments.output / "result.json").write_text(json.dumps(result, indent=1))
+    except LostProcessError as error:
+        if RENDEZVOUS not in os.environ:  # else who started it knows more
+            sys.stderr.write(f"{error}\n")
+        return LOST_CODE
+    if process_rank() == 0:
+        (arguments.output / "result.json").write_text(json.dumps(result, indent=1))
     return 0
 
 

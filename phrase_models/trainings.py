@@ -59,4 +59,7 @@ def train(spec: AnySpecification, state: Path, output: Path) -> dict[str, Any]:
     """
     output.mkdir(parents=True, exist_ok=True)
     result: dict[str, Any] = import_module(TRAINERS[spec.kind]).train(spec, state, output)
+    from phrase_models.training.division import leave_processes  # and torch, which is loaded now
+
+    leave_processes()
     return result

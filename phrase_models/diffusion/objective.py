@@ -16,6 +16,8 @@ from phrase_models.diffusion.noise_schedule import (
     prediction_target,
 )
 
+EVERY_SONG = slice(None)
+
 
 @dataclass(frozen=True, slots=True)
 class NoisyBatch:
@@ -25,12 +27,28 @@ class NoisyBatch:
         clean, noise: (B, N, S, D), unit scale.
         timesteps: (B,).
         plans: of the same songs.
+        num_estimated: how many songs, from the first on, enter with the network's own estimate from
+            a first pass without gradient (arXiv 2208.04202).
     """
 
     clean: Tensor
     noise: Tensor
     timesteps: Tensor
     plans: PlanBatch
+    num_estimated: int = 0
+
+    def __len__(self) -> int:
+        return len(self.clean)
+
+    def __getitem__(self, rows: slice) -> "NoisyBatch":
+        """Some songs; of those with an estimate the ones among them, which are the first again."""
+        return NoisyBatch(
+            self.clean[rows],
+            self.noise[rows],
+            self.timesteps[rows],
+            self.plans[rows],
+            len(range(self.num_estimated)[rows]),
+        )
 
 
 def draw_timesteps(config: NoiseScheduleConfig, batch_size: int) -> Tensor:
@@ -43,6 +61,16 @@ def draw_timesteps(config: NoiseScheduleConfig, batch_size: int) -> Tensor:
     if config.timestep_sampling == "stratified":
         places = (torch.randperm(batch_size) + places) / batch_size
     return (places * config.num_timesteps).long().clamp(max=config.num_timesteps - 1)
+
+
+def draw_num_estimated(batch_size: int) -> int:
+    """Half of a batch; of an odd one, a coin decides.
+
+    The songs of a batch are in random order, so the first half serves; a fixed number of rows keeps
+    the shapes few.
+    """
+    odd = batch_size % 2
+    return batch_size // 2 + (int(torch.rand(()) < 0.5) if odd else 0)
 
 
 def hide_conditions(plans: PlanBatch, config: DenoiserConfig) -> PlanBatch:
@@ -61,9 +89,7 @@ def hide_conditions(plans: PlanBatch, config: DenoiserConfig) -> PlanBatch:
     return plans.hide(*hidden.to(plans.bar_mask.device))
 
 
-def squared_errors(
-    denoiser: Denoiser, schedule: NoiseSchedule, batch: NoisyBatch, *, self_condition: bool
-) -> Tensor:
+def squared_errors(denoiser: Denoiser, schedule: NoiseSchedule, batch: NoisyBatch) -> Tensor:
     """Mean squared error of the prediction over each song's bars (B,), unweighted.
 
     Bars outside `plans.bar_mask` and given slots count nothing; where songs are padded by their
@@ -73,15 +99,13 @@ def squared_errors(
         denoiser: the network.
         schedule: its noise schedule.
         batch: songs, noise and timesteps.
-        self_condition: give half of the songs the network's own estimate from a first pass without
-            gradient (arXiv 2208.04202).
     """
     alpha, sigma = schedule.levels(batch.timesteps)
     noisy = _known(denoiser, batch, add_noise(batch.clean, batch.noise, alpha, sigma))
     times = schedule.times(batch.timesteps)
     estimate = None
-    if self_condition and denoiser.config.self_conditioning:
-        estimate = _half_estimated(denoiser, schedule, noisy, batch)
+    if batch.num_estimated and denoiser.config.self_conditioning:
+        estimate = _first_estimated(denoiser, schedule, noisy, batch)
     output = denoiser(noisy, times, batch.plans, estimate)
     target = prediction_target(schedule.prediction, batch.clean, batch.noise, alpha, sigma)
     errors = (output - target).square()
@@ -105,20 +129,12 @@ def _known(denoiser: Denoiser, batch: NoisyBatch, latents: Tensor) -> Tensor:
     return torch.where(batch.plans.given[..., None], batch.clean, latents)
 
 
-def _half_estimated(
+def _first_estimated(
     denoiser: Denoiser, schedule: NoiseSchedule, noisy: Tensor, batch: NoisyBatch
 ) -> Tensor:
-    """Estimates of x_0 for one half of the songs, zeros for the other (B, N, S, D).
-
-    The songs of a batch are in random order, so the first half serves; a fixed number of rows keeps
-    the shapes few. An odd song out is decided by a coin.
-    """
+    """Estimates of x_0 for the songs that get one, zeros for the others (B, N, S, D)."""
     estimate = torch.zeros_like(noisy)
-    odd = len(noisy) % 2
-    count = len(noisy) // 2 + (int(torch.rand(()) < 0.5) if odd else 0)
-    if not count:
-        return estimate
-    rows = slice(0, count)
+    rows = slice(0, batch.num_estimated)
     timesteps = batch.timesteps[rows]
     alpha, sigma = schedule.levels(timesteps)
     with torch.no_grad():
@@ -134,18 +150,23 @@ def _half_estimated(
 
 
 def training_loss(
-    denoiser: Denoiser, schedule: NoiseSchedule, config: NoiseScheduleConfig, batch: NoisyBatch
+    denoiser: Denoiser,
+    schedule: NoiseSchedule,
+    config: NoiseScheduleConfig,
+    batch: NoisyBatch,
+    rows: slice = EVERY_SONG,
 ) -> dict[str, Tensor]:
-    """Scalars of a batch: "loss" with min-SNR weights, "error" without.
+    """What some songs have in the scalars of a batch: "loss" with min-SNR weights, "error" without.
 
     Every slot that is to be written weighs the same, so longer songs weigh more.
     """
-    errors = squared_errors(denoiser, schedule, batch, self_condition=True)
-    alpha, sigma = schedule.levels(batch.timesteps)
+    part = batch[rows]
+    errors = squared_errors(denoiser, schedule, part)
+    alpha, sigma = schedule.levels(part.timesteps)
     weights = min_snr_weights(schedule.prediction, alpha, sigma, config.min_snr_gamma).flatten()
     if denoiser.config.given_share:
         counted = _counted_slots(batch.plans).sum(dim=(1, 2))
     else:
         counted = batch.plans.bar_mask.sum(dim=1)
-    share = counted / counted.sum()
+    share = counted[rows] / counted.sum()
     return {"loss": (errors * weights * share).sum(), "error": (errors * share).sum()}

@@ -1,7 +1,7 @@
 """Training of PhraseLDM for the training loop (paper section 4.3.1)."""
 
 from contextlib import nullcontext
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ from phrase_models.diffusion.given import draw_given
 from phrase_models.diffusion.model import PhraseLDM
 from phrase_models.diffusion.objective import (
     NoisyBatch,
+    draw_num_estimated,
     draw_timesteps,
     hide_conditions,
     squared_errors,
@@ -25,6 +26,23 @@ from phrase_models.training.randomness import derive_seed, numpy_generator
 NUM_VALIDATION_TIMESTEPS = 8
 VALIDATION_BATCH = 16
 MAX_VALIDATION_SONGS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class WeightedBatch:
+    """The songs of one step.
+
+    Attributes:
+        songs: with noise and timesteps.
+        weight: of their loss. Batches are of short songs or of long ones; every bar of the corpus
+            weighs the same.
+    """
+
+    songs: NoisyBatch
+    weight: float
+
+    def __len__(self) -> int:
+        return len(self.songs)
 
 
 class DiffusionTraining:
@@ -54,8 +72,8 @@ class DiffusionTraining:
         """Where the weights are."""
         return self.module.bar_embedding.weight.device
 
-    def loss(self, step: int) -> dict[str, Tensor]:
-        """Loss of one batch; noise, timesteps and dropout come from torch's global generators.
+    def batch(self, step: int) -> WeightedBatch:
+        """The songs of a step; noise and timesteps come from torch's global generators.
 
         Small things are drawn on the CPU; noise where the weights are, for a batch of it takes a
         host longer than the rest of its work.
@@ -77,11 +95,16 @@ class DiffusionTraining:
             noise,
             to_device(timesteps, self.device),
             plans.to(self.device),
+            draw_num_estimated(len(batch.latents)) if config.self_conditioning else 0,
         )
-        values = training_loss(self.module, self.model.schedule.to(self.device), schedule, noisy)
-        # Batches are of short songs or of long ones; every bar of the corpus weighs the same.
         num_bars = float(batch.plans.bar_mask.sum()) / len(batch.latents)
-        return {**values, "loss": values["loss"] * (num_bars / self.mean_bars)}
+        return WeightedBatch(noisy, num_bars / self.mean_bars)
+
+    def loss(self, batch: WeightedBatch, rows: slice) -> dict[str, Tensor]:
+        """What some songs have in the loss of a batch."""
+        schedule, settings = self.model.schedule.to(self.device), self.model.config.noise_schedule
+        values = training_loss(self.module, schedule, settings, batch.songs, rows)
+        return {**values, "loss": values["loss"] * batch.weight}
 
     def validate(self) -> dict[str, float]:
         """Mean error over validation songs and timesteps; also the noisy and the clean half."""
@@ -120,6 +143,6 @@ class DiffusionTraining:
                 noise[place] = torch.randn(noise.shape[1:], generator=generator)
             timesteps = torch.full((len(rows),), timestep, device=self.device)
             noisy = NoisyBatch(clean, noise.to(self.device), timesteps, plans)
-            by_song = squared_errors(self.module, schedule, noisy, self_condition=False)
+            by_song = squared_errors(self.module, schedule, noisy)
             errors[index] = by_song.double().sum().cpu()
         return errors

@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import load
 from torch import Tensor, nn
 
+from phrase_models.training.division import WHOLE, Division
 from phrase_models.training.generations import load_generation, save_generation
 from phrase_models.training.weights import module_weights, restore_weights, weights_to_bytes
 
@@ -55,15 +56,17 @@ def load_state(
     module: nn.Module,
     optimizer: torch.optim.Optimizer,
     averages: Mapping[str, Mapping[str, Tensor]],
+    division: Division = WHOLE,
 ) -> tuple[dict[str, Any] | None, bytes | None, list[str]]:
-    """Restore a run in place, from the newest whole checkpoint.
+    """Restore a run in place, from the newest whole checkpoint that the first process has.
 
     Returns:
         Its progress and its best weights, either None where nothing is to be restored, and what
         was set aside as damaged, as beginnings of sentences.
     """
     expected = {MODEL, OPTIMIZER, PROGRESS, *averages}
-    files, complaints = load_generation(folder, expected)
+    found, complaints = load_generation(folder, expected) if division.is_first else (None, [])
+    files = division.files_of_first(found)
     if files is None:
         return None, None, complaints
     restore_weights(module, files[MODEL])

@@ -7,16 +7,19 @@ before it reaches the disk. A checkpoint that is damaged is set aside and the on
 files that only tell of the training (`metrics.jsonl`, `progress.json`) cannot end it. The loop
 knows nothing of models but the `Trainable` protocol, and nothing of trackers: it appends to
 `metrics.jsonl`, which whoever started it may follow.
+
+Several processes, each with some micro batches, take one batch together (see `division`); all hold
+the same weights and averages, and the first alone reads, validates and writes.
 """
 
 import json
 import logging
 import math
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from collections.abc import Iterator, Mapping, Sized
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -24,6 +27,7 @@ from torch import Tensor, nn
 from phrase_models.errors import DivergedError
 from phrase_models.training.checkpoint import AVERAGE, load_state, save_state
 from phrase_models.training.config import TrainingConfig
+from phrase_models.training.division import WHOLE, Division
 from phrase_models.training.ema import WeightAverage
 from phrase_models.training.optimizer import build_optimizer, set_learning_rate
 from phrase_models.training.randomness import seed_everything
@@ -37,15 +41,27 @@ from phrase_models.training.weights import (
 logger = logging.getLogger(__name__)
 
 
-class Trainable(Protocol):
+BatchT = TypeVar("BatchT", bound=Sized)
+
+
+class Trainable(Protocol[BatchT]):
     """What the loop trains."""
 
     @property
     def module(self) -> nn.Module:
         """Everything with parameters to train."""
 
-    def loss(self, step: int) -> dict[str, Tensor]:
-        """Scalars of one batch, "loss" among them; a pure function of weights, seed and step."""
+    def batch(self, step: int) -> BatchT:
+        """All rows of a step and what is random about each but dropout; its length counts them.
+
+        A pure function of seed and step; torch's global generators are seeded by both.
+        """
+
+    def loss(self, batch: BatchT, rows: slice) -> dict[str, Tensor]:
+        """What some rows have in the scalars of their batch, "loss" among them.
+
+        Over parts that hold each row once these shares add up to the scalars of the whole batch.
+        """
 
     def validate(self) -> dict[str, float]:
         """Figures on held-out data, "score" among them: lower is better."""
@@ -105,8 +121,14 @@ def _step_of(line: str) -> float:
 class TrainingRun:
     """The state of one run: step, best score, running means, weights and their average."""
 
-    def __init__(self, trainable: Trainable, config: TrainingConfig, state: Path) -> None:
-        self.trainable, self.config = trainable, config
+    def __init__(
+        self,
+        trainable: Trainable[Any],
+        config: TrainingConfig,
+        state: Path,
+        division: Division = WHOLE,
+    ) -> None:
+        self.trainable, self.config, self.division = trainable, config, division
         self.module = trainable.module
         self.device = next(self.module.parameters()).device
         self.optimizer = build_optimizer(self.module, config)
@@ -128,7 +150,11 @@ class TrainingRun:
     def restore(self) -> None:
         """Go on where the last whole checkpoint was written, if there is one."""
         progress, self.best, complaints = load_state(
-            self.checkpoint, self.module, self.optimizer, self._averaged_weights()
+            self.checkpoint,
+            self.module,
+            self.optimizer,
+            self._averaged_weights(),
+            self.division,
         )
         if progress:
             self.step, self.best_step = progress["step"], progress["best_step"]
@@ -140,7 +166,8 @@ class TrainingRun:
         for complaint in complaints:
             begun = f"goes on from step {self.step}" if progress else "begins anew"
             logger.warning("%s; the training %s.", complaint, begun)
-        self.metrics.truncate_after(self.step)
+        if self.division.is_first:
+            self.metrics.truncate_after(self.step)
         self.started_step = self.step
 
     def check_figures(self) -> None:
@@ -167,13 +194,15 @@ class TrainingRun:
             raise DivergedError(self.step, "a weight is not finite")
 
     def save(self) -> None:
-        """Write a checkpoint.
+        """Write a checkpoint, in the first process.
 
         Raises:
             DivergedError: if there is something in it that is not finite.
         """
         self.check_figures()
         self.check_weights()
+        if not self.division.is_first:
+            return
         save_state(
             self.checkpoint,
             self.module,
@@ -208,16 +237,8 @@ class TrainingRun:
                 found out by whatever comes next of `log`, `validate` and `save`.
         """
         config = self.config
-        seed_everything(config.seed, "train", self.step)
         self.module.train()
-        precision = (
-            torch.autocast(self.device.type, torch.bfloat16)
-            if config.precision == "bf16"
-            else nullcontext()
-        )
-        with precision:
-            values = self.trainable.loss(self.step)
-        torch.autograd.backward(values["loss"])
+        values = self._accumulate_gradients()
         norm = nn.utils.clip_grad_norm_(self.module.parameters(), config.gradient_clip)
         set_learning_rate(self.optimizer, config, self.step)
         self.optimizer.step()
@@ -226,9 +247,31 @@ class TrainingRun:
         for average in self.averages.values():
             average.update(self.module)
         for name, value in {**values, "gradient_norm": norm}.items():
-            self.sums[name] = self.sums.get(name, 0.0) + self._number(value.detach())
+            self.sums[name] = self.sums.get(name, 0.0) + self._number(value)
         if self.device.type == "cpu":
             self.check_figures()
+
+    def _accumulate_gradients(self) -> dict[str, Tensor]:
+        """Gradients of the step's whole batch, and its scalars, however it is divided."""
+        seed_everything(self.config.seed, "train", self.step)
+        batch = self.trainable.batch(self.step)
+        totals: dict[str, Tensor] = {}
+        for part in self.division.parts(len(batch)):
+            if part.count > 1:  # or dropout would be the same in every part
+                seed_everything(self.config.seed, "train", self.step, "part", part.index)
+            with self._precision():
+                values = self.trainable.loss(batch, part.rows)
+            torch.autograd.backward(part.weight * values["loss"])
+            for name, value in values.items():
+                totals[name] = totals.get(name, 0.0) + part.weight * value.detach()
+        gradients = [p.grad for p in self.module.parameters() if p.grad is not None]
+        self.division.add_up([*gradients, *totals.values()])
+        return totals
+
+    def _precision(self) -> AbstractContextManager[object]:
+        if self.config.precision == "bf16":
+            return torch.autocast(self.device.type, torch.bfloat16)
+        return nullcontext()
 
     def _number(self, value: Tensor) -> float | Tensor:
         """What the running sums add up: a double, on a GPU one that nobody waits for."""
@@ -249,7 +292,7 @@ class TrainingRun:
         self.module.eval()
         averaged = self.average.in_place(self.module) if self.average else nullcontext()
         with torch.no_grad(), averaged:
-            figures = self.trainable.validate()
+            figures = self.division.of_first(self.trainable.validate)
             if not math.isfinite(figures["score"]):
                 raise DivergedError(self.step, f"validation score is {figures['score']}")
             if figures["score"] < self.best_score or self.config.keep == "last":
@@ -257,6 +300,8 @@ class TrainingRun:
                 self.best = weights_to_bytes(module_weights(self.module))
             else:
                 self.stale += 1
+        if not self.division.is_first:
+            return
         self.metrics.append(self.step, {f"validation/{k}": v for k, v in figures.items()})
         logger.info("step %d validation %s", self.step, figures)
 
@@ -268,8 +313,11 @@ class TrainingRun:
         """
         self.check_figures()
         count = self.step % self.config.log_every or self.config.log_every
-        self.metrics.append(self.step, {f"train/{k}": v / count for k, v in self._sums().items()})
+        means = {f"train/{k}": v / count for k, v in self._sums().items()}
         self.sums = {}
+        if not self.division.is_first:
+            return
+        self.metrics.append(self.step, means)
         elapsed = time.monotonic() - self.started
         progress = {
             "step": self.step,
@@ -288,7 +336,9 @@ class TrainingRun:
         self.module.eval()
 
 
-def fit(trainable: Trainable, config: TrainingConfig, state: Path) -> dict[str, Any]:
+def fit(
+    trainable: Trainable[Any], config: TrainingConfig, state: Path, division: Division = WHOLE
+) -> dict[str, Any]:
     """Train, or go on training, until the steps or the patience are used up.
 
     Args:
@@ -297,15 +347,17 @@ def fit(trainable: Trainable, config: TrainingConfig, state: Path) -> dict[str, 
         config: budget and optimiser.
         state: folder that survives a kill: two generations of checkpoints (see `generations`) with
             the best weights so far, and `metrics.jsonl`. Averages of `further_ema_decays` lie in
-            the checkpoint, as "average-0.999.safetensors".
+            the checkpoint, as "average-0.999.safetensors". The first process alone uses it.
+        division: of the batches; changes nothing beyond rounding, and which units drop out.
 
     Returns:
         {"steps": done, "best_step": int, "best_score": float}.
 
     Raises:
         DivergedError: if the training diverges; the last checkpoint is still there.
+        LostProcessError: if another process of the training is gone.
     """
-    run = TrainingRun(trainable, config, state)
+    run = TrainingRun(trainable, config, state, division)
     run.restore()
     while not run.finished:
         run.train_step()

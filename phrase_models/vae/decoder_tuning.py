@@ -10,6 +10,8 @@ on
 where the deviation is that of each dimension over the training phrases.
 """
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -23,7 +25,7 @@ from phrase_models.vae.config import VAEObjectiveConfig
 from phrase_models.vae.encoding import encode_table
 from phrase_models.vae.model import PhraseVAE
 from phrase_models.vae.phrase_table import PhraseTable, teacher_forcing
-from phrase_models.vae.training import VAETraining, cross_entropy
+from phrase_models.vae.training import PreparedBatch, VAETraining, cross_entropy
 
 TUNED_PARTS = ("decoder.", "from_latent.", "noise_level.", "output.")
 VALIDATION_LEVELS = (0.0, 0.35, 0.5)
@@ -61,16 +63,23 @@ class DecoderTuning(VAETraining):
         sample = train.take(np.sort(rows[:DEVIATION_ROWS]))
         return encode_table(self.module.eval(), sample).std(axis=0)
 
-    def loss(self, step: int) -> dict[str, Tensor]:
-        """Cross-entropy of one batch under noise."""
+    def batch(self, step: int) -> PreparedBatch:
+        """The batch of a step with levels and noise of its latents."""
         batch = self.prepared(step)
+        levels = self.config.noise_range * torch.rand(len(batch), 1, device=self.device)
+        noise = torch.randn(len(batch), self.module.config.latent_dim, device=self.device)
+        return replace(batch, drawn=(levels, noise))
+
+    def loss(self, batch: PreparedBatch, rows: slice) -> dict[str, Tensor]:
+        """What rows have in the cross-entropy of a batch under noise."""
+        part = batch[rows]
+        levels, noise = part.drawn
         with torch.no_grad():
             self.module.encoder.eval()  # no dropout: latents are those that will be decoded
-            means = self.module.posterior(batch.source).mean
-            levels = self.config.noise_range * torch.rand(len(means), 1, device=means.device)
-            latents = self._noisy(means, levels, torch.randn_like(means))
-        logits = self.module.decode(batch.inputs, self.module.memory(latents, levels))
-        reconstruction = cross_entropy(logits, batch.targets)
+            means = self.module.posterior(part.source).mean
+            latents = self._noisy(means, levels, noise)
+        logits = self.module.decode(part.inputs, self.module.memory(latents, levels))
+        reconstruction = cross_entropy(logits, part.targets) * (part.num_tokens / batch.num_tokens)
         return {"loss": reconstruction, "reconstruction": reconstruction}
 
     def _noisy(self, means: Tensor, levels: Tensor, noise: Tensor) -> Tensor:

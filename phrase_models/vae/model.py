@@ -28,9 +28,9 @@ class Posterior:
     mean: Tensor
     log_variance: Tensor
 
-    def sample(self) -> Tensor:
-        """Reparameterised sample (B, D)."""
-        noise = torch.randn_like(self.mean)
+    def sample(self, noise: Tensor | None = None) -> Tensor:
+        """Reparameterised sample (B, D), by standard normal noise (B, D) that is given or drawn."""
+        noise = torch.randn_like(self.mean) if noise is None else noise
         return self.mean + noise * (0.5 * self.log_variance).exp()
 
     def kl_divergence(self, free_bits: float = 0.0) -> Tensor:
@@ -269,7 +269,12 @@ class PhraseVAE(nn.Module):
         return F.linear(hidden, self.output_weight)
 
     def forward(
-        self, tokens: Tensor, inputs: Tensor, phase: VAEPhase, latent_noise: float = 0.0
+        self,
+        tokens: Tensor,
+        inputs: Tensor,
+        phase: VAEPhase,
+        noise: Tensor | None = None,
+        added: Tensor | None = None,
     ) -> tuple[Tensor, Posterior | None]:
         """Logits of one training phase but "decoder" (see `decoder_tuning`).
 
@@ -277,7 +282,8 @@ class PhraseVAE(nn.Module):
             tokens: what the encoder reads (B, T); corrupted in phase "infilling".
             inputs: what the decoder reads (B, U), beginning with BOS.
             phase: which bottleneck lies between.
-            latent_noise: standard deviation of noise added to the sampled latent.
+            noise: what the latent is sampled by, standard normal (B, D); drawn unless given.
+            added: to the sampled latent (B, D).
 
         Returns:
             Logits (B, U, V), and the posterior in phase "vae".
@@ -288,7 +294,7 @@ class PhraseVAE(nn.Module):
         if phase == "autoencoder":
             return self.decode(inputs, self.compress(tokens)), None
         posterior = self.posterior(tokens)
-        latents = posterior.sample().to(self.embedding.weight.dtype)
-        if latent_noise:
-            latents = latents + latent_noise * torch.randn_like(latents)
+        latents = posterior.sample(noise).to(self.embedding.weight.dtype)
+        if added is not None:
+            latents = latents + added
         return self.decode(inputs, self.memory(latents)), posterior

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from phrase_models.training.division import join_processes
 from phrase_models.training.hardware import prepare_torch
 from phrase_models.training.loop import fit
 from phrase_models.training.randomness import seed_everything
@@ -24,7 +25,7 @@ def train(spec: VAETrainingSpecification, state: Path, output: Path) -> dict[str
     Returns:
         What `fit` says of the training.
     """
-    prepare_torch(spec.hardware)
+    device, division = prepare_torch(spec.hardware), join_processes(spec.hardware)
     recipe = spec.recipe
     granularity, training = recipe.architecture.granularity, recipe.training
     seed_everything(training.seed, "initialise")
@@ -32,7 +33,7 @@ def train(spec: VAETrainingSpecification, state: Path, output: Path) -> dict[str
     start_phase(vae, recipe.phase, spec.start_from)
     bars = unit_table_path(spec.phrases, "bar", "train") if recipe.reads_bars else None
     trainable = build_training(
-        vae.to(spec.hardware.device),
+        vae.to(device),
         recipe.phase,
         recipe.objective,
         training,
@@ -40,6 +41,7 @@ def train(spec: VAETrainingSpecification, state: Path, output: Path) -> dict[str
         PhraseTable.load(unit_table_path(spec.phrases, granularity, "validation")),
         PhraseTable.load(bars) if bars else None,
     )
-    result = fit(trainable, training, state)
-    save_vae(vae, recipe.phase, output)
+    result = fit(trainable, training, state, division)
+    if division.is_first:
+        save_vae(vae, recipe.phase, output)
     return result

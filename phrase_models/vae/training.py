@@ -8,7 +8,7 @@ The fourth, "decoder", is in `decoder_tuning`.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from phrase_models.errors import ConfigurationError
 from phrase_models.metrics.note_matching import PhraseCounts, count_bar, pool
 from phrase_models.tokens import vocabulary
 from phrase_models.tokens.corruption import corrupt
@@ -42,30 +43,59 @@ PREPARED_STEPS = 3
 
 @dataclass(frozen=True, slots=True)
 class PreparedBatch:
-    """The tokens of one training step.
+    """The tokens of one training step, and what is random about it.
 
     Attributes:
+        step: which.
         source: what the encoder reads (B, T).
         inputs: what the decoder reads (B, U), beginning with BOS.
         targets: what the decoder should say (B, U), padded by PAD.
+        lengths: tokens of each target (B,), always on the CPU.
+        drawn: random numbers of the phase, each with a row a row of the batch.
     """
 
+    step: int
     source: Tensor
     inputs: Tensor
     targets: Tensor
+    lengths: Tensor
+    drawn: tuple[Tensor, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def __getitem__(self, rows: slice) -> "PreparedBatch":
+        """Some rows."""
+        return PreparedBatch(
+            self.step,
+            self.source[rows],
+            self.inputs[rows],
+            self.targets[rows],
+            self.lengths[rows],
+            tuple(numbers[rows] for numbers in self.drawn),
+        )
+
+    @property
+    def num_tokens(self) -> int:
+        """Of all targets."""
+        return int(self.lengths.sum())
 
     def pinned(self) -> "PreparedBatch":
         """In memory that a device copies from without the program waiting."""
-        return PreparedBatch(
-            self.source.pin_memory(), self.inputs.pin_memory(), self.targets.pin_memory()
+        return replace(
+            self,
+            source=self.source.pin_memory(),
+            inputs=self.inputs.pin_memory(),
+            targets=self.targets.pin_memory(),
         )
 
     def to(self, device: torch.device) -> "PreparedBatch":
         """On another device."""
-        return PreparedBatch(
-            self.source.to(device, non_blocking=True),
-            self.inputs.to(device, non_blocking=True),
-            self.targets.to(device, non_blocking=True),
+        return replace(
+            self,
+            source=self.source.to(device, non_blocking=True),
+            inputs=self.inputs.to(device, non_blocking=True),
+            targets=self.targets.to(device, non_blocking=True),
         )
 
 
@@ -110,23 +140,46 @@ class VAETraining:
         """The batch of a step in the host's memory; without global random numbers."""
         tokens = self.batches.batch(step)
         inputs, targets = teacher_forcing(tokens)
-        batch = PreparedBatch(self._source(tokens, step), inputs, targets)
+        lengths = (targets != vocabulary.PAD).sum(1)
+        batch = PreparedBatch(step, self._source(tokens, step), inputs, targets, lengths)
         return batch.pinned() if self.device.type == "cuda" else batch
 
     def prepared(self, step: int) -> PreparedBatch:
         """The batch of a step on the device of the model."""
         return self._prepared(step).to(self.device)
 
-    def loss(self, step: int) -> dict[str, Tensor]:
-        """Cross-entropy of one batch, and the weighted KL term in phase "vae"."""
+    def batch(self, step: int) -> PreparedBatch:
+        """The batch of a step with hidden inputs and with the noise on its latents."""
         batch = self.prepared(step)
-        inputs = self._masked(batch.inputs)
-        logits, posterior = self.module(batch.source, inputs, self.phase, self.config.latent_noise)
-        reconstruction = cross_entropy(logits, batch.targets)
+        batch = replace(batch, inputs=self._masked(batch.inputs))
+        if self.phase != "vae":
+            return batch
+        shape, deviation = (len(batch), self.module.config.latent_dim), self.config.latent_noise
+        drawn = [torch.randn(shape, device=self.device)]
+        if deviation:
+            drawn.append(deviation * torch.randn(shape, device=self.device))
+        return replace(batch, drawn=tuple(drawn))
+
+    def loss(self, batch: PreparedBatch, rows: slice) -> dict[str, Tensor]:
+        """What rows have in a batch's cross-entropy, and in the weighted KL term of phase "vae".
+
+        Raises:
+            ConfigurationError: if a batch is divided though `free_bits` looks at all its rows.
+        """
+        part = batch[rows]
+        logits, posterior = self.module(part.source, part.inputs, self.phase, *part.drawn)
+        reconstruction = cross_entropy(logits, part.targets) * (part.num_tokens / batch.num_tokens)
         if posterior is None:
             return {"loss": reconstruction, "reconstruction": reconstruction}
-        divergence = posterior.kl_divergence(self.config.free_bits).mean()
-        weight = self.config.kl_weight * warmup_share(step, self.config.kl_warmup_steps)
+        free_bits = self.config.free_bits
+        if free_bits and len(part) < len(batch):
+            message = (
+                "Setting free_bits looks at whole batches, which are divided here: train it in one "
+                "process with one micro batch."
+            )
+            raise ConfigurationError(message)
+        divergence = posterior.kl_divergence(free_bits).mean() * (len(part) / len(batch))
+        weight = self.config.kl_weight * warmup_share(batch.step, self.config.kl_warmup_steps)
         return {
             "loss": reconstruction + weight * divergence,
             "reconstruction": reconstruction,

@@ -7,7 +7,11 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from phrase_models.errors import ConfigurationError
 from phrase_models.training.specification import HardwareConfig
+
+TRAIN_PROCESSES, MICRO_BATCHES = "PHRASELDM_TRAIN_PROCESSES", "PHRASELDM_MICRO_BATCHES"
+MOST_PARTS, MOST_DIGITS = 1024, 9
 
 
 class RuntimeConfig(BaseModel):
@@ -18,22 +22,35 @@ class RuntimeConfig(BaseModel):
     device: str = "cpu"
     num_threads: int = Field(default=1, ge=1)
     num_workers: int = Field(default=1, ge=1)
+    num_processes: int = Field(default=1, ge=1, description="of a training on this machine")
+    micro_batches: int = Field(default=1, ge=1, description="of each process of a training")
     tracking: bool = True
 
     @property
     def hardware(self) -> HardwareConfig:
         """What a training process is told of it."""
-        return HardwareConfig(device=self.device, num_threads=self.num_threads)
+        return HardwareConfig(
+            device=self.device,
+            num_threads=max(1, self.num_threads // self.num_processes),
+            num_processes=self.num_processes,
+            micro_batches=self.micro_batches,
+        )
 
     @property
-    def device_index(self) -> str:
-        """Which device of this machine it is: workers of several cards see one card each."""
+    def device_indices(self) -> tuple[str, ...]:
+        """Which devices of this machine a training takes, a card for each of its processes.
+
+        Workers of several cards see one card each.
+        """
         if self.device == "cpu":
-            return "cpu"
+            return ("cpu",)
         _, _, named = self.device.partition(":")
         visible = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
-        index = int(named or 0)
-        return visible[index] if index < len(visible) and visible[index] else str(index)
+        taken = (int(named),) if named else range(self.num_processes)
+        return tuple(
+            visible[index] if index < len(visible) and visible[index] else str(index)
+            for index in taken
+        )
 
 
 def tracking_wanted() -> bool:
@@ -41,8 +58,28 @@ def tracking_wanted() -> bool:
     return os.environ.get("PHRASELDM_TRACKING", "on") != "off"
 
 
+def _count(variable: str) -> int:
+    """A whole number from 1 that the environment holds; 1 if it holds none.
+
+    Raises:
+        ConfigurationError: if it holds something else.
+    """
+    text = os.environ.get(variable) or "1"
+    number = int(text) if text.isascii() and text.isdigit() and len(text) < MOST_DIGITS else 0
+    if not 1 <= number <= MOST_PARTS:
+        shown = repr(text[:MOST_DIGITS])
+        message = f"{variable} is {shown}; it must be a whole number from 1 to {MOST_PARTS}."
+        raise ConfigurationError(message)
+    return number
+
+
 def default_runtime(num_workers: int | None = None) -> RuntimeConfig:
-    """A CUDA device if there is one, else all cores."""
+    """A CUDA device if there is one, else all cores; the environment says how trainings divide.
+
+    Raises:
+        ConfigurationError: if a variable of the environment does not do.
+    """
+    num_processes, micro_batches = _count(TRAIN_PROCESSES), _count(MICRO_BATCHES)
     import torch
 
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
@@ -50,6 +87,8 @@ def default_runtime(num_workers: int | None = None) -> RuntimeConfig:
         device="cuda" if torch.cuda.is_available() else "cpu",
         num_threads=cores or 1,
         num_workers=num_workers or cores or 1,
+        num_processes=num_processes,
+        micro_batches=micro_batches,
         tracking=tracking_wanted(),
     )
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
@@ -200,9 +200,8 @@ def _make(
     stage: Stage, key: str, session: Session, descriptor: int
 ) -> tuple[ArtifactRef, str | None]:
     store = session.store
-    with _device(session) if stage.needs_device else nullcontext(None) as device_descriptor:
+    with _devices(session) if stage.needs_device else nullcontext(()) as device_descriptors:
         work = store.work(stage.name, key)
-        fds = tuple(fd for fd in (descriptor, device_descriptor) if fd is not None)
         with session.tracker_factory(stage, key, work.state) as tracker:
             context = StageContext(
                 stage=stage.name,
@@ -212,7 +211,7 @@ def _make(
                 state=work.state,
                 runtime=session.runtime,
                 tracker=tracker,
-                lock_fds=fds,
+                lock_fds=(descriptor, *device_descriptors),
                 report_progress=lambda share, words: session.on_progress(stage.name, share, words),
             )
             with translate_disk_errors(work.output):
@@ -239,6 +238,15 @@ def tracked_run(ref: ArtifactRef) -> str | None:
         return None
 
 
-def _device(session: Session) -> AbstractContextManager[int]:
-    name = f"device-{session.runtime.device_index}.lock"
-    return hold_lock(session.store.root / "locks" / name, "trains on this device")
+@contextmanager
+def _devices(session: Session) -> Iterator[tuple[int, ...]]:
+    """Locks of all devices that a training takes, always in the same order."""
+    with ExitStack() as held:
+        yield tuple(
+            held.enter_context(
+                hold_lock(
+                    session.store.root / "locks" / f"device-{index}.lock", "trains on this device"
+                )
+            )
+            for index in sorted(session.runtime.device_indices)
+        )

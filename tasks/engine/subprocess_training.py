@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from phrase_models.errors import UserError
+from phrase_models.training.local_processes import LOST_CODE
 from storage.writing import write_json
 from tasks.engine.child_process import child_environment, stop_child
 from tasks.engine.failures import ProcessEnded
@@ -92,7 +93,8 @@ def run_training(context: StageContext, spec: TrainingSpecification) -> dict[str
     if child.returncode == 2:
         raise UserError(f"Stage {context.stage}: {_last_lines(log_path, 1)}")
     if child.returncode != 0:
-        failure = ProcessEnded if child.returncode < 0 else TrainingFailedError
+        lost = child.returncode < 0 or child.returncode == LOST_CODE
+        failure = ProcessEnded if lost else TrainingFailedError
         message = f"training {_ending(child.returncode)}:\n{_last_lines(log_path, LOG_LINES)}"
         raise failure(message)
     (context.output / "log").mkdir(exist_ok=True)

@@ -147,7 +147,7 @@ def check_denoiser(name: str, preset: str, **changes: object) -> None:
     clean = torch.empty(2, config.max_bars, 3, 64, device=DEVICE)
     timesteps = torch.zeros(2, dtype=torch.int64, device=DEVICE)
     hidden = hide_conditions(replace(plans, **tensors), config)
-    noisy = NoisyBatch(clean, torch.empty_like(clean), timesteps, hidden)
+    noisy = NoisyBatch(clean, torch.empty_like(clean), timesteps, hidden, num_estimated=1)
     if changes:
         alphas = alphas.to(torch.device(DEVICE))
     loss = training_loss(denoiser, alphas, schedule, noisy)["loss"]

@@ -73,7 +73,7 @@ def _initialise_gru(gru: nn.GRU) -> None:
                 nn.init.zeros_(gate)
 
 
-def _num_notes(grid: Tensor) -> Tensor:
+def num_notes(grid: Tensor) -> Tensor:
     """Notes of each position, (B, P)."""
     return (grid[..., 0] != END).sum(-1)
 
@@ -102,7 +102,7 @@ class PositionReader(nn.Module):
 
     def forward(self, grid: Tensor, embedding: NoteEmbedding) -> Tensor:
         """Grid (B, P, N, 1 + bits) -> (B, P, 2 * dim); zeros for positions without notes."""
-        lengths = _num_notes(grid).flatten()
+        lengths = num_notes(grid).flatten()
         occupied = lengths.nonzero().squeeze(1)
         if not len(occupied):
             return embedding.bits.weight.new_zeros(*grid.shape[:2], self.dim)
@@ -179,7 +179,7 @@ class PianoTreeDecoder(nn.Module):
         """
         context = self._contexts(latents, read, embedding).flatten(0, 1)
         width = grid.shape[2] + 1
-        lengths = _num_notes(grid).flatten() + 1
+        lengths = num_notes(grid).flatten() + 1
         places = _packed_places(lengths, width)
         begin = torch.zeros_like(read[:, :, :1])
         begin[..., 0] = START
@@ -300,7 +300,7 @@ class PianoTreeVAE(nn.Module):
             sampled_share: share of the notes that are read as the decoder would have written them.
         """
         # Cells beyond the fullest position of the batch cost time and say nothing.
-        grid = grid[:, :, : max(1, int(_num_notes(grid).max()))]
+        grid = grid[:, :, : max(1, int(num_notes(grid).max()))]
         read = self._sampled(latents, grid, sampled_share) if sampled_share else grid
         output: DecoderOutput = self.decoder(latents, grid, read, self.embedding)
         return output

@@ -6,6 +6,7 @@ from typing import Any
 from phrase_models.baselines.pianotree.model import PianoTreeVAE
 from phrase_models.baselines.pianotree.specification import PianoTreeTrainingSpecification
 from phrase_models.baselines.pianotree.training import PianoTreeTraining, save_pianotree
+from phrase_models.training.division import join_processes
 from phrase_models.training.hardware import prepare_torch
 from phrase_models.training.loop import fit
 from phrase_models.training.randomness import seed_everything
@@ -23,17 +24,18 @@ def train(spec: PianoTreeTrainingSpecification, state: Path, output: Path) -> di
     Returns:
         What `fit` says of the training.
     """
-    prepare_torch(spec.hardware)
+    device, division = prepare_torch(spec.hardware), join_processes(spec.hardware)
     recipe, training = spec.recipe, spec.recipe.training
     seed_everything(training.seed, "initialise")
     vae = PianoTreeVAE(recipe.architecture)
     trainable = PianoTreeTraining(
-        vae.to(spec.hardware.device),
+        vae.to(device),
         recipe.objective,
         training,
         PhraseTable.load(unit_table_path(spec.phrases, "bar", "train")),
         PhraseTable.load(unit_table_path(spec.phrases, "bar", "validation")),
     )
-    result = fit(trainable, training, state)
-    save_pianotree(vae, output)
+    result = fit(trainable, training, state, division)
+    if division.is_first:
+        save_pianotree(vae, output)
     return result

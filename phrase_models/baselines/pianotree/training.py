@@ -1,6 +1,7 @@
 """PianoTree VAE for the training loop, and its reconstructions of bars."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from torch import Tensor
 
 from phrase_models.baselines.pianotree.config import PianoTreeConfig, PianoTreeObjectiveConfig
 from phrase_models.baselines.pianotree.grid import bars_to_grid, flatten_bar, grid_to_bars
-from phrase_models.baselines.pianotree.model import PianoTreeVAE
+from phrase_models.baselines.pianotree.model import PianoTreeVAE, num_notes
 from phrase_models.metrics.note_matching import count_phrase, pool
 from phrase_models.model_files import read_json_object
 from phrase_models.score.song import Phrase
@@ -25,6 +26,24 @@ from phrase_models.vae.phrase_table import (
     PhraseTable,
 )
 from phrase_models.whole_files import write_whole_json
+
+
+@dataclass(frozen=True, slots=True)
+class BarBatch:
+    """Bars of one step.
+
+    Attributes:
+        step: which.
+        grid: (B, P, N, 1 + bits).
+        noise: standard normal (B, D).
+    """
+
+    step: int
+    grid: Tensor
+    noise: Tensor
+
+    def __len__(self) -> int:
+        return len(self.grid)
 
 
 class PianoTreeTraining:
@@ -57,15 +76,26 @@ class PianoTreeTraining:
         rows = numpy_generator(training.seed, "validation").permutation(len(validation))
         self.validation_rows: NDArray[np.int64] = np.sort(rows[:VALIDATION_ROWS])
 
-    def loss(self, step: int) -> dict[str, Tensor]:
-        """Reconstruction and weighted KL of one batch."""
+    def batch(self, step: int) -> BarBatch:
+        """The bars of a step, and the noise that their latents are sampled by."""
         grid = self._grid(self.batches.batch(step).tolist())
+        noise = torch.randn(len(grid), self.module.config.latent_dim, device=self.device)
+        return BarBatch(step, grid, noise)
+
+    def loss(self, batch: BarBatch, rows: slice) -> dict[str, Tensor]:
+        """What rows have in the reconstruction and in the weighted KL of a batch.
+
+        Which notes are read as the decoder would have written them (`sampled_share`) is drawn by
+        part, as dropout is.
+        """
+        grid = batch.grid[rows]
         posterior = self.module.posterior(grid)
-        latents = posterior.sample().to(self.module.to_posterior.weight.dtype)
+        latents = posterior.sample(batch.noise[rows]).to(self.module.to_posterior.weight.dtype)
         output = self.module.decode(latents, grid, self.objective.sampled_share)
-        reconstruction = self.module.reconstruction_loss(output)
-        divergence = posterior.kl_divergence().mean()
-        weight = self.objective.kl_weight * warmup_share(step, self.objective.kl_warmup_steps)
+        notes, all_notes = (max(1, int(num_notes(part).sum())) for part in (grid, batch.grid))
+        reconstruction = self.module.reconstruction_loss(output) * (notes / all_notes)
+        divergence = posterior.kl_divergence().mean() * (len(grid) / len(batch))
+        weight = self.objective.kl_weight * warmup_share(batch.step, self.objective.kl_warmup_steps)
         return {
             "loss": reconstruction + weight * divergence,
             "reconstruction": reconstruction,

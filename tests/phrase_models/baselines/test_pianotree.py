@@ -256,13 +256,17 @@ def test_scheduled_sampling_changes_notes_and_leaves_their_number():
 
 
 # ---------------------------------------------------------------------- training
+def loss_of(training: PianoTreeTraining, step: int) -> dict[str, torch.Tensor]:
+    return training.loss(training.batch(step), slice(None))
+
+
 @pytest.mark.parametrize("sampled_share", [0.0, 0.5])
 def test_a_step_is_a_function_of_weights_seed_and_step(sampled_share):
     training = make_training(some_bars(8), PianoTreeObjectiveConfig(sampled_share=sampled_share))
 
     def loss(step: int) -> float:
         torch.manual_seed(step)
-        return float(training.loss(step)["loss"].detach())
+        return float(loss_of(training, step)["loss"].detach())
 
     assert loss(3) == loss(3)
     assert loss(3) != loss(4)
@@ -274,7 +278,7 @@ def test_every_parameter_moves():
     optimizer = build_optimizer(training.module, training.training)
     # Two steps: log-variances begin without weights, which hides nothing but the first gradient.
     for step in range(2):
-        training.loss(step)["loss"].backward()
+        loss_of(training, step)["loss"].backward()
         optimizer.step()
         optimizer.zero_grad()
     unmoved = [
@@ -289,7 +293,7 @@ def test_the_kl_term_counts_by_its_weight_and_warms_up():
     objective = PianoTreeObjectiveConfig(kl_weight=2.0, kl_warmup_steps=10)
     training = make_training(some_bars(8), objective)
     for step, weight in ((0, 0.0), (5, 1.0), (20, 2.0)):
-        values = {name: float(value.detach()) for name, value in training.loss(step).items()}
+        values = {name: float(value.detach()) for name, value in loss_of(training, step).items()}
         assert values["loss"] == pytest.approx(values["reconstruction"] + weight * values["kl"])
 
 

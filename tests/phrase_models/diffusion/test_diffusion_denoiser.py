@@ -53,7 +53,7 @@ def test_every_parameter_gets_a_gradient(config, autocast):
     clean, _, plans = batch_of(config)
     seed_everything(0)
     timesteps = torch.tensor([300, 700])
-    batch = NoisyBatch(clean, torch.randn_like(clean), timesteps, plans)
+    batch = NoisyBatch(clean, torch.randn_like(clean), timesteps, plans, num_estimated=1)
     schedule = NoiseScheduleConfig()
     with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
         losses = training_loss(denoiser, build_noise_schedule(schedule), schedule, batch)

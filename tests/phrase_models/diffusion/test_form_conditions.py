@@ -85,7 +85,7 @@ def test_every_parameter_moves(config, plans, noisy, autocast):
     denoiser, schedule = build(config).train(), NoiseScheduleConfig()
     batch = collate(plans, config)
     batch = replace(batch, given=torch.rand(batch.given.shape) < 0.3)
-    songs = NoisyBatch(noisy, torch.randn_like(noisy), torch.tensor([300, 700]), batch)
+    songs = NoisyBatch(noisy, torch.randn_like(noisy), torch.tensor([300, 700]), batch, 1)
     with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
         loss = training_loss(denoiser, build_noise_schedule(schedule), schedule, songs)["loss"]
     loss.backward()

@@ -77,7 +77,7 @@ def songs(make_form_config):
 def test_given_slots_count_nothing_in_the_loss(songs):
     """Of an untrained network, whose output is 0: the error is the mean square of the target."""
     denoiser, schedule, batch = songs
-    errors = squared_errors(denoiser, schedule, batch, self_condition=False)
+    errors = squared_errors(denoiser, schedule, batch)
     alpha, sigma = schedule.levels(batch.timesteps)
     squares = (alpha * batch.noise - sigma * batch.clean).square().mean(dim=3)
     expected = [squares[0, 2:6].mean(), squares[1, :4][:, [0, 2]].mean()]
@@ -88,7 +88,7 @@ def test_the_network_sees_given_slots_clean_and_marked(songs):
     denoiser, schedule, batch = songs
     seen = []
     denoiser.register_forward_pre_hook(lambda _, inputs: seen.append(inputs))
-    squared_errors(denoiser, schedule, batch, self_condition=False)
+    squared_errors(denoiser, schedule, batch)
     noisy, _, plans, _ = seen[0]
     given = batch.plans.given
     assert torch.equal(plans.given, given)

@@ -148,7 +148,7 @@ def test_songs_with_form_and_chords_are_learnt_and_the_form_helps(
     @torch.no_grad()
     def error(plans):
         noisy = NoisyBatch(songs.latents, noise, torch.tensor([200, 400, 600, 800]), plans)
-        errors = squared_errors(model.denoiser, model.schedule, noisy, self_condition=False)
+        errors = squared_errors(model.denoiser, model.schedule, noisy)
         return float(errors.mean())
 
     before = error(songs.plans)

@@ -18,11 +18,15 @@ class Regression:
         self.module = nn.Sequential(nn.Linear(4, 16), nn.Dropout(0.3), nn.Linear(16, 1))
         self.stop_at = stop_at
 
-    def loss(self, step: int) -> dict[str, Tensor]:
+    def batch(self, step: int) -> Tensor:
         if step == self.stop_at:
             raise Stopped
-        inputs = torch.randn(8, 4)
-        return {"loss": (self.module(inputs)[:, 0] - inputs.sum(1)).square().mean()}
+        return torch.randn(8, 4)
+
+    def loss(self, batch: Tensor, rows: slice) -> dict[str, Tensor]:
+        inputs = batch[rows]
+        errors = (self.module(inputs)[:, 0] - inputs.sum(1)).square()
+        return {"loss": errors.mean() * (len(inputs) / len(batch))}
 
     def validate(self) -> dict[str, float]:
         inputs = torch.linspace(-1, 1, 32).reshape(8, 4)

@@ -25,6 +25,7 @@ from phrase_models.vae.phrase_table import PhraseTable, unit_table_path
 from phrase_models.vae.pretrained import load_vae, save_vae, start_from
 from phrase_models.vae.specification import VAERecipeConfig, VAETrainingSpecification
 from phrase_models.vae.trainer import train
+from phrase_models.vae.training import PreparedBatch
 
 RELEASE = Path(__file__).parents[3] / "releases" / "phrase-vae-64"
 CONFIG = VAEConfig(
@@ -106,13 +107,13 @@ def test_resumed_equals_uninterrupted(tmp_path):
     class Stopped(Exception):
         pass
 
-    def stopping(step: int) -> dict[str, torch.Tensor]:
+    def stopping(step: int) -> PreparedBatch:
         if step == 9:
             raise Stopped
-        return DecoderTuning.loss(killed, step)
+        return DecoderTuning.batch(killed, step)
 
     killed = tuning(make_vae())
-    killed.loss = stopping
+    killed.batch = stopping
     with pytest.raises(Stopped):
         fit(killed, settings(), tmp_path / "resumed")
     resumed = make_vae()
@@ -152,9 +153,9 @@ def test_dropout_is_not_in_the_latents_that_are_trained_on(monkeypatch):
     seen = []
     monkeypatch.setattr(task, "_noisy", lambda means, *_rest: seen.append(means) or means)
     vae.train()
-    task.loss(0)
+    task.loss(task.batch(0), slice(None))
     vae.train()
-    task.loss(0)
+    task.loss(task.batch(0), slice(None))
     assert torch.equal(seen[0], seen[1])
     vae.eval()
     with torch.no_grad():

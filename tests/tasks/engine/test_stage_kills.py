@@ -137,9 +137,17 @@ def test_a_child_that_outlives_its_parent_is_waited_for(go_on, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("device", "visible", "index"),
-    [("cpu", "3", "cpu"), ("cuda", "", "0"), ("cuda", "2,3", "2"), ("cuda:1", "2,3", "3")],
+    ("device", "visible", "processes", "indices"),
+    [
+        ("cpu", "3", 2, ("cpu",)),
+        ("cuda", "", 1, ("0",)),
+        ("cuda", "2,3", 1, ("2",)),
+        ("cuda:1", "2,3", 1, ("3",)),
+        ("cuda", "", 2, ("0", "1")),
+        ("cuda", "2,3", 2, ("2", "3")),
+    ],
 )
-def test_a_worker_that_sees_one_card_locks_that_card(monkeypatch, device, visible, index):
+def test_a_training_locks_a_card_for_each_process(monkeypatch, device, visible, processes, indices):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
-    assert RuntimeConfig(device=device).device_index == index
+    runtime = RuntimeConfig(device=device, num_processes=processes)
+    assert runtime.device_indices == indices

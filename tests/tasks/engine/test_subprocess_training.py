@@ -121,7 +121,7 @@ def test_a_training_is_followed_to_its_result(stub, context, tmp_path):
     result = run_training(context, StubSpecification(num_steps=5, fds=(descriptor,)))
     os.close(descriptor)
     assert 0 < result.pop("training_seconds") < 60
-    hardware = {"device": "cpu", "num_threads": 3}
+    hardware = {"device": "cpu", "num_threads": 3, "num_processes": 1, "micro_batches": 1}
     assert result.pop("hardware") == hardware
     assert result == {"steps": 5, "threads": "3", "start": 0, "lock_is_open": True}
     assert context.tracker.points == points(1, 2, 3, 4, 5)
