@@ -164,9 +164,7 @@ def song_distance(
         return distance(moments.gaussian(weights), target)
 
     value = distance(fit_gaussian(np.concatenate(generated)), target)
-    resamples = bootstrap_values(
-        len(generated), resampled, seed=seed, num_resamples=_NUM_RESAMPLES
-    )
+    resamples = bootstrap_values(len(generated), resampled, seed=seed, num_resamples=_NUM_RESAMPLES)
     low, high = percentile_interval(resamples, centre=value)
     if not official and not math.isnan(low):
         low = max(0.0, low)

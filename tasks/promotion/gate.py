@@ -156,7 +156,9 @@ class Verdict:
         return "\n".join(lines)
 
 
-def judge(candidate: Measured, champion: Measured | None, rules: GateRules | None = None) -> Verdict:
+def judge(
+    candidate: Measured, champion: Measured | None, rules: GateRules | None = None
+) -> Verdict:
     """Accept or refuse a candidate.
 
     Args:
@@ -182,7 +184,9 @@ def _rule(criterion: str, figure: str, *, kept: bool, reason: str) -> Finding:
 
 
 def _f1(measured: Measured) -> float:
-    return float(pool(list(measured.song_counts.values())).f1_op) if measured.song_counts else math.nan
+    return (
+        float(pool(list(measured.song_counts.values())).f1_op) if measured.song_counts else math.nan
+    )
 
 
 def _keeps_phrases(candidate: Measured, rules: GateRules) -> Finding:

@@ -76,7 +76,9 @@ def test_distances_are_taken_in_those_of_real_songs():
 
 @pytest.mark.parametrize("floors", [(0.0, 1.0), (math.nan, 1.0)])
 def test_without_a_distance_of_real_songs_there_is_no_worsening(floors):
-    assert math.isnan(distance_worsening("d", distance(1.0), distance(1.0), floors, paired=True).low)
+    assert math.isnan(
+        distance_worsening("d", distance(1.0), distance(1.0), floors, paired=True).low
+    )
 
 
 def test_scores_are_compared_on_the_songs_that_both_have():
