@@ -49,7 +49,7 @@ class SongModel(mlflow.pyfunc.PythonModel):
         self.generator = PhraseLDMGenerator.from_pretrained(self.folder, self.usual)
         self.generator.digest = context.model_config.get("digest") or self.generator.digest
 
-    def predict(self, context: Any, model_input: Any, params: Any = None) -> Any:  # noqa: ARG002
+    def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201, ARG002
         """The songs as a table of `song`, `midi_base64`, `num_bars`, `num_notes` and `sections`.
 
         Type hints on the input would replace the signature, and drop the parameters.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -175,15 +176,17 @@ def save_generator(models: Path, folder: Path, settings: Mapping[str, Any]) -> N
     import mlflow.pyfunc
 
     code = Path(phrase_models.__file__).parent
-    mlflow.pyfunc.save_model(
-        path=str(folder),
-        python_model=str(MODEL_FILE),
-        artifacts={"models": str(models)},
-        model_config=dict(settings),
-        signature=signature(),
-        pip_requirements=pinned_requirements(),
-        code_paths=[str(code)],
-    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # an example of an input would be run, for minutes maybe
+        mlflow.pyfunc.save_model(
+            path=str(folder),
+            python_model=str(MODEL_FILE),
+            artifacts={"models": str(models)},
+            model_config=dict(settings),
+            signature=signature(),
+            pip_requirements=pinned_requirements(),
+            code_paths=[str(code)],
+        )
 
 
 def pinned_requirements() -> list[str]:

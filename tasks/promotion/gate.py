@@ -306,12 +306,10 @@ def _mean(name: str, words: str) -> _Criterion:
 
 def _planned(item: Measured) -> PlannedValues:
     names = [name for name in RECURRENCES if name in item.songs.values]
-    return PlannedValues(
-        np.array([item.songs.values[name] for name in names]).reshape(len(names), -1),
-        np.array([values_of_plans(name, item.songs, item.real) for name in names]).reshape(
-            len(names), -1
-        ),
-    )
+    shape = (len(names), len(item.songs.layouts))
+    ours = [item.songs.values[name] for name in names]
+    real = [values_of_plans(name, item.songs, item.real) for name in names]
+    return PlannedValues(np.array(ours).reshape(shape), np.array(real).reshape(shape))
 
 
 def _compared(criterion: _Criterion, candidate: Measured, champion: Measured) -> Finding:
