@@ -12,12 +12,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-GLANCE = "at_a_glance"
+GLANCE = "all"
 """Section of the figures that are compared first; its name sorts before those of the stages, so
 that charts and the compare page open on it."""
 NOTE_TAG, VIEW_TAG = "mlflow.note.content", "mlflow.sharedViewState.phraseldm"
 KIND_TAG, KIND = "mlflow.experimentKind", "custom_model_development"
 SWEEP = "sweep of "
+COLUMN_WIDTH = 130
+"""Pixels."""
 
 
 @dataclass(frozen=True)
@@ -41,17 +43,17 @@ COMPARED = tuple(
         "f1_op",
         "srs_ratio_50",
         "srs_ratio_70",
-        "phrase_fid_over_real",
-        "feature_distance_over_real",
+        "fid_ratio",
+        "feature_ratio",
         "boundary_f1",
         "memorised",
     )
 )
 HOW_TO_READ = (
     "`f1_op`: notes of held-out songs that PhraseVAE gives back. `srs_ratio`: recurrence of bars "
-    "over that of real songs, 1 is best. `phrase_fid_over_real`, `feature_distance_over_real`: "
-    "distance from real songs, in that of real songs from each other, 1 is best; they compare "
-    "latents of all sizes. Pictures, songs and gallery are among the artifacts of every run."
+    "over that of real songs, 1 is best. `fid_ratio`, `feature_ratio`: PhraseFID and distance of "
+    "song features, in those of real songs, 1 is best; they compare latents of all sizes. "
+    "Pictures, songs and gallery are among the artifacts of every run."
 )
 PAGES: Mapping[str, ExperimentPage] = {
     "pipeline": ExperimentPage(
@@ -101,8 +103,8 @@ def page_tags(experiment: str, experiment_id: str, now: int) -> dict[str, str]:
     view = {"name": "Compared", "createdAt": now, "updatedAt": now}
     view["state"] = json.dumps(view_state(page.params, page.metrics))
     link = f"#/experiments/{experiment_id}/runs?viewStateShareKey={VIEW_TAG.rpartition('.')[2]}"
-    links = f"Open it as [table]({link}) or as [charts]({link}&compareRunsMode=CHART)."
-    said = f"{page.description} {links}" if page.metrics else page.description
+    links = f"[Table]({link}) and [charts]({link}&compareRunsMode=CHART) of what to compare."
+    said = f"{links} {page.description}" if page.metrics else page.description
     tags = {NOTE_TAG: said, KIND_TAG: KIND}
     return tags | ({VIEW_TAG: json.dumps(view)} if page.metrics else {})
 
@@ -112,15 +114,6 @@ def view_state(params: Sequence[str], metrics: Sequence[str]) -> dict[str, Any]:
     columns = [f"params.`{name}`" for name in params]
     columns += [f"metrics.`{name}`" for name in metrics]
     section = "phraseldm"
-    charts: list[dict[str, Any]] = [
-        {
-            **_chart("PARALLEL", "all", section),
-            "selectedParams": list(params[:1]),
-            "selectedMetrics": list(metrics),
-            "showAllRuns": False,
-        },
-        *({**_chart("BAR", name, section), "metricKey": name} for name in metrics),
-    ]
     return {
         "searchFilter": "",
         "orderByKey": "attributes.start_time",
@@ -131,9 +124,9 @@ def view_state(params: Sequence[str], metrics: Sequence[str]) -> dict[str, Any]:
         "modelVersionFilter": "All Runs",
         "selectedColumns": columns,
         "columnOrder": columns,
-        "columnWidths": {},
+        "columnWidths": dict.fromkeys(columns, COLUMN_WIDTH),
         "runsHiddenMode": "FIRST_20_RUNS",
-        "compareRunCharts": charts,
+        "compareRunCharts": [_bars_of_runs(name, section) for name in metrics],
         "compareRunSections": [
             {
                 "uuid": section,
@@ -159,13 +152,13 @@ def view_state(params: Sequence[str], metrics: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def _chart(kind: str, name: str, section: str) -> dict[str, Any]:
+def _bars_of_runs(metric: str, section: str) -> dict[str, Any]:
     return {
-        "uuid": f"{section}-{name}",
-        "type": kind,
-        "runsCountToCompare": 20,
+        "uuid": f"{section}-{metric}",
+        "type": "BAR",
+        "metricKey": metric,
         "metricSectionId": section,
+        "runsCountToCompare": 20,
         "deleted": False,
         "isGenerated": False,
-        "displayName": name.rpartition("/")[2] if kind == "BAR" else "Compared",
     }

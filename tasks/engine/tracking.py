@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from storage.artifacts import ArtifactStore
 from storage.fingerprint import digest_json
 from storage.locks import hold_lock, lock_if_free
 from storage.manifest import read_manifest
@@ -309,7 +310,7 @@ class Tracking:
         with self.run(plan) as tracker:
             remembered.touch()
             params = flatten(stage.config.model_dump(mode="json"))
-            latent_dim = _latent_dim(stage, params)
+            latent_dim = _latent_dim(self.store, stage, params)
             if latent_dim is not None:
                 params["latent_dim"] = latent_dim
             tracker.log_params(params)
@@ -343,15 +344,22 @@ class Tracking:
                 tracker.register(model)
 
 
-def _latent_dim(stage: Stage, params: Mapping[str, Any]) -> int | None:
-    """Size of the latents that a stage is about: what people compare its figures by."""
+def _latent_dim(store: Path, stage: Stage, params: Mapping[str, Any]) -> int | None:
+    """Size of the latents that a stage is about: what people compare its figures by.
+
+    Looked for in its settings, in what it reads, and in the latents that that was made of.
+    """
     if params.get("phase") in ("infilling", "autoencoder"):
         return None  # there is no latent yet
-    known = [params]
+    known: list[Mapping[str, Any]] = [params]
+    before: set[str] = set()
     for ref in stage.inputs.values():
         manifest = read_manifest(ref.folder, ref.stage)
         if manifest is not None:
             known += [flatten(manifest.config), manifest.meta]
+            before |= set(manifest.inputs.values())
+    latents = ArtifactStore(store).manifests_by_digest(("encode_latents",))
+    known += [latents[digest].meta for digest in sorted(before & latents.keys())]
     for values in known:
         for name in ("architecture.latent_dim", "latent_dim"):
             if name in values:

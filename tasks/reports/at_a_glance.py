@@ -7,8 +7,8 @@ RATIOS = {
     "srs_ratio_50": "srs_notes_50",
     "srs_ratio_70": "srs_notes_70",
     "srs_ratio_90": "srs_notes_90",
-    "phrase_fid_over_real": "phrase_fid",
-    "feature_distance_over_real": "feature_frechet",
+    "fid_ratio": "phrase_fid",
+    "feature_ratio": "feature_frechet",
 }
 """Figures of `evaluate_songs` over those of real songs."""
 PLAIN = {

@@ -32,7 +32,7 @@ SCORING: Mapping[Until, StageKind] = {
 """The stage that measures what an autoencoder gives back."""
 LAST: Mapping[Until, StageKind] = {**SCORING, "metrics": evaluate_songs.STAGE}
 """The stage that measures what was trained up to there."""
-SONG_FIGURES = ("srs_ratio_50", "srs_ratio_70", "phrase_fid_over_real", "boundary_f1", "memorised")
+SONG_FIGURES = ("srs_ratio_50", "srs_ratio_70", "fid_ratio", "boundary_f1", "memorised")
 """Of songs, in the table of a sweep; see `at_a_glance`."""
 LONGEST_DESCRIPTION = 80
 """Characters of what the points of a sweep have in common; the rest is told by a digest."""
