@@ -39,12 +39,11 @@ def test_a_deployment_has_a_flow_that_takes_its_parameters(deployment):
 
 
 def test_what_is_scheduled_promotes_through_the_gate_alone():
-    """The flow of a scheduled training ends in that of the gate."""
     from flows import promotion
 
     scheduled = [item for item in DEPLOYMENTS if item.get("schedules")]
     assert [item["entrypoint"] for item in scheduled] == ["flows.promotion.retrain"]
-    assert "promote" in promotion.retrain.fn.__code__.co_names
+    assert "_through_the_gate" in promotion.retrain.fn.__code__.co_names
 
 
 def test_no_deployment_holds_a_lease_that_ends_with_its_server():
