@@ -16,7 +16,6 @@ GLANCE = "all"
 """Section of the figures that are compared first; its name sorts before those of the stages, so
 that charts and the compare page open on it."""
 NOTE_TAG, VIEW_TAG = "mlflow.note.content", "mlflow.sharedViewState.phraseldm"
-KIND_TAG, KIND = "mlflow.experimentKind", "custom_model_development"
 SWEEP = "sweep of "
 COLUMN_WIDTH = 130
 """Pixels."""
@@ -105,8 +104,7 @@ def page_tags(experiment: str, experiment_id: str, now: int) -> dict[str, str]:
     link = f"#/experiments/{experiment_id}/runs?viewStateShareKey={VIEW_TAG.rpartition('.')[2]}"
     links = f"[Table]({link}) and [charts]({link}&compareRunsMode=CHART) of what to compare."
     said = f"{links} {page.description}" if page.metrics else page.description
-    tags = {NOTE_TAG: said, KIND_TAG: KIND}
-    return tags | ({VIEW_TAG: json.dumps(view)} if page.metrics else {})
+    return {NOTE_TAG: said} | ({VIEW_TAG: json.dumps(view)} if page.metrics else {})
 
 
 def view_state(params: Sequence[str], metrics: Sequence[str]) -> dict[str, Any]:
