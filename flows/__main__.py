@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from flows.champion import champion, promote, rollback
 from flows.export import export_app
 from flows.options import (
     DataOption,
@@ -38,6 +39,8 @@ app = CommandLine(
     help="Full-song multitrack symbolic music by phrase-level latent diffusion.",
 )
 app.add_typer(export_app, name="export")
+for command in (promote, rollback, champion):
+    app.command()(command)
 
 
 @app.command()
@@ -141,7 +144,11 @@ def generate(
     force: ForceOption = False,
     store: StoreOption = Path("store"),
     model: Annotated[
-        Path | None, typer.Option(help="Folder of a release, instead of the store's newest models.")
+        Path | None,
+        typer.Option(
+            help="Folder of a release, or champion, or candidate; the store's newest models by "
+            "default."
+        ),
     ] = None,
     bars: Annotated[
         int | None, typer.Option(min=1, max=2000, help="Length of each song in bars.")
@@ -285,11 +292,12 @@ def sweep(
     store: StoreOption = Path("store"),
     setting: SetOption = None,
     until: Annotated[
-        str, typer.Option(help="vae, or autoencoder for the trainings before it.")
+        str,
+        typer.Option(help="vae, autoencoder for the trainings before it, metrics for songs, too."),
     ] = "vae",
     plain: Annotated[bool, typer.Option(help="Without Prefect, for debugging.")] = False,
 ) -> None:
-    """Train PhraseVAE once for each value of a setting, sharing what does not differ."""
+    """Train once for each value of a setting, sharing what does not differ."""
     check_servers(orchestrated=not plain)
     from tasks import commands
     from tasks.reports.sweep import SCORING, parse_axes, sweep_points, sweep_table

@@ -28,10 +28,11 @@ from tasks.engine.runtime import RuntimeConfig, default_runtime
 from tasks.engine.stage import Session, Stage, StageResult, StageRunner, key_components, stage_key
 from tasks.engine.tracking import Tracking
 from tasks.interruption import Stopped
+from tasks.promotion.execution import execution_of
 from tasks.settings.choices import PresetName, SourceName, StageName
 from tasks.settings.pipeline import PipelineConfig
 from tasks.settings.presets import load_preset
-from tasks.stages.registry import STAGE_NAMES, STAGES
+from tasks.stages.registry import STAGE_NAMES
 
 
 class Request(BaseModel):
@@ -169,10 +170,7 @@ class Launch:
             },
         )
         if self.tracked:
-            meta = {name: store.manifest(ref).meta for name, ref in refs.items()}
-            made = [kind for kind in STAGES if kind.name in refs]
-            shown = [refs[kind.name].folder / path for kind in made for path in kind.shown]
-            tracking.log_pipeline(self.config, self.results, meta, shown)
+            tracking.log_pipeline(self.config, execution_of(self.config, refs, store))
 
     def explain(self, name: str, compose: Callable[[StageRunner, Launch], None]) -> list[str]:
         """Why a stage is or is not up to date, walking the stages before it without running any."""

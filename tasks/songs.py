@@ -39,6 +39,8 @@ from tasks.stages.generate_songs import batch_settings
 
 RELEASE = Path(__file__).resolve().parents[1] / "releases" / "phraseldm-pop909"
 """Models that come with the program."""
+ALIASES = ("champion", "candidate")
+"""Names of registered models, in place of a folder."""
 FORM_GRID: Grid = 16
 """Places a bar on which bars are compared; music that is played freely repeats on no finer one."""
 PHRASE_LDM = "phrase_ldm"
@@ -79,19 +81,22 @@ class Models:
 
 
 def find_models(store: Path, model: Path | None, generator: str) -> Models:
-    """The release that is named, else the newest models of a store, else the release beside us.
+    """What is named, else the newest models of a store, else the release beside us.
 
     Args:
         store: folder of a store; need not exist.
-        model: folder of a release, or None.
+        model: folder of a release, or one of ALIASES for a registered model, or None.
         generator: name of a family.
 
     Raises:
         ConfigurationError: if there is no such generator, or the release has none of that name.
         StorageError: if the store is damaged, or there are no models anywhere.
+        ServiceUnreachable: if the registry is needed and does not answer.
     """
     entry = generator_entry(generator)
     if model is not None:
+        if str(model) in ALIASES and not model.is_dir():
+            return _of_alias(store, str(model), generator)
         if generator != PHRASE_LDM:
             message = f"A release writes songs by {PHRASE_LDM} alone; leave out --generator."
             raise ConfigurationError(message)
@@ -117,6 +122,36 @@ def _of_release(folder: Path) -> Models:
         sampler,
         folder / LDM_FOLDER,
         lambda config: from_pretrained(folder, config.sampler),
+    )
+
+
+def _of_alias(store: Path, alias: str, generator: str) -> Models:
+    """The registered model of an alias, by its artifacts in the store."""
+    from storage.artifacts import KEY_LETTERS, ArtifactStore
+    from tasks.promotion.champions import version_of
+    from tasks.promotion.versions import artifact_of, required_artifact, settings_of
+    from tasks.reports.provenance import VAE_STAGES
+    from tasks.stages.generate_songs import generator_inputs
+
+    if generator != PHRASE_LDM:
+        message = f"A registered model writes songs by {PHRASE_LDM} alone; leave out --generator."
+        raise ConfigurationError(message)
+    artifacts = ArtifactStore.existing(store)
+    version = version_of(store, alias)
+    inputs = {
+        "vae": required_artifact(artifacts, version, *VAE_STAGES),
+        "diffusion": required_artifact(artifacts, version, "train_diffusion"),
+    }
+    priors = artifact_of(artifacts, version, "fit_priors")
+    if priors is not None:
+        inputs["priors"] = priors
+    entry = generator_entry(generator)
+    made_of = ", ".join(f"{ref.stage}/{ref.key[:KEY_LETTERS]}" for ref in inputs.values())
+    return Models(
+        f"version {version.number} of {version.name} ({alias}): {made_of}",
+        settings_of(version).generation.sampler,
+        inputs["diffusion"].folder,
+        lambda config: entry.build(generator_inputs(entry, inputs, config, None)),
     )
 
 
@@ -168,7 +203,7 @@ def generate(
         output: folder of the songs.
         force: whether songs that it holds already are replaced.
         key: major key of the files.
-        model: folder of a release to use instead.
+        model: folder of a release to use instead, or one of ALIASES.
         form: file with a grid, or None to leave the form to the models.
         chords: as they sound in that key, such as "C G | Am", or None.
         variation: see `SongRequest`.

@@ -14,7 +14,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from phrase_models.metrics.result import MetricResult, bootstrap_interval, undefined
+from phrase_models.metrics.result import (
+    MetricResult,
+    bootstrap_values,
+    percentile_interval,
+    undefined,
+)
 
 MIN_SAMPLES_PER_DIMENSION = 2
 """Fewer samples make the covariance singular or nearly so, and the distance mostly noise."""
@@ -159,13 +164,12 @@ def song_distance(
         return distance(moments.gaussian(weights), target)
 
     value = distance(fit_gaussian(np.concatenate(generated)), target)
-    low, high = bootstrap_interval(
-        len(generated), resampled, seed=seed, num_resamples=_NUM_RESAMPLES, centre=value
-    )
+    resamples = bootstrap_values(len(generated), resampled, seed=seed, num_resamples=_NUM_RESAMPLES)
+    low, high = percentile_interval(resamples, centre=value)
     if not official and not math.isnan(low):
         low = max(0.0, low)
     note = f"{num_generated} against {num_reference} vectors"
-    return MetricResult(name, value, low, high, len(generated), note)
+    return MetricResult(name, value, low, high, len(generated), note, tuple(resamples.tolist()))
 
 
 def phrase_fid(

@@ -6,7 +6,7 @@ from independent.
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from scipy.special import betaincinv
@@ -26,6 +26,8 @@ class MetricResult:
         high: upper end of the 95 % interval over songs, or nan.
         num_items: songs that entered the value.
         note: plain words for the reader of a table; empty where there is nothing to say.
+        resamples: value of each resample of the interval, where two models are compared by them;
+            nan where one is undefined.
     """
 
     name: str
@@ -34,6 +36,7 @@ class MetricResult:
     high: float
     num_items: int
     note: str = ""
+    resamples: tuple[float, ...] = field(default=(), compare=False, repr=False)
 
 
 def undefined(name: str, note: str, *, num_items: int = 0) -> MetricResult:
@@ -64,13 +67,35 @@ def bootstrap_interval(
     Returns:
         Both ends; nan for fewer than two songs, or where under half of the resamples are defined.
     """
+    values = bootstrap_values(num_items, statistic, seed=seed, num_resamples=num_resamples)
+    return percentile_interval(values, centre=centre)
+
+
+def bootstrap_values(
+    num_items: int,
+    statistic: Callable[[np.ndarray], float],
+    *,
+    seed: int = 0,
+    num_resamples: int = NUM_RESAMPLES,
+) -> np.ndarray:
+    """The statistic of each resample, `[num_resamples]`, none for fewer than two songs.
+
+    The draws depend on the number of songs and the seed alone, so two sets of as many songs are
+    resampled together.
+    """
     if num_items < 2:
-        return math.nan, math.nan
+        return np.zeros(0)
     generator = np.random.default_rng(seed)
     draws = generator.integers(0, num_items, size=(num_resamples, num_items))
-    values = np.array([statistic(draw) for draw in draws], dtype=np.float64)
-    values = values[~np.isnan(values)]
-    if 2 * len(values) < num_resamples:
+    return np.array([statistic(draw) for draw in draws], dtype=np.float64)
+
+
+def percentile_interval(
+    resamples: np.ndarray, *, centre: float | None = None
+) -> tuple[float, float]:
+    """95 % interval of resampled values; see `bootstrap_interval`."""
+    values = resamples[~np.isnan(resamples)]
+    if not len(values) or 2 * len(values) < len(resamples):
         return math.nan, math.nan
     tail = (1.0 - CONFIDENCE) / 2.0
     low, middle, high = (float(x) for x in np.quantile(values, (tail, 0.5, 1.0 - tail)))

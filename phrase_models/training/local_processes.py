@@ -46,7 +46,7 @@ def run_processes(command: Sequence[str], count: int) -> int:
         count: how many.
 
     Returns:
-        The exit code: 0, or that of the process that failed first, `LOST_CODE` if a signal ended it.
+        The exit code: 0, or that of the first that failed, `LOST_CODE` if a signal ended it.
     """
     with tempfile.TemporaryDirectory() as folder:
         meeting = f"file://{Path(folder) / 'rendezvous'}"

@@ -1,15 +1,17 @@
-"""MLflow, and nothing else in the program knows it: a journal becomes one of its runs."""
+"""MLflow, which is known here and in the registry of models alone: a journal becomes a run."""
 
 from __future__ import annotations
 
 import logging
 import os
+import time
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from storage.locks import hold_lock
+from tasks.engine.experiment_pages import NOTE_TAG, page_tags
 from tasks.engine.services import HTTP, MLFLOW_URI, no_mlflow, server_answers
 from tasks.engine.tracking_journal import Journal, Progress
 
@@ -24,8 +26,6 @@ MAX_PARAM_LETTERS = 500
 EXPERIMENTS = "phrase-ldm"
 """What the names of all experiments begin with; each stage says its own."""
 JOURNAL_TAG = "phraseldm.journal"
-ALREADY_TRACKED = ""
-"""Id of the run of a journal that is not sent, as MLflow has what it says."""
 REFUSED = frozenset({"INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST", "INVALID_STATE"})
 """Errors of MLflow that trying again does not mend."""
 DATABASE = "mlflow.db"
@@ -44,6 +44,7 @@ def open_client(store: Path) -> MlflowClient:
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "MLFLOW_LOGGING_LEVEL": "WARNING",
         "DO_NOT_TRACK": "true",
+        "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
         # What is not taken waits on disk and is sent again: no stage hangs on a server.
         "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
         "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
@@ -100,22 +101,28 @@ def check_mlflow(store: Path) -> None:
 
 
 def experiment_id(client: MlflowClient, store: Path, name: str) -> str:
-    """The id of an experiment, which is created if need be; by several processes at once too."""
+    """The id of an experiment, which is created if need be; by several processes at once too.
+
+    It gets its description and its view, unless it has a description already.
+    """
     from mlflow.exceptions import MlflowException
 
     found = client.get_experiment_by_name(name)
-    if found is not None:
-        return str(found.experiment_id)
-    artifacts = None
-    if named_uri() is None:
-        artifacts = (store.resolve() / "mlflow" / "artifacts" / name).as_uri()
-    try:
-        return str(client.create_experiment(name, artifact_location=artifacts))
-    except MlflowException:
+    if found is None:
+        artifacts = None
+        if named_uri() is None:
+            artifacts = (store.resolve() / "mlflow" / "artifacts" / name).as_uri()
+        try:
+            client.create_experiment(name, artifact_location=artifacts)
+        except MlflowException:
+            if client.get_experiment_by_name(name) is None:
+                raise  # another process was not quicker
         found = client.get_experiment_by_name(name)
-        if found is None:
-            raise
-        return str(found.experiment_id)  # another process was quicker
+    number = str(found.experiment_id)
+    if NOTE_TAG not in found.tags:
+        for tag, value in page_tags(name, number, int(time.time() * 1000)).items():
+            client.set_experiment_tag(number, tag, value)
+    return number
 
 
 def find_stage_runs(client: MlflowClient, keys: Mapping[str, str]) -> dict[str, str]:
@@ -180,8 +187,8 @@ class JournalSender:
         """
         if self.progress.run_id is None:
             self._begin()
-        if self.progress.run_id == ALREADY_TRACKED:
-            self.ended = True
+        if self.progress.tracked_before:
+            self._send_models_alone()
             return
         metrics: list[tuple[str, float, int, int]] = []
         offset = self.progress.offset
@@ -200,12 +207,21 @@ class JournalSender:
             self._note(offset)
         self._send_metrics(metrics, offset)
 
+    def _send_models_alone(self) -> None:
+        for kind, content, end in self.journal.events(self.progress.offset):
+            if kind == "model":
+                self._send_event(kind, content)
+            self._note(end)
+        self.ended = self.journal.ended
+
     def _begin(self) -> None:
         """Find the run, or create it."""
         plan = self.plan
         experiment = experiment_id(self.client, self.store, plan.experiment)
-        if plan.once is not None and self._find(experiment, *plan.once):
-            self.progress.run_id = ALREADY_TRACKED
+        before = self._find(experiment, *plan.once) if plan.once is not None else None
+        if before is not None and self._journal_of(before) != self.journal.name:
+            self.progress = Progress(before, tracked_before=True)
+            self.journal.save_progress(self.progress)
             return
         run_id = plan.run_id if _exists(self.client, plan.run_id) else None
         run_id = run_id or self._find(experiment, JOURNAL_TAG, self.journal.name)
@@ -221,6 +237,9 @@ class JournalSender:
     def _find(self, experiment: str, tag: str, value: str) -> str | None:
         found = self.client.search_runs([experiment], f"tags.`{tag}` = '{value}'", max_results=1)
         return str(found[0].info.run_id) if found else None
+
+    def _journal_of(self, run_id: str) -> str | None:
+        return self.client.get_run(run_id).data.tags.get(JOURNAL_TAG)
 
     def _last_steps(self, run_id: str) -> dict[str, int]:
         return {
@@ -287,6 +306,13 @@ class JournalSender:
     def _send_folder(self, content: tuple[str, str]) -> None:
         path, folder = content
         self.client.log_artifacts(self.run_id, str(self.journal.folder / path), folder)
+
+    def _send_model(self, content: Mapping[str, Any]) -> None:
+        """A version of a registered model."""
+        from tasks.engine.model_registry import register
+
+        if self.run_id is not None:
+            register(self.client, self.run_id, self.journal.folder / content["folder"], content)
 
     def _send_status(self, status: str) -> None:
         if status == "RUNNING":

@@ -20,10 +20,11 @@ import httpx
 from prefect import get_client
 from prefect.client.schemas.actions import ArtifactCreate, ArtifactUpdate
 from prefect.exceptions import PrefectHTTPStatusError
-from prefect.runtime import deployment, flow_run, task_run
+from prefect.runtime import flow_run, task_run
 from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
 from tasks.engine.lost_run import watching
+from tasks.engine.prefect_runs import deployed_run
 from tasks.engine.services import ServiceUnreachable, check_prefect
 
 logger = logging.getLogger(__name__)
@@ -182,10 +183,11 @@ def showing() -> Iterator[PrefectPages]:
     """
     pages, patience = PrefectPages(send_page), CLOSING_SECONDS
     try:
-        if deployment.id is None:
+        run_of_worker = deployed_run()
+        if run_of_worker is None:
             yield pages
         else:
-            with watching(flow_run.id):
+            with watching(run_of_worker):
                 yield pages
                 patience = OUTAGE_SECONDS
                 _wait_for_server()

@@ -13,13 +13,14 @@ from typing import Any
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
-from prefect.runtime import deployment, flow_run
+from prefect.runtime import flow_run
 from prefect.states import Completed
 
 from storage.artifacts import ArtifactRef
 from tasks.engine.failures import RETRY_SECONDS, passes_by_itself
 from tasks.engine.mlflow_sender import run_link
 from tasks.engine.prefect_pages import PrefectPages
+from tasks.engine.prefect_runs import deployed_run
 from tasks.engine.stage import Session, Stage, StageResult, run_stage, tracked_run
 from tasks.engine.temporary_server import server_is_temporary
 
@@ -61,7 +62,7 @@ class PrefectRunner:
             cache_policy=NO_CACHE,
             persist_result=False,
             # A person at a terminal sees the failure at once, and what to do.
-            retries=len(RETRY_SECONDS) if deployment.id else 0,
+            retries=len(RETRY_SECONDS) if deployed_run() else 0,
             retry_delay_seconds=[*RETRY_SECONDS],
             retry_condition_fn=_may_pass,
         )

@@ -38,6 +38,11 @@ def enter_home() -> dict[str, str]:
     return {"directory": home}
 
 
+def deployed_run() -> str | None:
+    """The id of the run that a worker works on, be this a run below it; None where none does."""
+    return os.environ.get("PREFECT__FLOW_RUN_ID")
+
+
 def run_name() -> str:
     """Preset, latent size and seed of the flow run that begins, where they are asked for."""
     return words_of_request(flow_run.parameters)

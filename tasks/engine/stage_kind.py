@@ -14,6 +14,8 @@ from tasks.engine.stage import Stage
 if TYPE_CHECKING:
     from storage.artifacts import ArtifactRef
 
+CURVES = "log/learning_curves.png"
+
 
 @dataclass(frozen=True)
 class StageKind:
@@ -43,6 +45,17 @@ class StageKind:
     side: bool = False
     shown: tuple[str, ...] = ()
     version: int = 1
+
+    @property
+    def kept_with_runs(self) -> tuple[tuple[str, str | None], ...]:
+        """Files of the artifact that MLflow keeps with the run of a pipeline, and where there.
+
+        Of every training these are its curves.
+        """
+        curves = (CURVES,) if self.trains else ()
+        return tuple((path, None) for path in self.shown) + tuple(
+            (path, self.name) for path in curves
+        )
 
     def configured(
         self,

@@ -12,11 +12,15 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from storage.artifacts import ArtifactStore
+from storage.fingerprint import digest_json
 from storage.locks import hold_lock, lock_if_free
 from storage.manifest import read_manifest
+from tasks.engine.experiment_pages import GLANCE
 from tasks.engine.mlflow_sender import (
     EXPERIMENTS,
     JournalSender,
@@ -25,11 +29,12 @@ from tasks.engine.mlflow_sender import (
     named_uri,
     open_client,
 )
+from tasks.engine.registration import TIME_TAG, Registration
 from tasks.engine.tracker import NullTracker, Tracker
 from tasks.engine.tracking_journal import Journal, RunPlan, waiting_journals
 
 if TYPE_CHECKING:
-    from tasks.engine.stage import Stage, StageResult
+    from tasks.engine.stage import Stage
     from tasks.settings.pipeline import PipelineConfig
 
 logger = logging.getLogger(__name__)
@@ -37,11 +42,10 @@ logger = logging.getLogger(__name__)
 FLUSH_SECONDS = 5.0
 RETRY_SECONDS = 30.0
 """Between attempts while MLflow does not answer."""
+PIPELINE_TAG = "pipeline_key"
+"""Digest of the keys of all stages of a pipeline."""
 REPORT_EXPERIMENT = f"{EXPERIMENTS}/reports"
 PIPELINE_EXPERIMENT = f"{EXPERIMENTS}/pipeline"
-LEFT_OUT_OF_SWEEPS = ("exact_phrase_rate", "f1_iopd")
-"""Beginnings of names. MLflow's compare page opens on the metric whose name comes first, which is
-f1_op without these; the runs of the scoring stage have them."""
 
 
 class MlflowTracker:
@@ -112,6 +116,33 @@ class MlflowTracker:
         """Tags that lead to the runs of stages, {stage: key}."""
         self.journal.append("stages", dict(keys))
 
+    def log_execution(self, execution: Execution) -> None:
+        """Figures, pictures and songs of a whole pipeline."""
+        sections = {GLANCE: execution.glance, **execution.meta}
+        for name, numbers in sections.items():
+            section = {
+                f"{name}/{key}": float(value)
+                for key, value in numbers.items()
+                if isinstance(value, int | float)
+            }
+            self.log_metrics(0, section)
+        for path, folder in execution.shown:
+            if path.is_dir():
+                self.log_folder(path, folder or path.name)
+            elif path.is_file():
+                self.log_file(path, folder)
+
+    def register(self, model: Registration) -> None:
+        """Make a model a version in the registry, and the candidate."""
+        content = {
+            "name": model.name,
+            "identity": model.identity,
+            "tags": {TIME_TAG: datetime.now(UTC).isoformat(timespec="milliseconds"), **model.tags},
+            "settings": None if model.settings is None else dict(model.settings),
+            "folder": self.journal.keep_as(model.files, model.texts),
+        }
+        self.journal.append("model", content)
+
     def close(self, status: str) -> None:
         """End the run as FINISHED, FAILED or KILLED; what MLflow does not take now waits."""
         self.journal.append("status", status)
@@ -137,6 +168,25 @@ def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         else:
             flat[f"{prefix}{name}"] = value
     return flat
+
+
+@dataclass(frozen=True)
+class Execution:
+    """What came of an execution of a pipeline.
+
+    Attributes:
+        keys: of the artifacts, by stage.
+        meta: figures of the artifacts, by stage.
+        glance: figures that are compared first.
+        shown: files and folders to keep with the run, each with its place there or None.
+        models: that it trained.
+    """
+
+    keys: Mapping[str, str]
+    meta: Mapping[str, Mapping[str, Any]]
+    glance: Mapping[str, float]
+    shown: Sequence[tuple[Path, str | None]] = ()
+    models: Sequence[Registration] = ()
 
 
 @dataclass(frozen=True)
@@ -260,7 +310,7 @@ class Tracking:
         with self.run(plan) as tracker:
             remembered.touch()
             params = flatten(stage.config.model_dump(mode="json"))
-            latent_dim = _latent_dim(stage, params)
+            latent_dim = _latent_dim(self.store, stage, params)
             if latent_dim is not None:
                 params["latent_dim"] = latent_dim
             tracker.log_params(params)
@@ -271,54 +321,45 @@ class Tracking:
             tracker.flush()
             yield tracker
 
-    def log_pipeline(
-        self,
-        config: PipelineConfig,
-        results: Mapping[str, StageResult],
-        meta: Mapping[str, Mapping[str, Any]],
-        shown: Sequence[Path],
-    ) -> None:
-        """One run for the whole execution, with the numbers that a person compares.
+    def log_pipeline(self, config: PipelineConfig, execution: Execution) -> None:
+        """One run for an execution of a pipeline; one that made nothing new adds none.
 
         Args:
             config: of the pipeline.
-            results: of every stage.
-            meta: figures of every stage.
-            shown: files and folders of the artifacts to keep with the run.
+            execution: what came of it.
         """
         if not self.enabled:
             return
-        plan = RunPlan(PIPELINE_EXPERIMENT, f"{config.preset}-latent{config.vae.latent_dim}")
+        name = f"{config.preset}-latent{config.vae.latent_dim}"
+        identity = digest_json(dict(execution.keys))
+        plan = RunPlan(PIPELINE_EXPERIMENT, name, once=(PIPELINE_TAG, identity))
         with self.run(plan) as tracker:
             params = flatten(config.model_dump(mode="json"))
             tracker.log_params({**params, "latent_dim": config.vae.latent_dim})
-            keys = {name: result.ref.key for name, result in results.items()}
-            tags = {f"stage_key.{name}": key for name, key in keys.items()}
-            tracker.set_tags(tags | dict(self.origin))
-            tracker.link_stages(keys)
-            for name, numbers in meta.items():
-                section = {
-                    f"{name}/{key}": float(value)
-                    for key, value in numbers.items()
-                    if isinstance(value, int | float)
-                }
-                tracker.log_metrics(0, section)
-            for path in shown:
-                if path.is_dir():
-                    tracker.log_folder(path, path.name)
-                else:
-                    tracker.log_file(path)
+            tags = {f"stage_key.{stage}": key for stage, key in execution.keys.items()}
+            tracker.set_tags({PIPELINE_TAG: identity, **tags, **self.origin})
+            tracker.link_stages(execution.keys)
+            tracker.log_execution(execution)
+            for model in execution.models:
+                tracker.register(model)
 
 
-def _latent_dim(stage: Stage, params: Mapping[str, Any]) -> int | None:
-    """Size of the latents that a stage is about: what people compare its figures by."""
+def _latent_dim(store: Path, stage: Stage, params: Mapping[str, Any]) -> int | None:
+    """Size of the latents that a stage is about: what people compare its figures by.
+
+    Looked for in its settings, in what it reads, and in the latents that that was made of.
+    """
     if params.get("phase") in ("infilling", "autoencoder"):
         return None  # there is no latent yet
-    known = [params]
+    known: list[Mapping[str, Any]] = [params]
+    before: set[str] = set()
     for ref in stage.inputs.values():
         manifest = read_manifest(ref.folder, ref.stage)
         if manifest is not None:
             known += [flatten(manifest.config), manifest.meta]
+            before |= set(manifest.inputs.values())
+    latents = ArtifactStore(store).manifests_by_digest(("encode_latents",))
+    known += [latents[digest].meta for digest in sorted(before & latents.keys())]
     for values in known:
         for name in ("architecture.latent_dim", "latent_dim"):
             if name in values:
@@ -326,31 +367,44 @@ def _latent_dim(stage: Stage, params: Mapping[str, Any]) -> int | None:
     return None
 
 
-def log_sweep(
-    store: Path,
-    experiment_name: str,
-    configs: Sequence[PipelineConfig],
-    rows: Sequence[Mapping[str, Any]],
-    chart: Path,
-) -> None:
+@dataclass(frozen=True)
+class SweptRun:
+    """A point of a sweep, as it is tracked.
+
+    Attributes:
+        name: its settings in a few words.
+        key: of the stage that measured it last.
+        config: of the whole pipeline.
+        scores: its figures by name.
+        execution: what came of it.
+    """
+
+    name: str
+    key: str
+    config: PipelineConfig
+    scores: Mapping[str, Any]
+    execution: Execution
+
+
+def log_sweep(store: Path, experiment_name: str, points: Sequence[SweptRun], chart: Path) -> None:
     """One run a point in an experiment of the sweep's own, so that its charts need no filter.
 
     Args:
         store: whose MLflow it is.
         experiment_name: of the sweep.
-        configs: of each point.
-        rows: of each point its "name", the "key" of the stage that scored it, and its figures.
+        points: of the sweep.
         chart: a picture of all of them, kept with every run.
     """
-    for config, row in zip(configs, rows, strict=True):
-        once = ("stage_key", row["key"])  # the sweep may have been run before
-        with Tracking(store).run(RunPlan(experiment_name, row["name"], once=once)) as tracker:
-            params = flatten(config.model_dump(mode="json"))
-            tracker.log_params({"latent_dim": config.vae.latent_dim, **params})
-            tracker.set_tags({"stage_key": row["key"]})
-            shown = {k: v for k, v in row.items() if not k.startswith(LEFT_OUT_OF_SWEEPS)}
-            numbers = {k: v for k, v in shown.items() if isinstance(v, int | float)}
+    for point in points:
+        once = ("stage_key", point.key)  # the sweep may have been run before
+        with Tracking(store).run(RunPlan(experiment_name, point.name, once=once)) as tracker:
+            params = flatten(point.config.model_dump(mode="json"))
+            tracker.log_params({"latent_dim": point.config.vae.latent_dim, **params})
+            tracker.set_tags({"stage_key": point.key})
+            tracker.link_stages(point.execution.keys)
+            numbers = {k: v for k, v in point.scores.items() if isinstance(v, int | float)}
             tracker.log_metrics(0, numbers)
+            tracker.log_execution(point.execution)
             tracker.log_file(chart)
 
 

@@ -37,7 +37,8 @@ class RunPlan:
         run_id: of a run that was begun before and goes on, or None.
         remembered: file that is told the run's id, where its folder is still there; None for runs
             that never go on.
-        once: tag name and value; where the experiment has a run with it, nothing is sent.
+        once: tag name and value; where the experiment has a run with it, that run stays as it is,
+            and models alone are sent.
     """
 
     experiment: str
@@ -64,11 +65,14 @@ class Progress:
         run_id: of the run, once there is one.
         offset: bytes of the events that have been sent.
         last_steps: of each metric the last step that the run has; None if that is not known.
+        tracked_before: whether the run is an earlier one that says the same, so that of this
+            journal models alone are sent.
     """
 
     run_id: str | None = None
     offset: int = 0
     last_steps: dict[str, int] | None = field(default=None)
+    tracked_before: bool = False
 
 
 class Journal:
@@ -120,7 +124,10 @@ class Journal:
         return RunPlan(**plain, once=tuple(once) if once else None)
 
     def append(self, kind: str, content: Any) -> None:
-        """Write an event: "params", "tags", "metrics", "file", "folder", "stages" or "status"."""
+        """Write an event, {kind: content}.
+
+        Kinds are "params", "tags", "metrics", "file", "folder", "stages", "model" and "status".
+        """
         line = json.dumps({kind: content}) + "\n"
         with (self.folder / EVENTS_FILE).open("a", encoding="utf-8") as file:
             file.write(line)
@@ -145,6 +152,18 @@ class Journal:
         else:
             _link_or_copy(path, target)
         return target.relative_to(self.folder).as_posix()
+
+    def keep_as(self, files: Mapping[str, Path], texts: Mapping[str, str]) -> str:
+        """A folder in the journal of files and texts by their paths in it; returns where it is."""
+        folder = self.folder / "files" / str(len(list((self.folder / "files").glob("*"))))
+        folder.mkdir(parents=True)
+        for name, path in files.items():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            _link_or_copy(path, folder / name)
+        for name, text in texts.items():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_text(text, encoding="utf-8")
+        return folder.relative_to(self.folder).as_posix()
 
     def progress(self) -> Progress:
         """How far it has been sent."""

@@ -18,6 +18,8 @@ from phrase_models.score.song import format_section_layout
 
 SONG_VALUES = "song_values.json"
 """File of `evaluate_songs`."""
+RESAMPLES = "resamples.json"
+"""Another one: resampled values of what is measured of all generated songs together."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,11 @@ def paired_by_plan(name: str, ours: SongValues, real: SongValues, *, seed: int =
     Where several real songs have the sections of one of ours, it is paired with their mean.
     Undefined where no real song has the sections of any.
     """
+    return paired_ratio(name, ours.values[name], values_of_plans(name, ours, real), seed=seed)
+
+
+def values_of_plans(name: str, ours: SongValues, real: SongValues) -> np.ndarray:
+    """Mean value of the real songs with the sections of each of ours, `(N,)`; nan without any."""
     by_layout: dict[str, list[float]] = {}
     for layout, value in zip(real.layouts, real.values[name].tolist(), strict=True):
         if layout and not math.isnan(value):
@@ -60,7 +67,7 @@ def paired_by_plan(name: str, ours: SongValues, real: SongValues, *, seed: int =
         float(np.mean(by_layout[layout])) if layout in by_layout else math.nan
         for layout in ours.layouts
     ]
-    return paired_ratio(name, ours.values[name], np.array(partners, np.float64), seed=seed)
+    return np.array(partners, np.float64)
 
 
 def write_song_values(folder: Path, columns: Mapping[str, SongValues]) -> None:
@@ -88,4 +95,22 @@ def song_values_of(table: Mapping[str, Any]) -> dict[str, SongValues]:
             {name: np.array(values, np.float64) for name, values in songs["values"].items()},
         )
         for column, songs in table.items()
+    }
+
+
+def write_resamples(folder: Path, results: Sequence[MetricResult]) -> None:
+    """Into the output of `evaluate_songs`; undefined values become null."""
+    table = {
+        result.name: [None if math.isnan(value) else value for value in result.resamples]
+        for result in results
+        if result.resamples
+    }
+    (folder / RESAMPLES).write_text(json.dumps(table))
+
+
+def resamples_of(table: Mapping[str, Sequence[float | None]]) -> dict[str, tuple[float, ...]]:
+    """From what `write_resamples` wrote."""
+    return {
+        name: tuple(math.nan if value is None else value for value in values)
+        for name, values in table.items()
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any, Literal
 
@@ -13,19 +13,27 @@ from phrase_models.plots import figure_png, scores_by_setting
 from storage.artifacts import ArtifactStore
 from storage.fingerprint import digest_json
 from storage.writing import replacing
+from tasks.engine.experiment_pages import SWEEP
 from tasks.engine.mlflow_sender import EXPERIMENTS
 from tasks.engine.stage_kind import StageKind
-from tasks.engine.tracking import log_sweep
+from tasks.engine.tracking import SweptRun, log_sweep
 from tasks.launch import Launch, Request, launch
+from tasks.promotion.execution import execution_of
+from tasks.reports.at_a_glance import at_a_glance
 from tasks.reports.measurements import difference_text, read_song_counts, score_text
-from tasks.stages import score_autoencoder, score_reconstruction
+from tasks.stages import evaluate_songs, score_autoencoder, score_reconstruction
 
-Until = Literal["vae", "autoencoder"]
+Until = Literal["vae", "autoencoder", "metrics"]
 SCORING: Mapping[Until, StageKind] = {
     "vae": score_reconstruction.STAGE,
     "autoencoder": score_autoencoder.STAGE,
+    "metrics": score_reconstruction.STAGE,
 }
+"""The stage that measures what an autoencoder gives back."""
+LAST: Mapping[Until, StageKind] = {**SCORING, "metrics": evaluate_songs.STAGE}
 """The stage that measures what was trained up to there."""
+SONG_FIGURES = ("srs_ratio_50", "srs_ratio_70", "fid_ratio", "boundary_f1", "memorised")
+"""Of songs, in the table of a sweep; see `at_a_glance`."""
 LONGEST_DESCRIPTION = 80
 """Characters of what the points of a sweep have in common; the rest is told by a digest."""
 
@@ -127,6 +135,7 @@ def finish_sweep(points: Sequence[SweepPoint], until: Until) -> list[dict[str, A
             "key": ref.key,
             "difference": difference_text(paired_difference("f1_op", songs[0], counts)),
             **store.manifest(ref).meta,
+            **_song_figures(store, point, until),
         }
         for point, ref, counts in zip(points, refs, songs, strict=True)
     ]
@@ -137,9 +146,33 @@ def finish_sweep(points: Sequence[SweepPoint], until: Until) -> list[dict[str, A
     with replacing(chart) as aside:
         aside.write_bytes(figure_png(picture))
     if first.runtime.tracking:
-        configs = [point.launched.config for point in points]
-        log_sweep(first.store, f"{EXPERIMENTS}/sweep of {title}", configs, rows, chart)
+        tracked = [
+            _swept_run(store, point, row, until) for point, row in zip(points, rows, strict=True)
+        ]
+        log_sweep(first.store, f"{EXPERIMENTS}/{SWEEP}{title}", tracked, chart)
     return rows
+
+
+def _song_figures(store: ArtifactStore, point: SweepPoint, until: Until) -> dict[str, float]:
+    """Figures of the songs of a point, where songs were made."""
+    if until != "metrics":
+        return {}
+    results = point.launched.results
+    meta = {name: store.manifest(result.ref).meta for name, result in results.items()}
+    figures = at_a_glance(meta)
+    return {name: figures[name] for name in SONG_FIGURES if name in figures}
+
+
+def _swept_run(
+    store: ArtifactStore, point: SweepPoint, row: Mapping[str, Any], until: Until
+) -> SweptRun:
+    """A point as it is tracked; its models are experiments, which nobody registers."""
+    launched = point.launched
+    refs = {name: result.ref for name, result in launched.results.items()}
+    execution = replace(execution_of(launched.config, refs, store), models=())
+    key = launched.results[LAST[until].name].ref.key
+    scores = {name: value for name, value in row.items() if name != "key"}
+    return SweptRun(point.name, key, launched.config, scores, execution)
 
 
 def sweep_table(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -150,6 +183,11 @@ def sweep_table(rows: Sequence[Mapping[str, Any]]) -> str:
         compared = f"; F1_op against the first: {difference}" if row is not rows[0] else ""
         lines.append(
             f"{row['name']}: F1_op {score_text(row, 'f1_op')}, F1_opd {score_text(row, 'f1_opd')}, "
-            f"{row['num_phrases']} units of {row['num_songs']} songs{compared}"
+            f"{row['num_phrases']} units of {row['num_songs']} songs{compared}{_songs_text(row)}"
         )
     return "\n".join(lines)
+
+
+def _songs_text(row: Mapping[str, Any]) -> str:
+    figures = [f"{name} {row[name]:.3f}" for name in SONG_FIGURES if name in row]
+    return f"; songs: {', '.join(figures)}" if figures else ""

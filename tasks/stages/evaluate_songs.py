@@ -25,7 +25,7 @@ from storage.artifacts import ArtifactRef
 from storage.latents import read_latents
 from tasks.engine.stage import Stage
 from tasks.engine.stage_kind import StageKind
-from tasks.reports.song_values import SongValues, write_song_values
+from tasks.reports.song_values import SongValues, write_resamples, write_song_values
 from tasks.settings.pipeline import PipelineConfig
 from tasks.settings.stages import EvaluationConfig
 from tasks.stages.rows import read_accepted_songs, splits_of
@@ -92,6 +92,7 @@ def score_songs(context: StageContext) -> Mapping[str, Any]:
             0.1 + 0.3 * len(columns), f"{name.replace('_', '-')} songs measured"
         )
     write_song_values(context.output, values)
+    write_resamples(context.output, columns["generated"])
     write_results(context, columns, generated)
     return headline(columns)
 

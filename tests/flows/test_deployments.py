@@ -10,6 +10,14 @@ from tasks.settings.presets import load_preset
 ROOT = Path(__file__).resolve().parents[2]
 DEPLOYMENTS = yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"]
 
+FLOWS = {
+    "sweep-latent-size": "sweep",
+    "retrain-weekly": "retrain",
+    "generate-batch": "generate-batch",
+    "evaluate": "evaluate",
+}
+MODELS_OF_A_REGISTRY = ("generate-batch", "evaluate")
+
 
 @pytest.mark.parametrize("deployment", DEPLOYMENTS, ids=lambda item: item["name"])
 def test_a_deployment_has_a_flow_that_takes_its_parameters(deployment):
@@ -17,14 +25,25 @@ def test_a_deployment_has_a_flow_that_takes_its_parameters(deployment):
 
     assert ":" not in deployment["entrypoint"]  # a file would be loaded as a second module
     flow = load_flow_from_entrypoint(deployment["entrypoint"], use_placeholder_flow=False)
-    assert flow.name == ("sweep" if deployment["name"] == "latent-sizes" else "phrase-ldm")
+    assert flow.name == FLOWS.get(deployment["name"], "phrase-ldm")
     parameters = deployment["parameters"]
     checked = flow.validate_parameters(parameters)
     plain = {name: value for name, value in parameters.items() if name != "request"}
     assert plain.items() <= checked.items()
     assert "request" not in parameters or checked["request"].preset == "ablation"
     asked = parameters.get("request", parameters)
-    assert load_preset(asked["preset"]).preset == asked["preset"]
+    if flow.name in MODELS_OF_A_REGISTRY:
+        assert parameters["model"] == "champion"
+    else:
+        assert load_preset(asked["preset"]).preset == asked["preset"]
+
+
+def test_what_is_scheduled_promotes_through_the_gate_alone():
+    from flows import promotion
+
+    scheduled = [item for item in DEPLOYMENTS if item.get("schedules")]
+    assert [item["entrypoint"] for item in scheduled] == ["flows.promotion.retrain"]
+    assert "_through_the_gate" in promotion.retrain.fn.__code__.co_names
 
 
 def test_nothing_of_the_machine_that_deploys_is_in_it():
@@ -85,7 +104,7 @@ def test_the_sweep_that_is_deployed_can_be_launched(tmp_path):
     from tasks.launch import Request
     from tasks.reports.sweep import sweep_points
 
-    parameters = next(i for i in DEPLOYMENTS if i["name"] == "latent-sizes")["parameters"]
+    parameters = next(i for i in DEPLOYMENTS if i["name"] == "sweep-latent-size")["parameters"]
     for checkout in ("POP909-Dataset", "hierarchical-structure-analysis"):
         (tmp_path / checkout / "POP909").mkdir(parents=True)
     request = Request(**parameters["request"] | {"data": str(tmp_path)})

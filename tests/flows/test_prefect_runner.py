@@ -1,7 +1,6 @@
 """Stages as Prefect tasks: what the store holds shows as Cached, failures as what they are."""
 
 from contextlib import contextmanager
-from types import SimpleNamespace
 
 import pytest
 from pydantic import BaseModel, ConfigDict
@@ -143,7 +142,7 @@ def test_an_error_of_a_stage_is_the_errors_own_and_fails_the_run(execute):
 def test_a_deployments_stage_is_tried_again_after_what_passes(
     deployed, failure, tries, execute, monkeypatch
 ):
-    monkeypatch.setattr(prefect_runner, "deployment", SimpleNamespace(id=deployed))
+    monkeypatch.setattr(prefect_runner, "deployed_run", lambda: deployed)
     monkeypatch.setattr(prefect_runner, "RETRY_SECONDS", (0.0, 0.0))
     bodies = iter([fail_with(failure), write_number])
     calls = []

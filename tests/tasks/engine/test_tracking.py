@@ -1,5 +1,6 @@
 """MLflow runs: buffered, continued after a kill, linked from the pipeline's run."""
 
+import json
 import os
 import subprocess
 import sys
@@ -200,6 +201,14 @@ def test_a_run_has_the_latent_size_of_the_models_it_is_about(open_tracker, track
         with open_tracker(stage) as tracker:
             assert client.get_run(tracker.run_id).data.params == {"rate": "0.5", "latent_dim": "16"}
         (tracked_store.root.parent / "state" / "mlflow_run_id").unlink()
+    (tracked_store.work("collect_songs", "key").output / "file").write_text("x")
+    songs = tracked_store.commit(
+        "collect_songs", "key", config={}, inputs={"latents": latents.digest}, code={}, version=1,
+        meta={},
+    )  # fmt: skip
+    stage = training(name="train_diffusion", config=Rate(), inputs={"dataset": songs})
+    with open_tracker(stage) as tracker:  # two steps behind
+        assert client.get_run(tracker.run_id).data.params["latent_dim"] == "16"
 
 
 # ------------------------------------------------------------------ while MLflow is away
@@ -327,3 +336,21 @@ def test_a_run_that_is_to_be_there_once_is_there_once(tracked_store):
     client = open_client(tracked_store.root)
     found = client.get_experiment_by_name("phrase-ldm/sweep")
     assert len(client.search_runs([found.experiment_id])) == 1
+
+
+def test_an_experiment_says_what_it_is_and_has_a_view(open_tracker, tracked_store):
+    with open_tracker():
+        pass
+    client = open_client(tracked_store.root)
+    found = client.get_experiment_by_name("phrase-ldm/vae")
+    assert (
+        f"#/experiments/{found.experiment_id}/runs?viewStateShareKey=phraseldm)"
+        in (found.tags["mlflow.note.content"])
+    )
+    view = json.loads(json.loads(found.tags["mlflow.sharedViewState.phraseldm"])["state"])
+    assert view["selectedColumns"][:2] == ["params.`latent_dim`", "metrics.`final/f1_op`"]
+    client.set_experiment_tag(found.experiment_id, "mlflow.note.content", "by a person")
+    with open_tracker(key="key2"):
+        pass
+    kept = client.get_experiment(found.experiment_id).tags["mlflow.note.content"]
+    assert kept == "by a person"

@@ -107,7 +107,10 @@ def test_points_share_what_does_not_differ_and_can_be_compared(tmp_path):
         f"phrase-ldm/sweep of {sweep_title(points[0], 'vae')}"
     )
     runs = client.search_runs([experiment.experiment_id])
-    assert {min(run.data.metrics) for run in runs} == {"f1_op"}  # what the compare page opens on
+    # What the compare page and the charts open on.
+    assert {min(run.data.metrics) for run in runs} == {"all/f1_op"}
+    paths = {item.path for run in runs for item in client.list_artifacts(run.info.run_id)}
+    assert {"train_vae", "tune_decoder"} <= paths  # their curves
     assert sorted(run.data.params["latent_dim"] for run in runs) == ["32", "64"]
     assert all(0 <= run.data.metrics["f1_op"] <= 1 for run in runs)
 

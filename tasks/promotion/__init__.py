@@ -1,0 +1,1 @@
+"""Which trained model is the champion: measured, judged by a gate, promoted, rolled back."""
