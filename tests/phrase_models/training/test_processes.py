@@ -27,7 +27,7 @@ from phrase_models.diffusion.specification import (
 from phrase_models.score.song import Phrase, PhraseNote
 from phrase_models.tokens.remiz import encode
 from phrase_models.training.config import TrainingConfig
-from phrase_models.training.local_processes import run_processes
+from phrase_models.training.local_processes import LOST_CODE, run_processes
 from phrase_models.training.specification import HardwareConfig
 from phrase_models.vae.config import VAEConfig, VAEObjectiveConfig
 from phrase_models.vae.phrase_table import PhraseTable, unit_table_path
