@@ -1,7 +1,8 @@
 """Samplers: pure functions of one signature over anything that denoises.
 
-All noise comes from `draw_noise`, whose rows belong to one song each: song k of seed s is the same
-whatever else is drawn in the same call.
+The first draw of `draw_noise` is the noisy song at the first timestep, where noise is all that is
+left of it; `renoised` makes it another song with noise. All noise comes from `draw_noise`, whose
+rows belong to one song each: song k of seed s is the same whatever else is drawn in the same call.
 """
 
 import math
@@ -34,6 +35,29 @@ def sampling_timesteps(num_timesteps: int, num_sampling_steps: int) -> list[int]
     if count == 1:
         return [last]
     return [round(last * (1 - index / (count - 1))) for index in range(count)]
+
+
+def timesteps_from(timesteps: Sequence[int], last: float) -> list[int]:
+    """Those timesteps that are no later than `last`; the first of them where none is."""
+    return [timestep for timestep in timesteps if timestep <= last] or [min(timesteps)]
+
+
+def renoised(
+    clean: Tensor, schedule: NoiseSchedule, timestep: int, draw_noise: DrawNoise
+) -> DrawNoise:
+    """A source whose first draw is `clean` with the noise of a timestep; the others are noise.
+
+    A sampler begins with it in the middle (SDEdit, arXiv 2108.01073).
+    """
+    alpha, sigma = float(schedule.alphas[timestep]), float(schedule.sigmas[timestep])
+    start: Tensor | None = alpha * clean + sigma * draw_noise()
+
+    def draw() -> Tensor:
+        nonlocal start
+        first, start = start, None
+        return draw_noise() if first is None else first
+
+    return draw
 
 
 def _levels(schedule: NoiseSchedule, timesteps: Sequence[int]) -> list[tuple[float, float]]:

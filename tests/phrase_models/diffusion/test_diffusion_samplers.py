@@ -6,7 +6,13 @@ import torch
 from phrase_models.diffusion.config import NoiseScheduleConfig
 from phrase_models.diffusion.guidance import clipped, guided
 from phrase_models.diffusion.noise_schedule import build_noise_schedule
-from phrase_models.diffusion.samplers import SAMPLERS, sampling_timesteps, song_generator
+from phrase_models.diffusion.samplers import (
+    SAMPLERS,
+    renoised,
+    sampling_timesteps,
+    song_generator,
+    timesteps_from,
+)
 
 SCHEDULES = {
     "base": build_noise_schedule(NoiseScheduleConfig()),
@@ -23,6 +29,21 @@ def test_timesteps_fall_from_the_last_to_the_first():
     assert sampling_timesteps(1000, 5) == [999, 749, 500, 250, 0]
     assert sampling_timesteps(1000, 2000) == list(range(999, -1, -1))
     assert sampling_timesteps(1000, 1) == [999]
+
+
+def test_timesteps_of_a_later_start():
+    assert timesteps_from([999, 749, 500, 250, 0], 500.0) == [500, 250, 0]
+    assert timesteps_from([999, 749, 500, 250, 0], 499.5) == [250, 0]
+    assert timesteps_from([999], 499.5) == [999]
+
+
+def test_the_first_draw_is_a_song_with_noise_and_the_others_noise_alone():
+    schedule, clean = SCHEDULES["base"], torch.full((1, 4, 3, 5), 2.0)
+    draw, noise = renoised(clean, schedule, 400, noise_source()), noise_source()
+    alpha, sigma = float(schedule.alphas[400]), float(schedule.sigmas[400])
+    assert torch.equal(draw(), alpha * clean + sigma * noise())
+    assert torch.equal(draw(), noise())
+    assert torch.equal(draw(), noise())
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES.values(), ids=list(SCHEDULES))
