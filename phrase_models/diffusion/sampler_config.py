@@ -51,6 +51,10 @@ class SamplerConfig(BaseModel):
         description="time (0 clean, 1 noise) from which a song, decoded and encoded again, is "
         "denoised once more; 0 is off",
     )
+    second_pass_steps: int = Field(default=8, ge=1, le=10_000)
+    second_pass_guidance: float = Field(
+        default=1.0, ge=0, description="guidance scale of the second pass; 1 is off"
+    )
     clip_value: float | None = Field(
         default=None, gt=0, description="estimates are held within this many standard deviations"
     )

@@ -28,18 +28,18 @@ def song_generator(seed: int, song_index: int) -> torch.Generator:
     return torch.Generator().manual_seed(derive_seed("song", seed, song_index))
 
 
-def sampling_timesteps(num_timesteps: int, num_sampling_steps: int) -> list[int]:
-    """Timesteps from the last to 0, evenly spaced, strictly falling; at most all of them."""
-    count = min(num_timesteps, num_sampling_steps)
-    last = num_timesteps - 1
+def sampling_timesteps(
+    num_timesteps: int, num_sampling_steps: int, start: float = 1.0
+) -> list[int]:
+    """Timesteps from the one at time `start` to 0, evenly spaced, strictly falling.
+
+    The last of `num_timesteps` is at time 1. There are `num_sampling_steps` of them, at most all.
+    """
+    last = round(start * (num_timesteps - 1))
+    count = min(last + 1, num_sampling_steps)
     if count == 1:
         return [last]
     return [round(last * (1 - index / (count - 1))) for index in range(count)]
-
-
-def timesteps_from(timesteps: Sequence[int], last: float) -> list[int]:
-    """Those timesteps that are no later than `last`; the first of them where none is."""
-    return [timestep for timestep in timesteps if timestep <= last] or [min(timesteps)]
 
 
 def renoised(

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -35,7 +35,6 @@ from phrase_models.diffusion.samplers import (
     renoised,
     sampling_timesteps,
     song_generator,
-    timesteps_from,
 )
 from phrase_models.errors import ConfigurationError
 from phrase_models.form.form_lending import LendingSong, lend_to_layout
@@ -165,8 +164,8 @@ def draw_songs(
     resolved = resolve_plans(model, plans, seed, first_index)
     device = torch.device(device)
     model.denoiser.to(device).eval()
-    passes = _timesteps_of_passes(model, sampler)
-    steps = sum(map(len, passes))
+    passes = _passes(model, sampler)
+    steps = sum(len(one.timesteps) for one in passes)
     num_batches = -(-len(plans) // batch_size)
     songs: list[NDArray[np.float32]] = []
     for start in range(0, len(plans), batch_size):
@@ -185,13 +184,20 @@ def draw_songs(
     return songs
 
 
-def _timesteps_of_passes(model: PhraseLDM, sampler: SamplerConfig) -> list[list[int]]:
-    """Timesteps of the first pass, and of the second where there is one."""
-    num_timesteps = model.schedule.num_timesteps
-    first = sampling_timesteps(num_timesteps, sampler.num_sampling_steps)
-    if not sampler.second_pass:
-        return [first]
-    return [first, timesteps_from(first, sampler.second_pass * (num_timesteps - 1))]
+@dataclass(frozen=True, slots=True)
+class _Pass:
+    timesteps: Sequence[int]
+    guidance_scale: float
+
+
+def _passes(model: PhraseLDM, sampler: SamplerConfig) -> list[_Pass]:
+    """The first pass, and the second where there is one."""
+    count = model.schedule.num_timesteps
+    passes = [_Pass(sampling_timesteps(count, sampler.num_sampling_steps), sampler.guidance_scale)]
+    if sampler.second_pass:
+        timesteps = sampling_timesteps(count, sampler.second_pass_steps, sampler.second_pass)
+        passes.append(_Pass(timesteps, sampler.second_pass_guidance))
+    return passes
 
 
 @torch.no_grad()
@@ -201,7 +207,7 @@ def _sample_batch(
     given: Sequence[GivenSlots | None],
     generators: Sequence[torch.Generator],
     sampler: SamplerConfig,
-    passes: Sequence[Sequence[int]],
+    passes: Sequence[_Pass],
     device: torch.device,
     report: Callable[[int], None],
     reencode: Reencode | None,
@@ -224,19 +230,20 @@ def _sample_batch(
     given_mask = _given_mask(given, fixed)
     batch = collate_plans(features, max(bars), config, num_slots=shape[2])
     batch = replace(batch, given=given_mask).to(device)
-    denoise = _denoise(model, batch, fixed, sampler)
     done = 0
 
-    def counting(noisy: Tensor, timestep: int, estimate: Tensor | None) -> Tensor:
-        nonlocal done
-        result = denoise(noisy, timestep, estimate)
-        done += 1
-        report(done)
-        return result
+    def sample(one: _Pass, draw: DrawNoise) -> list[NDArray[np.float32]]:
+        denoise = _denoise(model, batch, fixed, sampler, one.guidance_scale)
 
-    def sample(timesteps: Sequence[int], draw: DrawNoise) -> list[NDArray[np.float32]]:
+        def counting(noisy: Tensor, timestep: int, estimate: Tensor | None) -> Tensor:
+            nonlocal done
+            result = denoise(noisy, timestep, estimate)
+            done += 1
+            report(done)
+            return result
+
         with _precision(sampler, device):
-            clean = SAMPLERS[sampler.solver](counting, model.schedule, timesteps, draw)
+            clean = SAMPLERS[sampler.solver](counting, model.schedule, one.timesteps, draw)
         latents = clean.float().cpu().numpy()
         songs = []
         for row, num_bars in enumerate(bars):
@@ -246,12 +253,12 @@ def _sample_batch(
 
     first, *later = passes
     songs = sample(first, draw_noise)
-    for timesteps in later:
+    for one in later:
         clean = torch.zeros(shape)
         for row, song in enumerate(reencode(songs) if reencode else songs):
             clean[row, : len(song)] = torch.from_numpy(model.normalizer.normalise(song))
         clean = fixed.correct(clean.to(device), follow=False)
-        songs = sample(timesteps, renoised(clean, model.schedule, timesteps[0], draw_noise))
+        songs = sample(one, renoised(clean, model.schedule, one.timesteps[0], draw_noise))
     return songs
 
 
@@ -313,7 +320,11 @@ def _finish(
 
 
 def _denoise(
-    model: PhraseLDM, plans: PlanBatch, fixed: FixedSlots, sampler: SamplerConfig
+    model: PhraseLDM,
+    plans: PlanBatch,
+    fixed: FixedSlots,
+    sampler: SamplerConfig,
+    guidance_scale: float,
 ) -> Denoise:
     """The network as a thing that denoises: guided, clipped and corrected as configured."""
     first, last = sampler.guidance_interval
@@ -323,7 +334,7 @@ def _denoise(
         return first <= timestep / final <= last
 
     config = model.config.denoiser
-    scale = sampler.guidance_scale if config.conditioning != "none" else 1.0
+    scale = guidance_scale if config.conditioning != "none" else 1.0
     if scale != 1.0 and not (config.condition_dropout or config.joint_dropout):
         message = (
             "This model was trained without condition dropout and cannot be guided; "

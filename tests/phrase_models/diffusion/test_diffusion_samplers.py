@@ -11,7 +11,6 @@ from phrase_models.diffusion.samplers import (
     renoised,
     sampling_timesteps,
     song_generator,
-    timesteps_from,
 )
 
 SCHEDULES = {
@@ -32,9 +31,9 @@ def test_timesteps_fall_from_the_last_to_the_first():
 
 
 def test_timesteps_of_a_later_start():
-    assert timesteps_from([999, 749, 500, 250, 0], 500.0) == [500, 250, 0]
-    assert timesteps_from([999, 749, 500, 250, 0], 499.5) == [250, 0]
-    assert timesteps_from([999], 499.5) == [999]
+    assert sampling_timesteps(1000, 3, 0.5) == [500, 250, 0]
+    assert sampling_timesteps(1000, 8, 0.004) == [4, 3, 2, 1, 0]
+    assert sampling_timesteps(1000, 1, 0.25) == [250]
 
 
 def test_the_first_draw_is_a_song_with_noise_and_the_others_noise_alone():

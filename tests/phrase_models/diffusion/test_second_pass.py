@@ -17,7 +17,7 @@ from phrase_models.form.song_form import CellState, roots
 from phrase_models.training.randomness import seed_everything
 
 ONCE = SamplerConfig(num_sampling_steps=5, guidance_scale=1.5)
-TWICE = ONCE.model_copy(update={"second_pass": 0.5})
+TWICE = ONCE.model_copy(update={"second_pass": 0.5, "second_pass_steps": 3})
 
 
 @pytest.fixture
@@ -70,8 +70,31 @@ def test_the_second_pass_takes_the_songs_of_the_first_one_and_changes_them(model
     for first, song, once in zip(firsts, songs, draw_songs(model, plans, 0, ONCE), strict=True):
         assert np.array_equal(first, once)
         assert np.abs(song - first).mean() > 0.1
-    # timesteps 999, 749, 500, 250, 0 and then 250, 0: those until .5 * 999
-    assert progress == [(done, 21) for done in range(1, 22)]
+    assert progress == [(done, 3 * (5 + 3)) for done in range(1, 25)]
+
+
+def test_the_second_pass_has_a_guidance_of_its_own(model, plans, monkeypatch):
+    calls = []
+    network = sampling._network
+
+    def counted(*arguments):
+        calls.append(0)
+        side, denoise = len(calls) - 1, network(*arguments)
+
+        def counting(noisy, timestep, estimate):
+            calls[side] += 1
+            return denoise(noisy, timestep, estimate)
+
+        return counting
+
+    monkeypatch.setattr(sampling, "_network", counted)
+    songs = []
+    for scale in (1.0, 2.0):
+        calls.clear()
+        sampler = TWICE.model_copy(update={"second_pass_guidance": scale})
+        songs += draw_songs(model, plans[:1], 0, sampler, reencode=Codec())
+        assert calls == [5, 5, 3, 0 if scale == 1.0 else 3]
+    assert not np.allclose(*songs, atol=1e-3)
 
 
 def test_a_second_pass_needs_something_that_encodes(model, plans):
@@ -101,8 +124,9 @@ def test_an_oracle_is_recovered_exactly_from_noise_on_the_encoded_song(
     expected = model.normalizer.denormalise(truth[0].numpy())
     assert np.array_equal(song, expected)
     timestep, noisy, estimate = seen[5]
-    assert (timestep, estimate) == (250, None)
-    alpha, sigma = (float(x[250]) for x in (model.schedule.alphas, model.schedule.sigmas))
+    assert (timestep, estimate) == (500, None)
+    assert [timestep for timestep, *_ in seen[5:]] == [500, 250, 0]
+    alpha, sigma = (float(x[500]) for x in (model.schedule.alphas, model.schedule.sigmas))
     start = torch.from_numpy(model.normalizer.normalise(np.round(codec.seen[0][0])))
     generator = song_generator(0, 0)
     num_draws = 5 if solver == "ddpm" else 1  # of the first pass
