@@ -61,8 +61,14 @@ class OurSongs:
         from phrase_models.diffusion.sampling import draw_songs
 
         plans = [self.plan] * number
-        sampler = self.generator.sampler
-        return draw_songs(self.generator.model, plans, 0, sampler, batch_size=batch_size)
+        return draw_songs(
+            self.generator.model,
+            plans,
+            0,
+            self.generator.sampler,
+            batch_size=batch_size,
+            reencode=self.generator.codec.reencode_songs,
+        )
 
     def decode(self, latents: list[Any]) -> list[Any]:
         """Slots of songs."""

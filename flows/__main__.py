@@ -173,6 +173,15 @@ def generate(
     seed: Annotated[int, typer.Option(help="Song k of a seed is always the same.")] = 0,
     steps: Annotated[int | None, typer.Option(min=1, max=1000, help="Sampling steps.")] = None,
     guidance: Annotated[float | None, typer.Option(min=0, max=100, help="Guidance scale.")] = None,
+    second_pass: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            max=1,
+            help="Share of the noise from which a song, decoded and encoded again, is denoised "
+            "once more; 0 is off.",
+        ),
+    ] = None,
     key: Annotated[str, typer.Option(help="Major key to write in, such as G.")] = "C",
     tempo: Annotated[float, typer.Option(help="Beats a minute.")] = 90.0,
     generator: Annotated[
@@ -198,7 +207,11 @@ def generate(
         plans=plans,
         num_songs=number,
         seed=seed,
-        sampling={"num_sampling_steps": steps, "guidance_scale": guidance},
+        sampling={
+            "num_sampling_steps": steps,
+            "guidance_scale": guidance,
+            "second_pass": second_pass,
+        },
         key=key,
         tempo_bpm=tempo,
         generator=generator,

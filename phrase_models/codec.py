@@ -191,6 +191,17 @@ class PhraseCodec:
             decoded.append(DecodedSong(bars_to_song(bars, **fields), slots, report))
         return decoded
 
+    def reencode_songs(self, songs: Sequence[NDArray[np.float32]]) -> list[NDArray[np.float32]]:
+        """Latents of the phrases that songs of raw latents (num_bars, slots, D) decode to."""
+        if not songs:
+            return []
+        decoded = self._slots_of_songs(songs)
+        phrases = [phrase for song in decoded for bar in song for phrase in bar]
+        latents = self.encode_phrases(phrases)
+        ends = np.cumsum([len(song) * self.slots_per_bar for song in songs])
+        parts = np.split(latents, ends[:-1])
+        return [part.reshape(song.shape) for part, song in zip(parts, songs, strict=True)]
+
     def _slots_of_songs(self, songs: Sequence[NDArray[np.float32]]) -> list[list[list[list[int]]]]:
         """Token ids per song, bar and slot."""
         flat = np.concatenate([song.reshape(-1, song.shape[-1]) for song in songs])

@@ -256,7 +256,14 @@ class PhraseLDMGenerator:
         kept = self.cache.get(index) if self.cache else None
         if kept is not None:
             return kept
-        latents = draw_songs(self.model, [plan], seed, self.sampler, first_index=index)[0]
+        latents = draw_songs(
+            self.model,
+            [plan],
+            seed,
+            self.sampler,
+            first_index=index,
+            reencode=self.codec.reencode_songs,
+        )[0]
         if self.cache:
             self.cache.put(index, latents)
         return latents

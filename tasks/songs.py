@@ -59,6 +59,7 @@ OPTIONS_OF_FIELDS = {
     "num_songs": "-n",
     "num_sampling_steps": "--steps",
     "guidance_scale": "--guidance",
+    "second_pass": "--second-pass",
 }
 """What a user calls fields of `GenerationConfig` and `SamplerConfig`."""
 

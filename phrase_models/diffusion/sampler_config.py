@@ -44,6 +44,17 @@ class SamplerConfig(BaseModel):
         default=False,
         description="silent cells of a form get the latent of an empty slot at every step",
     )
+    second_pass: float = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description="time (0 clean, 1 noise) from which a song, decoded and encoded again, is "
+        "denoised once more; 0 is off",
+    )
+    second_pass_steps: int = Field(default=8, ge=1, le=10_000)
+    second_pass_guidance: float = Field(
+        default=1.0, ge=0, description="guidance scale of the second pass; 1 is off"
+    )
     clip_value: float | None = Field(
         default=None, gt=0, description="estimates are held within this many standard deviations"
     )

@@ -1,7 +1,8 @@
 """Samplers: pure functions of one signature over anything that denoises.
 
-All noise comes from `draw_noise`, whose rows belong to one song each: song k of seed s is the same
-whatever else is drawn in the same call.
+The first draw of `draw_noise` is the noisy song at the first timestep, where noise is all that is
+left of it; `renoised` makes it another song with noise. All noise comes from `draw_noise`, whose
+rows belong to one song each: song k of seed s is the same whatever else is drawn in the same call.
 """
 
 import math
@@ -27,13 +28,36 @@ def song_generator(seed: int, song_index: int) -> torch.Generator:
     return torch.Generator().manual_seed(derive_seed("song", seed, song_index))
 
 
-def sampling_timesteps(num_timesteps: int, num_sampling_steps: int) -> list[int]:
-    """Timesteps from the last to 0, evenly spaced, strictly falling; at most all of them."""
-    count = min(num_timesteps, num_sampling_steps)
-    last = num_timesteps - 1
+def sampling_timesteps(
+    num_timesteps: int, num_sampling_steps: int, start: float = 1.0
+) -> list[int]:
+    """Timesteps from the one at time `start` to 0, evenly spaced, strictly falling.
+
+    The last of `num_timesteps` is at time 1. There are `num_sampling_steps` of them, at most all.
+    """
+    last = round(start * (num_timesteps - 1))
+    count = min(last + 1, num_sampling_steps)
     if count == 1:
         return [last]
     return [round(last * (1 - index / (count - 1))) for index in range(count)]
+
+
+def renoised(
+    clean: Tensor, schedule: NoiseSchedule, timestep: int, draw_noise: DrawNoise
+) -> DrawNoise:
+    """A source whose first draw is `clean` with the noise of a timestep; the others are noise.
+
+    A sampler begins with it in the middle (SDEdit, arXiv 2108.01073).
+    """
+    alpha, sigma = float(schedule.alphas[timestep]), float(schedule.sigmas[timestep])
+    start: Tensor | None = alpha * clean + sigma * draw_noise()
+
+    def draw() -> Tensor:
+        nonlocal start
+        first, start = start, None
+        return draw_noise() if first is None else first
+
+    return draw
 
 
 def _levels(schedule: NoiseSchedule, timesteps: Sequence[int]) -> list[tuple[float, float]]:

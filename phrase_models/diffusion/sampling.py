@@ -1,8 +1,8 @@
 """Drawing songs from PhraseLDM: requests filled in, noise to latents, one generator a song."""
 
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
-from dataclasses import replace
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -29,12 +29,20 @@ from phrase_models.diffusion.plan import (
     plan_features,
 )
 from phrase_models.diffusion.sampler_config import SamplerConfig
-from phrase_models.diffusion.samplers import SAMPLERS, sampling_timesteps, song_generator
+from phrase_models.diffusion.samplers import (
+    SAMPLERS,
+    DrawNoise,
+    renoised,
+    sampling_timesteps,
+    song_generator,
+)
 from phrase_models.errors import ConfigurationError
 from phrase_models.form.form_lending import LendingSong, lend_to_layout
 from phrase_models.training.randomness import numpy_generator
 
 Progress = Callable[[int, int], None]
+Reencode = Callable[[Sequence[NDArray[np.float32]]], list[NDArray[np.float32]]]
+"""Raw latents (N, S, D) of songs to those of the phrases that they decode to."""
 
 
 def resolve_plans(
@@ -115,8 +123,13 @@ def draw_songs(
     batch_size: int = 1,
     device: torch.device | str = "cpu",
     progress: Progress | None = None,
+    reencode: Reencode | None = None,
 ) -> list[NDArray[np.float32]]:
     """Draw songs.
+
+    With `sampler.second_pass`, a song that was drawn is decoded and encoded again, which leaves
+    phrases that are possible where latents had errors, gets noise up to that time, and is denoised
+    once more under the same plan.
 
     Song k depends on `seed` and `first_index` + k alone, bit for bit at the default batch size;
     in larger batches the shapes of the arithmetic differ, and so may last digits.
@@ -132,6 +145,7 @@ def draw_songs(
         batch_size: songs at a time.
         device: where the network runs.
         progress: called with (network evaluations done, all of them).
+        reencode: decodes and encodes songs; a second pass needs it.
 
     Returns:
         Raw latents (num_bars, S, D) of each song; of models that pad with the end of song all
@@ -140,11 +154,18 @@ def draw_songs(
     Raises:
         ConfigurationError: if a request cannot be met.
     """
+    if sampler.second_pass and reencode is None:
+        message = (
+            "A second pass decodes and encodes songs, and nothing was given that does; set "
+            "second_pass to 0."
+        )
+        raise ConfigurationError(message)
     given = [None] * len(plans) if given is None else given
     resolved = resolve_plans(model, plans, seed, first_index)
     device = torch.device(device)
     model.denoiser.to(device).eval()
-    timesteps = sampling_timesteps(model.schedule.num_timesteps, sampler.num_sampling_steps)
+    passes = _passes(model, sampler)
+    steps = sum(len(one.timesteps) for one in passes)
     num_batches = -(-len(plans) // batch_size)
     songs: list[NDArray[np.float32]] = []
     for start in range(0, len(plans), batch_size):
@@ -155,13 +176,28 @@ def draw_songs(
 
         def report(done: int, start: int = start) -> None:
             if progress is not None:
-                before = start // batch_size * len(timesteps)
-                progress(before + done, num_batches * len(timesteps))
+                progress(start // batch_size * steps + done, num_batches * steps)
 
         songs += _sample_batch(
-            model, chunk, given[rows], generators, sampler, timesteps, device, report
+            model, chunk, given[rows], generators, sampler, passes, device, report, reencode
         )
     return songs
+
+
+@dataclass(frozen=True, slots=True)
+class _Pass:
+    timesteps: Sequence[int]
+    guidance_scale: float
+
+
+def _passes(model: PhraseLDM, sampler: SamplerConfig) -> list[_Pass]:
+    """The first pass, and the second where there is one."""
+    count = model.schedule.num_timesteps
+    passes = [_Pass(sampling_timesteps(count, sampler.num_sampling_steps), sampler.guidance_scale)]
+    if sampler.second_pass:
+        timesteps = sampling_timesteps(count, sampler.second_pass_steps, sampler.second_pass)
+        passes.append(_Pass(timesteps, sampler.second_pass_guidance))
+    return passes
 
 
 @torch.no_grad()
@@ -171,9 +207,10 @@ def _sample_batch(
     given: Sequence[GivenSlots | None],
     generators: Sequence[torch.Generator],
     sampler: SamplerConfig,
-    timesteps: Sequence[int],
+    passes: Sequence[_Pass],
     device: torch.device,
     report: Callable[[int], None],
+    reencode: Reencode | None,
 ) -> list[NDArray[np.float32]]:
     config = model.config.denoiser
     bars = [config.max_bars if config.pad_with_end else plan.num_bars or 1 for plan in plans]
@@ -189,33 +226,45 @@ def _sample_batch(
         plan_features(plan.num_bars or max(bars), plan.sections, plan.form, plan.chords)
         for plan in plans
     ]
-    fixed = _fix(model, features, given, sampler, max(bars))
+    fixed = _fix(model, features, given, sampler, max(bars)).to(device)
     given_mask = _given_mask(given, fixed)
     batch = collate_plans(features, max(bars), config, num_slots=shape[2])
     batch = replace(batch, given=given_mask).to(device)
-    denoise = _denoise(model, batch, fixed.to(device), sampler)
     done = 0
 
-    def counting(noisy: Tensor, timestep: int, estimate: Tensor | None) -> Tensor:
-        nonlocal done
-        result = denoise(noisy, timestep, estimate)
-        done += 1
-        report(done)
-        return result
+    def sample(one: _Pass, draw: DrawNoise) -> list[NDArray[np.float32]]:
+        denoise = _denoise(model, batch, fixed, sampler, one.guidance_scale)
 
-    precision = (
-        torch.autocast(device.type, torch.bfloat16)
-        if sampler.precision == "bf16"
-        else nullcontext()
-    )
-    with precision:
-        clean = SAMPLERS[sampler.solver](counting, model.schedule, timesteps, draw_noise)
-    latents = clean.float().cpu().numpy()
-    songs = []
-    for row, num_bars in enumerate(bars):
-        song = model.normalizer.denormalise(latents[row, :num_bars])
-        songs.append(_finish(song, features[row], given[row], copies=sampler.copies))
+        def counting(noisy: Tensor, timestep: int, estimate: Tensor | None) -> Tensor:
+            nonlocal done
+            result = denoise(noisy, timestep, estimate)
+            done += 1
+            report(done)
+            return result
+
+        with _precision(sampler, device):
+            clean = SAMPLERS[sampler.solver](counting, model.schedule, one.timesteps, draw)
+        latents = clean.float().cpu().numpy()
+        songs = []
+        for row, num_bars in enumerate(bars):
+            song = model.normalizer.denormalise(latents[row, :num_bars])
+            songs.append(_finish(song, features[row], given[row], copies=sampler.copies))
+        return songs
+
+    first, *later = passes
+    songs = sample(first, draw_noise)
+    for one in later:
+        clean = torch.zeros(shape)
+        for row, song in enumerate(reencode(songs) if reencode else songs):
+            clean[row, : len(song)] = torch.from_numpy(model.normalizer.normalise(song))
+        clean = fixed.correct(clean.to(device), follow=False)
+        songs = sample(one, renoised(clean, model.schedule, one.timesteps[0], draw_noise))
     return songs
+
+
+def _precision(sampler: SamplerConfig, device: torch.device) -> AbstractContextManager[object]:
+    half = sampler.precision == "bf16"
+    return torch.autocast(device.type, torch.bfloat16) if half else nullcontext()
 
 
 def _fix(
@@ -271,7 +320,11 @@ def _finish(
 
 
 def _denoise(
-    model: PhraseLDM, plans: PlanBatch, fixed: FixedSlots, sampler: SamplerConfig
+    model: PhraseLDM,
+    plans: PlanBatch,
+    fixed: FixedSlots,
+    sampler: SamplerConfig,
+    guidance_scale: float,
 ) -> Denoise:
     """The network as a thing that denoises: guided, clipped and corrected as configured."""
     first, last = sampler.guidance_interval
@@ -281,7 +334,7 @@ def _denoise(
         return first <= timestep / final <= last
 
     config = model.config.denoiser
-    scale = sampler.guidance_scale if config.conditioning != "none" else 1.0
+    scale = guidance_scale if config.conditioning != "none" else 1.0
     if scale != 1.0 and not (config.condition_dropout or config.joint_dropout):
         message = (
             "This model was trained without condition dropout and cannot be guided; "

@@ -70,6 +70,7 @@ NO_WORDS = {
     "points": ("0", "1", "100", DIGITS),
     "tempo": ("0", "-0", "-1", "1e300", DIGITS),
     "guidance": ("-1", "1e300", DIGITS),
+    "second_pass": ("-1", "1.5", "1e300", DIGITS),
     "variation": ("-1", "1.5", "1e300", DIGITS),
     "song": (DIGITS,),
     "seed": (DIGITS,),

@@ -54,6 +54,10 @@ class WordyCodec:
         return DecodedSong(bars_to_song(bars, **fields), [], DecodeReport())
 
     @staticmethod
+    def reencode_songs(songs):
+        return [latents + np.float32(0.25) for latents in songs]
+
+    @staticmethod
     def notes(latent):
         pitches = np.frombuffer(latent.tobytes(), np.uint8)[:8] % 100 + 10
         return tuple(PhraseNote(6 * place, int(pitch), 3) for place, pitch in enumerate(pitches))
@@ -87,8 +91,13 @@ def test_another_form_or_other_chords_make_another_song(generator):
         assert not np.array_equal(latents(generator, **changes), song)
 
 
-def test_a_given_form_is_obeyed_in_the_written_file_token_for_token(wordy, tmp_path):
+@pytest.mark.parametrize("second_pass", [0.0, 0.6])
+def test_a_given_form_is_obeyed_in_the_written_file_token_for_token(
+    wordy, tmp_path, second_pass, monkeypatch
+):
     form = parse_form(FORM)
+    changes = {"second_pass": second_pass}
+    monkeypatch.setattr(wordy, "sampler", SAMPLER.model_copy(update=changes))
     song = wordy.generate(request_from_layout(LAYOUT, form=form), 3, 0)
     assert song.request.form == form
     write_song(song, 5, tmp_path)

@@ -6,7 +6,12 @@ import torch
 from phrase_models.diffusion.config import NoiseScheduleConfig
 from phrase_models.diffusion.guidance import clipped, guided
 from phrase_models.diffusion.noise_schedule import build_noise_schedule
-from phrase_models.diffusion.samplers import SAMPLERS, sampling_timesteps, song_generator
+from phrase_models.diffusion.samplers import (
+    SAMPLERS,
+    renoised,
+    sampling_timesteps,
+    song_generator,
+)
 
 SCHEDULES = {
     "base": build_noise_schedule(NoiseScheduleConfig()),
@@ -23,6 +28,21 @@ def test_timesteps_fall_from_the_last_to_the_first():
     assert sampling_timesteps(1000, 5) == [999, 749, 500, 250, 0]
     assert sampling_timesteps(1000, 2000) == list(range(999, -1, -1))
     assert sampling_timesteps(1000, 1) == [999]
+
+
+def test_timesteps_of_a_later_start():
+    assert sampling_timesteps(1000, 3, 0.5) == [500, 250, 0]
+    assert sampling_timesteps(1000, 8, 0.004) == [4, 3, 2, 1, 0]
+    assert sampling_timesteps(1000, 1, 0.25) == [250]
+
+
+def test_the_first_draw_is_a_song_with_noise_and_the_others_noise_alone():
+    schedule, clean = SCHEDULES["base"], torch.full((1, 4, 3, 5), 2.0)
+    draw, noise = renoised(clean, schedule, 400, noise_source()), noise_source()
+    alpha, sigma = float(schedule.alphas[400]), float(schedule.sigmas[400])
+    assert torch.equal(draw(), alpha * clean + sigma * noise())
+    assert torch.equal(draw(), noise())
+    assert torch.equal(draw(), noise())
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES.values(), ids=list(SCHEDULES))

@@ -183,3 +183,12 @@ def test_music_after_the_end_of_a_song_is_not_decoded():
     assert flat.index(end) == 7
     assert flat[7:] == [end] * 11
     assert flat[:7] == codec.decode_phrases(songs[1].reshape(-1, 16)[:7])
+
+
+def test_songs_encoded_again_have_the_latents_of_the_phrases_they_decode_to():
+    codec, songs = PhraseCodec(make_vae(), "role"), make_songs()[::2]
+    for song, latents in zip(songs, codec.reencode_songs(songs), strict=True):
+        phrases = [slot for bar in codec.decode_song(song).slots for slot in bar]
+        expected = codec.encode_phrases(phrases).reshape(song.shape)
+        np.testing.assert_allclose(latents, expected, rtol=0, atol=2e-6 * np.abs(expected).max())
+    assert codec.reencode_songs([]) == []
