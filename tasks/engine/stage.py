@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
@@ -76,6 +77,8 @@ class StageContext:
         tracker: where figures go.
         lock_fds: file descriptors that a child process inherits, so that it holds the locks too.
         report_progress: called with (share done, words).
+        share_state: called with a folder, it publishes what another machine needs to go on; None
+            where the store is of this machine alone.
     """
 
     stage: str
@@ -87,6 +90,7 @@ class StageContext:
     tracker: Tracker
     lock_fds: tuple[int, ...]
     report_progress: Callable[[float, str], None]
+    share_state: Callable[[Path], None] | None = None
 
     def config_as(self, expected: type[ConfigT]) -> ConfigT:
         """The configuration, of the type that the body was written for.
@@ -180,7 +184,8 @@ def run_stage(stage: Stage, session: Session) -> StageResult:
     ref = None if to_refresh else store.find(stage.name, key)
     cached, tracking_run = True, None
     if ref is None:
-        with store.lock(stage.name, key) as descriptor:
+        reads = [*{item.digest for item in stage.inputs.values()}]
+        with store.lock(stage.name, key, reads) as descriptor:
             # A refresh that was killed goes on where it was.
             if to_refresh and not store.refresh_pending(stage.name, key):
                 store.discard(stage.name, key)
@@ -211,6 +216,7 @@ def _make(
                 tracker=tracker,
                 lock_fds=fds,
                 report_progress=lambda share, words: session.on_progress(stage.name, share, words),
+                share_state=store.state_sharer(stage.name, key),
             )
             with translate_disk_errors(work.output):
                 meta = stage.body(context)
@@ -221,5 +227,6 @@ def _make(
 
 
 def _device(session: Session) -> AbstractContextManager[int]:
-    name = f"device-{session.runtime.device_index}.lock"
+    # A folder that several machines mount has one lock a machine.
+    name = f"device-{socket.gethostname()}-{session.runtime.device_index}.lock"
     return hold_lock(session.store.root / "locks" / name, "trains on this device")

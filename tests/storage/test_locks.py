@@ -78,7 +78,9 @@ def test_a_child_that_outlived_its_parent_is_what_is_left_of_it(tmp_path, caplog
     wait_for(tmp_path / "lock", holder)
     [message] = caplog.messages
     assert re.fullmatch(SAID, message).groups() == (
-        "what is left of ", str(holder.pid), gethostname()
+        "what is left of ",
+        str(holder.pid),
+        gethostname(),
     )
 
 
