@@ -88,7 +88,7 @@ class SharedStates:
         shutil.rmtree(incoming, ignore_errors=True)
         if not self._download(place, latest, incoming):
             _logger.warning(
-                "%s is damaged: the work begins without it.", self._objects.shown(place)
+                "%s is damaged: the work goes on without it.", self._objects.shown(place)
             )
             return
         shutil.rmtree(state)
