@@ -26,6 +26,7 @@ from flows.options import (
     print_tracks,
     required,
 )
+from flows.store import store_app
 from tasks.command_line import CheckedGroup, CommandLine, shortened, write_utf8
 from tasks.interruption import ending_when_asked
 from tasks.settings.sources import SOURCE_NAMES
@@ -38,6 +39,7 @@ app = CommandLine(
     help="Full-song multitrack symbolic music by phrase-level latent diffusion.",
 )
 app.add_typer(export_app, name="export")
+app.add_typer(store_app, name="store")
 
 
 @app.command()

@@ -1,6 +1,5 @@
 """What a store holds, what of it is in use, and how it is removed: of a folder, or a shared one."""
 
-import logging
 import re
 import shutil
 from collections.abc import Mapping
@@ -14,6 +13,7 @@ from storage.errors import DamagedArtifact, MissingArtifact, StorageError
 from storage.locks import lock_if_free, read_note
 from storage.manifest import MANIFEST_NAME, read_manifest, verify_files
 from storage.objects import ObjectInfo
+from storage.published import tell
 from storage.shared_artifacts import SharedStore
 from storage.writing import replacing
 
@@ -21,14 +21,17 @@ PINS = "pins"
 LEFTOVER_AGE = timedelta(days=1)
 """Files without a manifest that are older are not being published any more."""
 _LOCK = re.compile(rf"(?P<stage>.+)-(?P<key>[A-Za-z0-9_.-]{{1,{KEY_LETTERS}}})\.lock")
-_logger = logging.getLogger(__name__)
 
 
 class Inventory(Protocol):
     """Looks through a store, and removes from it."""
 
-    def artifacts(self) -> list[StoredArtifact]:
-        """All artifacts whose manifests can be read; the others are said."""
+    def artifacts(self, damaged: list[str] | None = None) -> list[StoredArtifact]:
+        """All artifacts whose manifests can be read.
+
+        Args:
+            damaged: gets the sentence about each that cannot, which is logged where it is None.
+        """
 
     def in_use(self, *, certain: bool) -> InUse:
         """What is being made; if certain, without what processes left that are gone."""
@@ -83,14 +86,14 @@ class LocalInventory:
     def __init__(self, store: ArtifactStore) -> None:
         self._store, self._root = store, store.root
 
-    def artifacts(self) -> list[StoredArtifact]:
+    def artifacts(self, damaged: list[str] | None = None) -> list[StoredArtifact]:
         """See `Inventory`."""
         found = []
         for path in sorted((self._root / "artifacts").glob(f"*/*/{MANIFEST_NAME}")):
             try:
                 manifest = read_manifest(path.parent, path.parts[-3])
             except (StorageError, PermissionError) as error:
-                _logger.warning("%s", error)
+                tell(str(error), damaged)
                 continue
             if manifest is not None:
                 found.append(StoredArtifact(manifest, path.stat().st_mtime))
@@ -171,9 +174,9 @@ class SharedInventory:
         self._published, self._leases = store.published, store.leases
         self._objects = store.objects
 
-    def artifacts(self) -> list[StoredArtifact]:
+    def artifacts(self, damaged: list[str] | None = None) -> list[StoredArtifact]:
         """See `Inventory`."""
-        found = self._published.manifests()
+        found = self._published.manifests(damaged=damaged)
         return [StoredArtifact(item.manifest, item.modified.timestamp()) for item in found]
 
     def in_use(self, *, certain: bool) -> InUse:

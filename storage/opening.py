@@ -13,6 +13,7 @@ from storage.errors import StorageError, UnusablePath
 from storage.locks import hold_lock
 from storage.objects import SCHEME, open_objects
 from storage.paths import check_local_path
+from storage.shared_artifacts import SharedStore
 from storage.writing import make_folder, write_json
 
 CACHE_VARIABLE = "PHRASE_LDM_CACHE"
@@ -56,8 +57,6 @@ def open_store(root: Path) -> ArtifactStore:
     shared = _shared(root)
     if shared is None:
         return ArtifactStore(root)
-    from storage.shared_artifacts import SharedStore
-
     url, owner = shared
     return SharedStore(root, open_objects(url), owner)
 
@@ -70,6 +69,20 @@ def existing_store(root: Path) -> ArtifactStore:
     """
     store = open_store(root)
     store.check_exists()
+    return store
+
+
+def shared_store(root: Path) -> SharedStore:
+    """The shared store of a working folder, which may still be empty.
+
+    Raises:
+        StorageError: if the store is a folder.
+    """
+    store = open_store(root)
+    if not isinstance(store, SharedStore):
+        raise StorageError(
+            f"{root} is a folder and no shared store: name one, such as s3://bucket/prefix."
+        )
     return store
 
 

@@ -20,6 +20,7 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path, PurePosixPath
 
 from storage.artifacts import KEY_LETTERS
@@ -111,15 +112,22 @@ class PublishedArtifacts:
             else:
                 written = self.objects.replace(name, content, seen.version)
 
-    def manifests(self, stage: str | None = None) -> list[PublishedManifest]:
-        """All published manifests, or those of a stage; damaged ones are said and left out."""
+    def manifests(
+        self, stage: str | None = None, damaged: list[str] | None = None
+    ) -> list[PublishedManifest]:
+        """All published manifests, or those of a stage, without damaged ones.
+
+        Args:
+            stage: name of the stage.
+            damaged: gets the sentence about each damaged one, which is logged where it is None.
+        """
         prefix = MANIFESTS if stage is None else f"{MANIFESTS}/{stage}"
         listed = [item for item in self.objects.list(prefix) if _MANIFEST.fullmatch(item.name)]
         with ThreadPoolExecutor(CONNECTIONS) as pool:
-            read = [*pool.map(self._mirrored, listed)]
+            read = [*pool.map(partial(self._mirrored, damaged), listed)]
         return [found for found in read if found is not None]
 
-    def _mirrored(self, item: ObjectInfo) -> PublishedManifest | None:
+    def _mirrored(self, damaged: list[str] | None, item: ObjectInfo) -> PublishedManifest | None:
         """A manifest of a listing, which is read once for each of its versions."""
         stage, name = PurePosixPath(item.name).parts[1], PurePosixPath(item.name).stem
         version = hashlib.sha256(f"{item.version} {item.modified}".encode()).hexdigest()[:16]
@@ -132,7 +140,7 @@ class PublishedArtifacts:
                 return None
             found = self._parsed(read.content, read.info, stage)
         except (DamagedArtifact, NewerSchema) as error:
-            _logger.warning("%s", error)
+            tell(str(error), damaged)
             return None
         for old in path.parent.glob(f"{name}-*.json"):
             old.unlink(missing_ok=True)
@@ -221,6 +229,14 @@ class PublishedArtifacts:
             for record in manifest.files
         }
         return [item for item in self.objects.list(ARTIFACTS) if item.name not in named]
+
+
+def tell(sentence: str, listed: list[str] | None) -> None:
+    """Put a sentence on a list, or log it where there is none."""
+    if listed is None:
+        _logger.warning("%s", sentence)
+    else:
+        listed.append(sentence)
 
 
 def check_is_published(found: PublishedManifest | None, stage: str, url: str) -> PublishedManifest:

@@ -121,11 +121,12 @@ def _of_release(folder: Path) -> Models:
 
 
 def _of_store(store: Path, generator: str) -> Models:
-    from storage.artifacts import ArtifactRef, ArtifactStore
+    from storage.artifacts import ArtifactRef
+    from storage.opening import existing_store
     from tasks.reports.provenance import newest_vae
     from tasks.stages.generate_songs import generator_inputs
 
-    artifacts = ArtifactStore.existing(store)
+    artifacts = existing_store(store)
     entry = generator_entry(generator)
     run = artifacts.latest_run()
     inputs: dict[str, ArtifactRef] = {

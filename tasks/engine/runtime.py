@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import os
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from phrase_models.errors import ConfigurationError
 from phrase_models.training.specification import HardwareConfig
+
+SHARE_VARIABLE = "PHRASE_LDM_SHARE_SECONDS"
+MAX_SHARE_SECONDS = 86_400
 
 
 class RuntimeConfig(BaseModel):
@@ -19,6 +24,7 @@ class RuntimeConfig(BaseModel):
     num_threads: int = Field(default=1, ge=1)
     num_workers: int = Field(default=1, ge=1)
     tracking: bool = True
+    share_state_every: float = Field(default=120.0, gt=0, description="seconds")
 
     @property
     def hardware(self) -> HardwareConfig:
@@ -46,7 +52,23 @@ def default_runtime(num_workers: int | None = None) -> RuntimeConfig:
         num_threads=cores or 1,
         num_workers=num_workers or cores or 1,
         tracking=os.environ.get("PHRASELDM_TRACKING", "on") != "off",
+        share_state_every=_share_seconds(),
     )
+
+
+def _share_seconds() -> float:
+    """Seconds between two checkpoints that are published to a shared store."""
+    named = os.environ.get(SHARE_VARIABLE, "120")
+    try:
+        seconds = float(named)
+    except ValueError:
+        seconds = math.nan
+    if not 1 <= seconds <= MAX_SHARE_SECONDS:
+        message = (
+            f"{SHARE_VARIABLE} is {named!r}; it must be seconds from 1 to {MAX_SHARE_SECONDS:,}."
+        )
+        raise ConfigurationError(message)
+    return seconds
 
 
 def configure_environment(store: Path) -> None:

@@ -253,7 +253,7 @@ def test_a_store_that_is_not_there_or_newer_is_said(tmp_path, objects):
     build(store)
     worker(tmp_path / "b", objects).check_exists()
     objects.replace("store.json", b'{"schema_version": 7}', objects.get("store.json").version)
-    with pytest.raises(NewerSchema, match="version 7 .* up to 1"):
+    with pytest.raises(NewerSchema, match=r"version 7 .* up to 1"):
         worker(tmp_path / "c", objects).check_access()
 
 
