@@ -15,6 +15,8 @@ from storage.objects import Objects
 from storage.shared_artifacts import SharedStore
 
 QUICK = LeaseTiming(beat=0.05, patience=0.4, poll=0.02)
+PATIENT = LeaseTiming(beat=0.1, patience=2.0, poll=0.05)
+"""For processes of their own on a busy machine."""
 SECRET = "planted-secret-3141592653"
 
 
