@@ -58,7 +58,7 @@ def default_runtime(num_workers: int | None = None) -> RuntimeConfig:
 
 def _share_seconds() -> float:
     """Seconds between two checkpoints that are published to a shared store."""
-    named = os.environ.get(SHARE_VARIABLE, "120")
+    named = os.environ.get(SHARE_VARIABLE) or "120"
     try:
         seconds = float(named)
     except ValueError:
