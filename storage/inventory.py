@@ -4,7 +4,7 @@ import re
 import shutil
 from collections.abc import Mapping
 from datetime import timedelta
-from pathlib import Path
+from pathlib import PurePosixPath
 from typing import Protocol
 
 from storage.artifacts import KEY_LETTERS, ArtifactStore
@@ -15,6 +15,7 @@ from storage.manifest import MANIFEST_NAME, read_manifest, verify_files
 from storage.objects import ObjectInfo
 from storage.published import tell
 from storage.shared_artifacts import SharedStore
+from storage.shared_states import STATES
 from storage.writing import replacing
 
 PINS = "pins"
@@ -210,18 +211,21 @@ class SharedInventory:
         self._objects.delete(item.name for item in self._old_files())
 
     def _old_files(self) -> list[ObjectInfo]:
-        """Files without a manifest that were there a day before anything was written last."""
+        """Files without a manifest, and states of what is finished.
+
+        The former only if they were there a day before what is written now.
+        """
         manifests = [item.manifest for item in self._published.manifests()]
         files = self._published.without_manifest(manifests)
+        places = {f"{item.stage}/{item.key[:KEY_LETTERS]}" for item in manifests}
+        states = [item for item in self._objects.list(STATES) if _place(item) in places]
+        if not files and not states:
+            return []
         with self._leases.hold("store/clearing", "clears the store"):
             [written] = self._objects.list("leases/store")  # now, by the object store's clock
         held = {name for name, _ in self._leases.all()}
-        return [
-            item
-            for item in files
-            if item.modified < written.modified - LEFTOVER_AGE
-            and "/".join(Path(item.name).parts[1:3]) not in held
-        ]
+        old = [item for item in files if item.modified < written.modified - LEFTOVER_AGE]
+        return [item for item in (*old, *states) if _place(item) not in held]
 
     def read_pins(self) -> bytes:
         """See `Inventory`."""
@@ -238,6 +242,11 @@ class SharedInventory:
         )
         if written is None:
             raise StorageError("The pins were changed by another machine: run the command again.")
+
+
+def _place(item: ObjectInfo) -> str:
+    """Stage and key's first letters in the name of an object."""
+    return "/".join(PurePosixPath(item.name).parts[1:3])
 
 
 def open_inventory(store: ArtifactStore, *, working_store: bool = False) -> Inventory:

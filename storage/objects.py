@@ -187,8 +187,8 @@ class Objects:
                 ) from None
             raise StoreUnreachable(
                 f"The shared store {self.url} does not answer as it should ({_answer(error)}): "
-                "check AWS_ENDPOINT_URL, the credentials in AWS_* and the network, and run the same "
-                "command again; nothing that was finished is lost."
+                "check AWS_ENDPOINT_URL, the credentials in AWS_* and the network, and run the "
+                "same command again; nothing that was finished is lost."
             ) from None
 
 

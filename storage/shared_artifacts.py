@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from storage.artifacts import KEY_LETTERS, ArtifactRef, ArtifactStore, WorkFolder
-from storage.errors import DamagedArtifact, MissingArtifact
+from storage.errors import DamagedArtifact, MissingArtifact, StorageError
 from storage.leases import Leases, LeaseTiming
 from storage.locks import hold_lock
 from storage.manifest import (
@@ -222,7 +222,10 @@ class SharedStore(ArtifactStore):
             marker.unlink(missing_ok=True)
             raise
         ref = self._publish(ref)
-        self.states.drop(stage, key)
+        try:
+            self.states.drop(stage, key)
+        except StorageError as error:  # the artifact is published all the same
+            _logger.warning("%s", error)
         return ref
 
     def publish(self, stage: str, key: str) -> bool:

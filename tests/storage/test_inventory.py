@@ -145,6 +145,19 @@ def test_files_of_publishers_that_were_cut_off_go_after_a_day(tmp_path, monkeypa
     assert store.published.damage(store.manifest(store.find("train", KEYS[0]))) == []
 
 
+def test_states_of_what_is_finished_go_and_others_stay(tmp_path):
+    store = worker(tmp_path / "a", memory_objects())
+    commit(store, KEYS[0])
+    for key in KEYS[:2]:
+        work = store.work("train", key)
+        (work.state / "metrics").write_text("1")
+        store.state_sharer("train", key)(work.state)
+    inventory = open_inventory(store)
+    assert {name.split("/")[2] for name, _ in inventory.leftovers()} == {KEYS[0][:20]}
+    inventory.remove_leftovers()
+    assert {item.name.split("/")[2] for item in store.objects.list("states")} == {KEYS[1][:20]}
+
+
 def test_the_local_lock_of_a_dead_process_is_in_nobodys_use(tmp_path):
     store = ArtifactStore(tmp_path)
     child = os.fork()
