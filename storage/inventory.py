@@ -197,10 +197,11 @@ class SharedInventory:
     def remove(self, artifact: StoredArtifact) -> bool:
         """See `Inventory`."""
         stage, key = artifact.place
-        if any(name == f"{stage}/{key}" for name, _ in self._leases.all()):
-            return False
-        self._published.remove(stage, artifact.manifest.key)
-        return True
+        # Held, so that nobody publishes the same files while they are removed.
+        with self._leases.hold_if_free(f"{stage}/{key}", "clears the store") as free:
+            if free:
+                self._published.remove(stage, artifact.manifest.key)
+        return free
 
     def leftovers(self) -> list[tuple[str, int]]:
         """See `Inventory`."""

@@ -204,6 +204,17 @@ class Leases:
         finally:
             lease.release()
 
+    @contextmanager
+    def hold_if_free(self, name: str, what: str) -> Iterator[bool]:
+        """Hold a lease for a moment if nobody does, be it alive; yields whether that is so."""
+        holder = self._holder(what, ())
+        version = self.objects.create(f"{LEASES}/{name}.json", holder.to_bytes())
+        try:
+            yield version is not None
+        finally:
+            if version is not None:
+                Lease(self.objects, f"{LEASES}/{name}.json", holder, version).release()
+
     def all(self) -> list[tuple[str, Holder]]:
         """The leases there are, be their holders alive or not, by name."""
         read = [(item.name, self.objects.get(item.name)) for item in self.objects.list(LEASES)]
@@ -211,7 +222,7 @@ class Leases:
         return [(_plain_name(name), holder) for name, holder in held if holder is not None]
 
     def alive(self) -> list[tuple[str, Holder]]:
-        """As `all`, without those that do not change within the patience, which this waits for."""
+        """As `all`, without those that do not change within the patience, which are removed."""
         waiting = {item.name: item.version for item in self.objects.list(LEASES)}
         living: list[tuple[str, Holder]] = []
         begun = self._clock()
@@ -227,6 +238,11 @@ class Leases:
             if not waiting or self._clock() - begun >= self.timing.patience:
                 break
             self._sleep(self.timing.poll)
+        for name, version in waiting.items():
+            own = self._holder("clears the store", ())
+            taken = self.objects.replace(name, own.to_bytes(), version)
+            if taken is not None:
+                Lease(self.objects, name, own, taken).release()
         return living
 
     def _holder(self, what: str, reads: Sequence[str]) -> Holder:

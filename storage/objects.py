@@ -25,6 +25,7 @@ SCHEME = "s3"
 RETRY_SECONDS = 60
 MAX_RETRIES = 8
 CHUNK_BYTES = 8 << 20
+PARTS_AT_ONCE = 4
 _CODE = re.compile(r"<Code>(\w+)</Code>")
 _STATUS = re.compile(r"status code: (\d{3} [\w ]+)")
 _MISSING_BUCKET = "NoSuchBucket"
@@ -126,7 +127,8 @@ class Objects:
 
         empty = path.stat().st_size == 0  # an upload in parts of which there are none is refused
         with self._plain_errors():
-            obstore.put(self._store, name, b"" if empty else path)
+            content = b"" if empty else path
+            obstore.put(self._store, name, content, max_concurrency=PARTS_AT_ONCE)
 
     def download(self, name: str) -> Iterator[bytes] | None:
         """The content of an object in pieces, or None where there is none.  Raises as `get`."""

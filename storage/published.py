@@ -16,7 +16,7 @@ import hashlib
 import logging
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
@@ -32,6 +32,7 @@ from storage.writing import replacing
 MANIFESTS, ARTIFACTS = "manifests", "artifacts"
 CONNECTIONS = 16
 """Manifests that are read at once."""
+FILES_AT_ONCE = 8
 _MANIFEST = re.compile(r"manifests/([A-Za-z0-9_][A-Za-z0-9_.-]*)/([A-Za-z0-9_.-]+)\.json")
 _logger = logging.getLogger(__name__)
 
@@ -162,9 +163,12 @@ class PublishedArtifacts:
     # ------------------------------------------------------------------ files
     def upload(self, folder: Path, manifest: Manifest) -> None:
         """Write the files of an artifact, which does not exist before its manifest does."""
-        for record in manifest.files:
+
+        def send(record: FileRecord) -> None:
             name = file_name(manifest.stage, manifest.key, record.sha256)
             self.objects.upload(name, folder / record.path)
+
+        _at_once(send, manifest.files)
 
     def download(self, published: PublishedManifest, folder: Path) -> None:
         """Write a published artifact into an empty folder, verified, its manifest last.
@@ -172,12 +176,15 @@ class PublishedArtifacts:
         Raises:
             DamagedArtifact: naming the first object that is missing or not what it should be.
         """
-        for record in published.manifest.files:
+
+        def take(record: FileRecord) -> None:
             path = folder / record.path
             path.parent.mkdir(parents=True, exist_ok=True)
             with path.open("wb") as file:
                 for piece in self._verified(published.manifest, record):
                     file.write(piece)
+
+        _at_once(take, published.manifest.files)
         target = folder / MANIFEST_NAME
         target.write_bytes(published.content)
         os.utime(target, ns=(published.modified_ns, published.modified_ns))
@@ -229,6 +236,16 @@ class PublishedArtifacts:
             for record in manifest.files
         }
         return [item for item in self.objects.list(ARTIFACTS) if item.name not in named]
+
+
+def _at_once(work: Callable[[FileRecord], None], records: Sequence[FileRecord]) -> None:
+    """Do something for several files at a time; after an error nothing more is begun."""
+    pool = ThreadPoolExecutor(FILES_AT_ONCE)
+    try:
+        for _ in pool.map(work, records):
+            pass
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def tell(sentence: str, listed: list[str] | None) -> None:

@@ -242,11 +242,10 @@ class SharedStore(ArtifactStore):
 
     def _is_there(self, stage: str, key: str) -> bool:
         try:
-            return self._look_up(stage, key, verify=False) is not None or bool(
-                self._accepted(stage, key)
-            )
+            published = self.published.manifest(stage, key) is not None
         except DamagedArtifact:
-            return True
+            published = True
+        return published or super()._is_there(stage, key)
 
     def _publish(self, ref: ArtifactRef) -> ArtifactRef:
         """Write an artifact of the working store to the shared one, unless one is there."""

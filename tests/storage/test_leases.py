@@ -130,6 +130,15 @@ def test_the_living_are_told_from_the_dead():
         ("s/1", "a", ("d",))
     ]
     assert clock.now == 60.0
+    assert [name for name, _ in asking.all()] == ["s/1"]
+
+
+def test_a_lease_for_a_moment_is_had_only_where_nobody_holds_it():
+    objects = memory_objects()
+    first, second = (leases(objects, name) for name in ("a", "b"))
+    with first.hold_if_free("s/1", "clears") as free, second.hold_if_free("s/1", "clears") as again:
+        assert (free, again) == (True, False)
+    assert first.all() == []
 
 
 def test_two_threads_never_hold_one_lease_at_once_and_each_gets_it():
