@@ -254,12 +254,12 @@ class Leases:
         """The lease, as soon as nobody who lives holds it."""
         watched, unchanged_since, told = "", 0.0, ""
         while True:
-            version = self.objects.create(name, holder.to_bytes())
-            if version is not None:
-                return Lease(self.objects, name, holder, version)
             seen = self.objects.get(name)
-            if seen is None:  # just released
-                continue
+            if seen is None:
+                version = self.objects.create(name, holder.to_bytes())
+                if version is not None:
+                    return Lease(self.objects, name, holder, version)
+                continue  # another was quicker
             other = Holder.from_bytes(seen.content)
             if other is not None and other.token == holder.token:  # the answer went astray
                 return Lease(self.objects, name, holder, seen.version)
