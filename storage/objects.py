@@ -6,14 +6,17 @@ nothing here holds, shows or logs them, and what a server answers is told by its
 
 from __future__ import annotations
 
+import logging
 import os
 import re
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 from urllib.parse import urlsplit
 
 from storage.errors import StorageError, StoreRefused, StoreUnreachable
@@ -22,13 +25,44 @@ if TYPE_CHECKING:
     from obstore.store import ObjectStore
 
 SCHEME = "s3"
-RETRY_SECONDS = 60
+RETRY_SECONDS = 30
 MAX_RETRIES = 8
+"""Within a call, for what passes in seconds."""
+OUTAGE_SECONDS = 600.0
+"""For which runs under way wait for a store that was there when they started."""
+PAUSE_SECONDS = 5.0
 CHUNK_BYTES = 8 << 20
 PARTS_AT_ONCE = 4
 _CODE = re.compile(r"<Code>(\w+)</Code>")
 _STATUS = re.compile(r"status code: (\d{3} [\w ]+)")
 _MISSING_BUCKET = "NoSuchBucket"
+
+
+_logger = logging.getLogger(__name__)
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def _patient(
+    call: Callable[Concatenate[Objects, P], T],
+) -> Callable[Concatenate[Objects, P], T]:
+    """Try again for as long as the patience lasts while the store does not answer."""
+
+    @wraps(call)
+    def tried(objects: Objects, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        begun, told = time.monotonic(), False
+        while True:
+            try:
+                return call(objects, *args, **kwargs)
+            except StoreUnreachable as error:
+                if time.monotonic() - begun >= objects.patience:
+                    raise
+                if not told:
+                    _logger.warning("%s Trying on for %.0f s.", error, objects.patience)
+                told = True
+                time.sleep(PAUSE_SECONDS)
+
+    return tried
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,15 +101,20 @@ class Objects:
     Args:
         store: obstore's.
         url: what people call it.
+
+    Attributes:
+        patience: seconds for which a store that does not answer is tried again. What was written
+            meanwhile without an answer may then be found as another's: ask for what is there.
     """
 
     def __init__(self, store: ObjectStore, url: str) -> None:
-        self._store, self.url = store, url
+        self._store, self.url, self.patience = store, url, 0.0
 
     def shown(self, name: str) -> str:
         """An object's whole address, for people."""
         return f"{self.url}/{name}"
 
+    @_patient
     def get(self, name: str) -> ReadObject | None:
         """An object's content, or None where there is none.
 
@@ -94,6 +133,7 @@ class Objects:
                 return None
             return ReadObject(content, _info(found.meta))
 
+    @_patient
     def create(self, name: str, content: bytes) -> str | None:
         """Write an object that is not there yet; None if it is.  Raises as `get`."""
         import obstore
@@ -105,6 +145,7 @@ class Objects:
             except (AlreadyExistsError, PreconditionError):
                 return None
 
+    @_patient
     def replace(self, name: str, content: bytes, version: str) -> str | None:
         """Write over a version that was read; None if the object is no longer it.  Raises as `get`.
 
@@ -121,6 +162,7 @@ class Objects:
                 return None
             return put["e_tag"] or ""
 
+    @_patient
     def upload(self, name: str, path: Path) -> None:
         """Write a file's content, over whatever is there.  Raises as `get`."""
         import obstore
@@ -130,6 +172,7 @@ class Objects:
             content = b"" if empty else path
             obstore.put(self._store, name, content, max_concurrency=PARTS_AT_ONCE)
 
+    @_patient
     def download(self, name: str) -> Iterator[bytes] | None:
         """The content of an object in pieces, or None where there is none.  Raises as `get`."""
         import obstore
@@ -147,6 +190,7 @@ class Objects:
             for piece in stream:
                 yield bytes(piece)  # type: ignore[call-overload]
 
+    @_patient
     def list(self, prefix: str) -> list[ObjectInfo]:
         """The objects below a folder, sorted by name.  Raises as `get`."""
         import obstore
@@ -156,6 +200,7 @@ class Objects:
             found = [_info(item) for page in pages for item in page]
         return sorted(found, key=lambda item: item.name)
 
+    @_patient
     def delete(self, names: Iterable[str]) -> None:
         """Remove objects; those that are gone already are no error.  Raises as `get`."""
         import obstore

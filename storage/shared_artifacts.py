@@ -30,7 +30,7 @@ from storage.manifest import (
     read_manifest,
     verify_files,
 )
-from storage.objects import Objects
+from storage.objects import OUTAGE_SECONDS, Objects
 from storage.published import PublishedArtifacts, PublishedManifest, check_is_published
 from storage.shared_runs import SharedRunRecords
 from storage.shared_states import SharedStates
@@ -63,7 +63,7 @@ class SharedStore(ArtifactStore):
 
     # ------------------------------------------------------------------ the store itself
     def check_access(self) -> None:
-        """See that the shared store answers and lets this program in.
+        """See that the shared store answers and lets this program in; then it is waited for.
 
         Raises:
             StoreUnreachable: if it does not answer.
@@ -71,6 +71,7 @@ class SharedStore(ArtifactStore):
             NewerSchema: if a newer version of the program wrote it.
         """
         self._describes_itself()
+        self.objects.patience = OUTAGE_SECONDS
 
     def check_exists(self) -> None:
         """Raises MissingArtifact if there is no store at the URL; and as `check_access`."""
