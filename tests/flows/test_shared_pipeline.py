@@ -63,6 +63,7 @@ class Machine:
         return root
 
 
+@pytest.mark.timeout(3600)
 def test_killed_on_one_machine_it_ends_on_another_as_on_one_alone(tmp_path, monkeypatch):
     with s3_server(tmp_path / "s3.txt") as s3:
         first, second = (Machine(tmp_path / name, s3) for name in "ab")
