@@ -170,6 +170,15 @@ class PublishedArtifacts:
 
         _at_once(send, manifest.files)
 
+    def complete(self, folder: Path, manifest: Manifest) -> None:
+        """Write again what was removed of an artifact while it was published: see `remove`."""
+        listed = self.objects.list(f"{ARTIFACTS}/{manifest.stage}/{manifest.key[:KEY_LETTERS]}")
+        there = {item.name for item in listed}
+        for record in manifest.files:
+            name = file_name(manifest.stage, manifest.key, record.sha256)
+            if name not in there:
+                self.objects.upload(name, folder / record.path)
+
     def download(self, published: PublishedManifest, folder: Path) -> None:
         """Write a published artifact into an empty folder, verified, its manifest last.
 

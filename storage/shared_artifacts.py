@@ -260,6 +260,7 @@ class SharedStore(ArtifactStore):
             marker.unlink(missing_ok=True)
             return ref
         if self.published.create_manifest(manifest, content):
+            self.published.complete(ref.folder, manifest)
             return ref
         found = self.published.manifest(ref.stage, ref.key)
         first = check_is_published(found, ref.stage, self.objects.url)

@@ -1,6 +1,7 @@
 """Looking through stores and removing from them, while others work."""
 
 import os
+import threading
 from datetime import timedelta
 
 import pytest
@@ -167,3 +168,38 @@ def test_the_local_lock_of_a_dead_process_is_in_nobodys_use(tmp_path):
     os.waitpid(child, 0)
     assert store.lock_path("train", KEYS[0]).exists()
     assert open_inventory(store).in_use(certain=False).places == {}
+
+
+def test_clearing_while_others_publish_leaves_no_manifest_without_its_files(tmp_path, monkeypatch):
+    """The same few artifacts are made and removed over and over, by threads that know no rest."""
+    objects = memory_objects()
+    monkeypatch.setattr(inventory_module, "LEFTOVER_AGE", timedelta(0))
+    clearing = open_inventory(worker(tmp_path / "c", objects))
+    faults, ended = [], threading.Event()
+
+    def make(name):
+        store = worker(tmp_path / name, objects)
+        try:
+            for number in range(24):
+                commit(store, KEYS[number % 2])
+                store.published.manifest("train", KEYS[number % 2])
+        except Exception as error:
+            faults.append(error)
+
+    def clear():
+        while not ended.is_set():
+            for artifact in clearing.artifacts():
+                clearing.remove(artifact)
+            clearing.remove_leftovers()
+
+    makers = [threading.Thread(target=make, args=(name,)) for name in "ab"]
+    clearer = threading.Thread(target=clear)
+    for thread in (*makers, clearer):
+        thread.start()
+    for thread in makers:
+        thread.join(60)
+    ended.set()
+    clearer.join(60)
+    assert faults == []
+    for artifact in clearing.artifacts():
+        assert clearing.damage(artifact) == []

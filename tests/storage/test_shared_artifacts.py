@@ -309,3 +309,15 @@ def test_a_holder_that_was_taken_over_still_ends_with_the_artifact(two, monkeypa
         monkeypatch.setattr(Lease, "renew", lambda lease: lease.lost.set())
         ref = build(two[1])
         assert two[0].commit("ingest", KEY, **PARTS).digest == ref.digest
+
+
+def test_files_that_are_cleared_away_while_they_are_published_are_written_again(two, monkeypatch):
+    published, create = two[0].published, two[0].published.create_manifest
+
+    def cleared_before(manifest, text):
+        published.remove("ingest", KEY)
+        return create(manifest, text)
+
+    monkeypatch.setattr(published, "create_manifest", cleared_before)
+    ref = build(two[0])
+    assert two[1].find("ingest", KEY).digest == ref.digest
