@@ -222,10 +222,12 @@ class SharedInventory:
         states = [item for item in self._objects.list(STATES) if _place(item) in places]
         if not files and not states:
             return []
-        with self._leases.hold("store/clearing", "clears the store"):
-            [written] = self._objects.list("leases/store")  # now, by the object store's clock
+        with self._leases.hold("store/clearing", "clears the store") as lease:
+            written = self._objects.get(lease.name)  # now, by the object store's clock
+        if written is None:  # another process of this machine clears the store
+            return []
         held = {name for name, _ in self._leases.all()}
-        old = [item for item in files if item.modified < written.modified - LEFTOVER_AGE]
+        old = [item for item in files if item.modified < written.info.modified - LEFTOVER_AGE]
         return [item for item in (*old, *states) if _place(item) not in held]
 
     def read_pins(self) -> bytes:
