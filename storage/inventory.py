@@ -37,6 +37,9 @@ class Inventory(Protocol):
     def in_use(self, *, certain: bool) -> InUse:
         """What is being made; if certain, without what processes left that are gone."""
 
+    def maker(self, artifact: StoredArtifact) -> str:
+        """Who made an artifact, as far as the store knows; else empty."""
+
     def damage(self, artifact: StoredArtifact) -> list[str]:
         """What is wrong with the files of an artifact, all of which are read."""
 
@@ -109,6 +112,15 @@ class LocalInventory:
                 places[match["stage"], match["key"]] = "a process of this machine"
                 reads.update(note.split())
         return InUse(places, frozenset(reads))
+
+    def maker(self, artifact: StoredArtifact) -> str:
+        """See `Inventory`: the owner of its manifest."""
+        manifest = artifact.manifest
+        path = self._store.artifact_folder(manifest.stage, manifest.key) / MANIFEST_NAME
+        try:
+            return f"user {path.owner()}"
+        except (KeyError, OSError):  # a user of another machine
+            return ""
 
     def damage(self, artifact: StoredArtifact) -> list[str]:
         """See `Inventory`: the first file that is damaged."""
@@ -189,6 +201,10 @@ class SharedInventory:
             places[stage, key] = str(holder)
             reads.update(holder.reads)
         return InUse(places, frozenset(reads))
+
+    def maker(self, artifact: StoredArtifact) -> str:
+        """See `Inventory`: the process that published it."""
+        return self._published.publisher(artifact.manifest.stage, artifact.manifest.key)
 
     def damage(self, artifact: StoredArtifact) -> list[str]:
         """See `Inventory`."""

@@ -35,6 +35,7 @@ CHUNK_BYTES = 8 << 20
 PARTS_AT_ONCE = 4
 _CODE = re.compile(r"<Code>(\w+)</Code>")
 _STATUS = re.compile(r"status code: (\d{3} [\w ]+)")
+_WRITER = "writer"
 _MISSING_BUCKET = "NoSuchBucket"
 
 
@@ -84,10 +85,11 @@ class ObjectInfo:
 
 @dataclass(frozen=True, slots=True)
 class ReadObject:
-    """An object's content, with the version that this is."""
+    """An object's content, with the version that this is, and who wrote it if that was said."""
 
     content: bytes
     info: ObjectInfo
+    writer: str = ""
 
     @property
     def version(self) -> str:
@@ -131,22 +133,26 @@ class Objects:
             except FileNotFoundError as error:
                 self._check_bucket(error)
                 return None
-            return ReadObject(content, _info(found.meta))
+            writer = found.attributes.get(_WRITER, "")
+            return ReadObject(content, _info(found.meta), writer)
 
     @_patient
-    def create(self, name: str, content: bytes) -> str | None:
+    def create(self, name: str, content: bytes, writer: str = "") -> str | None:
         """Write an object that is not there yet; None if it is.  Raises as `get`."""
         import obstore
         from obstore.exceptions import AlreadyExistsError, PreconditionError
 
         with self._plain_errors():
             try:
-                return obstore.put(self._store, name, content, mode="create")["e_tag"] or ""
+                put = obstore.put(
+                    self._store, name, content, mode="create", attributes=_told(writer)
+                )
             except (AlreadyExistsError, PreconditionError):
                 return None
+            return put["e_tag"] or ""
 
     @_patient
-    def replace(self, name: str, content: bytes, version: str) -> str | None:
+    def replace(self, name: str, content: bytes, version: str, writer: str = "") -> str | None:
         """Write over a version that was read; None if the object is no longer it.  Raises as `get`.
 
         Returns:
@@ -157,7 +163,9 @@ class Objects:
 
         with self._plain_errors():
             try:
-                put = obstore.put(self._store, name, content, mode={"e_tag": version})
+                put = obstore.put(
+                    self._store, name, content, mode={"e_tag": version}, attributes=_told(writer)
+                )
             except (AlreadyExistsError, PreconditionError, FileNotFoundError):
                 return None
             return put["e_tag"] or ""
@@ -266,6 +274,11 @@ def open_objects(url: str) -> Objects:
             f"The AWS_* variables do not describe a store for {url}: correct them."
         ) from None
     return Objects(store, url.rstrip("/"))
+
+
+def _told(writer: str) -> dict[str, str] | None:
+    """Who writes an object, as its metadata, which is ASCII."""
+    return {_WRITER: writer.encode("ascii", "replace").decode()} if writer else None
 
 
 def _info(meta: object) -> ObjectInfo:

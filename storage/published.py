@@ -16,6 +16,7 @@ import hashlib
 import logging
 import os
 import re
+import socket
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -97,10 +98,15 @@ class PublishedArtifacts:
             raise damaged(self.objects.shown(name), stage, "belongs to another artifact")
         return found
 
+    def publisher(self, stage: str, key: str) -> str:
+        """Who published an artifact, such as "process 12 on studio"; empty where unknown."""
+        read = self.objects.get(manifest_name(stage, key))
+        return read.writer if read else ""
+
     def create_manifest(self, manifest: Manifest, content: bytes) -> bool:
         """Publish a manifest where there is none; whether there was none."""
         name = manifest_name(manifest.stage, manifest.key)
-        return self.objects.create(name, content) is not None
+        return self.objects.create(name, content, _this_process()) is not None
 
     def replace_manifest(self, manifest: Manifest, content: bytes) -> None:
         """Publish a manifest in place of whatever is there."""
@@ -109,9 +115,9 @@ class PublishedArtifacts:
         while written is None:
             seen = self.objects.get(name)
             if seen is None:
-                written = self.objects.create(name, content)
+                written = self.objects.create(name, content, _this_process())
             else:
-                written = self.objects.replace(name, content, seen.version)
+                written = self.objects.replace(name, content, seen.version, _this_process())
 
     def manifests(
         self, stage: str | None = None, damaged: list[str] | None = None
@@ -245,6 +251,10 @@ class PublishedArtifacts:
             for record in manifest.files
         }
         return [item for item in self.objects.list(ARTIFACTS) if item.name not in named]
+
+
+def _this_process() -> str:
+    return f"process {os.getpid()} on {socket.gethostname()}"
 
 
 def _at_once(work: Callable[[FileRecord], None], records: Sequence[FileRecord]) -> None:

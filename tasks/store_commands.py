@@ -67,7 +67,8 @@ def show_artifact(root: Path, key: str) -> str:
     Raises:
         MissingArtifact: if no artifact, or more than one, has the key.
     """
-    artifacts = open_inventory(existing_store(root)).artifacts()
+    inventory = open_inventory(existing_store(root))
+    artifacts = inventory.artifacts()
     item = _the_one(artifacts, key, root)
     manifest = item.manifest
     by_digest = {other.manifest.digest: other for other in reversed(_by_stage(artifacts))}
@@ -76,6 +77,7 @@ def show_artifact(root: Path, key: str) -> str:
         f"key       {manifest.key}",
         f"digest    {manifest.digest}",
         f"committed {_age(time.time() - item.committed)} ago, {_size(item.bytes)}",
+        f"made by   {inventory.maker(item) or 'unknown'}",
     ]
     for name, digest in sorted(manifest.inputs.items()):
         made = by_digest.get(digest)

@@ -75,7 +75,7 @@ def test_a_manifest_is_the_last_that_is_written(two, objects, monkeypatch):
         objects, "upload", lambda name, path: (order.append(name), upload(name, path))
     )
     monkeypatch.setattr(
-        objects, "create", lambda name, text: (order.append(name), create(name, text))[1]
+        objects, "create", lambda name, *rest: (order.append(name), create(name, *rest))[1]
     )
     build(two[0])
     assert order[-1] == manifest_name("ingest", KEY)

@@ -1,6 +1,9 @@
 """`phraseldm store`: listing, showing, verifying, clearing, sharing; of a folder and of S3."""
 
+import os
+import pwd
 import re
+import socket
 import sys
 import time
 from pathlib import Path
@@ -107,6 +110,9 @@ def test_show_says_what_it_was_made_of_and_what_was_made_of_it(call, address):
         f"used by   songs {generated.key[:20]}",
     ):
         assert line in said.splitlines()
+    process = f"process {os.getpid()} on {socket.gethostname()}"
+    maker = process if address == URL else f"user {pwd.getpwuid(os.getuid()).pw_name}"
+    assert f"made by   {maker}" in said.splitlines()
     assert "file      model.bin, 7 B, sha256 " in said
     assert '"f1": 0.5' in said
     assert call("show", "f" * 20) == (
