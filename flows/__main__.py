@@ -28,6 +28,7 @@ from flows.options import (
     required,
 )
 from flows.start import main
+from flows.store import store_app
 from tasks.command_line import CheckedGroup, CommandLine
 from tasks.settings.sources import SOURCE_NAMES
 
@@ -39,6 +40,7 @@ app = CommandLine(
     help="Full-song multitrack symbolic music by phrase-level latent diffusion.",
 )
 app.add_typer(export_app, name="export")
+app.add_typer(store_app, name="store")
 for command in (promote, rollback, champion):
     app.command()(command)
 

@@ -7,7 +7,22 @@ import typer
 
 from tasks.settings.sources import SOURCE_NAMES
 
-StoreOption = Annotated[Path, typer.Option(help="Folder of artifacts, MLflow and Prefect.")]
+
+def _store_folder(address: object) -> Path:
+    from tasks.store_address import asked_store
+
+    return asked_store(str(address))
+
+
+StoreOption = Annotated[
+    Path,
+    typer.Option(
+        parser=_store_folder,
+        metavar="PATH or URL",
+        envvar="PHRASE_LDM_STORE",
+        help="Where artifacts are: a folder, or s3://bucket/prefix to share them.",
+    ),
+]
 VAEOption = Annotated[
     Path | None, typer.Option(help="Folder of a PhraseVAE, instead of the store's newest.")
 ]

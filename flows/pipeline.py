@@ -13,7 +13,7 @@ def pipeline(
     preset: PresetName = "smoke",
     source: SourceName | None = None,
     data: str | None = None,
-    store: str = "store",
+    store: str | None = None,
     overrides: dict[str, str] | None = None,
     refresh: list[StageName] | None = None,
     latent_dim: int | None = None,
@@ -27,7 +27,8 @@ def pipeline(
         preset: smoke, demo, cpu, ablation, base or paper.
         source: a registered source of songs; the preset's own by default.
         data: folder that the source reads.
-        store: folder of artifacts, MLflow and Prefect.
+        store: where artifacts are: a folder, file:///folder or s3://bucket/prefix; by default what
+            PHRASE_LDM_STORE names on the machine that runs it, else the folder "store".
         overrides: dotted settings, such as {"vae.num_queries": "8"}.
         refresh: stages to do again though nothing has changed.
         latent_dim: size of a phrase's latent, for experiments.

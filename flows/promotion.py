@@ -15,16 +15,17 @@ from tasks import songs
 from tasks.engine.prefect_runs import Resumed, run_name
 from tasks.promotion import commands
 from tasks.settings.choices import PresetName, SourceName
+from tasks.store_address import asked_store
 
 Alias = Literal["champion", "candidate"]
 
 
 @flow(name="promote")
-def promote(store: str = "store", *, dry_run: bool = False) -> State[Any]:
+def promote(store: str | None = None, *, dry_run: bool = False) -> State[Any]:
     """Let the candidate through the gate, or refuse it, which is no failure.
 
     Args:
-        store: folder of artifacts, MLflow and Prefect.
+        store: as of the pipeline.
         dry_run: whether only the table is made.
 
     Returns:
@@ -33,9 +34,9 @@ def promote(store: str = "store", *, dry_run: bool = False) -> State[Any]:
     return _through_the_gate(store, dry_run=dry_run)
 
 
-def _through_the_gate(store: str, *, dry_run: bool = False) -> State[Any]:
+def _through_the_gate(store: str | None, *, dry_run: bool = False) -> State[Any]:
     """The state of the flow that asks: the state of another flow would lose its name."""
-    outcome = commands.promotion(Path(store), measure, dry_run=dry_run)
+    outcome = commands.promotion(asked_store(store), measure, dry_run=dry_run)
     create_markdown_artifact(outcome.text, key="gate", description="Verdict of the gate")
     sentence = outcome.text.splitlines()[0]
     return Completed(name="Refused" if outcome.refused else "Promoted", message=sentence)
@@ -46,7 +47,7 @@ def retrain(
     preset: PresetName = "base",
     source: SourceName | None = None,
     data: str | None = None,
-    store: str = "store",
+    store: str | None = None,
     overrides: dict[str, str] | None = None,
     resumed: Resumed = 0,  # noqa: ARG001 - counted by the server
 ) -> State[Any]:
@@ -56,7 +57,7 @@ def retrain(
         preset: smoke, demo, cpu, ablation, base or paper.
         source: a registered source of songs; the preset's own by default.
         data: folder that the source reads.
-        store: folder of artifacts, MLflow and Prefect.
+        store: as of the pipeline.
         overrides: dotted settings, such as {"vae.num_queries": "8"}.
         resumed: how often the run was started again after its process had died.
 
@@ -69,28 +70,28 @@ def retrain(
 
 @flow(name="evaluate")
 def evaluate(
-    store: str = "store",
+    store: str | None = None,
     model: Alias = "champion",
     resumed: Resumed = 0,  # noqa: ARG001 - counted by the server
 ) -> str:
     """Measure a registered model as the program does it now.
 
     Args:
-        store: folder of artifacts, MLflow and Prefect.
+        store: as of the pipeline.
         model: which one.
         resumed: how often the run was started again after its process had died.
 
     Returns:
         Its metrics beside those of real songs.
     """
-    table = commands.measure_alias(Path(store), model, measure)
+    table = commands.measure_alias(asked_store(store), model, measure)
     create_markdown_artifact(table, key="metrics", description=f"Metrics of the {model}")
     return table
 
 
 @flow(name="generate-batch")
 def generate_batch(
-    store: str = "store",
+    store: str | None = None,
     model: Alias = "champion",
     num_songs: int = 20,
     seed: int = 0,
@@ -102,7 +103,7 @@ def generate_batch(
     """Write songs with a registered model.
 
     Args:
-        store: folder of artifacts, MLflow and Prefect.
+        store: as of the pipeline.
         model: which one.
         num_songs: songs 0, 1, ... of the seed.
         seed: of all songs.
@@ -115,9 +116,10 @@ def generate_batch(
         The folder.
     """
     named = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-seed{seed}"
-    folder = Path(output) if output else Path(store) / "batches" / named
+    root = asked_store(store)
+    folder = Path(output) if output else root / "batches" / named
     songs.generate(
-        Path(store),
+        root,
         folder,
         model=Path(model),
         num_songs=num_songs,

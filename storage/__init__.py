@@ -1,1 +1,1 @@
-"""The disk: our own formats. Knows no model and no music."""
+"""The disk, and the object store that machines share: own formats, without models or music."""

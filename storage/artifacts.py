@@ -15,7 +15,7 @@ import logging
 import os
 import re
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -31,21 +31,21 @@ from storage.manifest import (
     MANIFEST_SCHEMA_VERSION,
     Acceptance,
     Manifest,
+    check_output,
     damaged,
     digest_records,
     plain_meta,
     read_manifest,
     read_verified,
     record_files,
-    refuse_newer,
+    sorted_by_age,
     verify_files,
     write_manifest,
 )
 from storage.runs import RunRecords
+from storage.store_schema import STORE_DESCRIPTION, STORE_NAME, check_store_schema
 from storage.writing import exchange_folder, translate_disk_errors, write_json
 
-STORE_SCHEMA_VERSION = 1
-STORE_NAME = "store.json"
 KEY_LETTERS = 20  # of the key in folder names: 80 bits
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 _logger = logging.getLogger(__name__)
@@ -234,21 +234,19 @@ class ArtifactStore:
 
     def manifests(self, stage: str) -> list[Manifest]:
         """All manifests of a stage that can be read, the most recently committed first."""
-        folder = self.root / "artifacts" / _checked(stage)
-        paths = sorted(
-            folder.glob(f"*/{MANIFEST_NAME}"),
-            key=lambda path: (path.stat().st_mtime_ns, path.as_posix()),
-            reverse=True,
-        )
-        found: list[Manifest] = []
-        for path in paths:
+        return [manifest for _, manifest in sorted_by_age(self._dated_manifests(stage))]
+
+    def _dated_manifests(self, stage: str) -> list[tuple[int, Manifest]]:
+        """All manifests of a stage that can be read, with when they were committed [ns]."""
+        found: list[tuple[int, Manifest]] = []
+        for path in (self.root / "artifacts" / _checked(stage)).glob(f"*/{MANIFEST_NAME}"):
             try:
                 manifest = read_manifest(path.parent, stage)
             except (StorageError, PermissionError) as error:
                 _logger.warning("%s", error)
                 continue
             if manifest is not None:
-                found.append(manifest)
+                found.append((path.stat().st_mtime_ns, manifest))
         return found
 
     def manifests_by_digest(self, stages: Iterable[str]) -> dict[str, Manifest]:
@@ -256,17 +254,26 @@ class ArtifactStore:
         found = [manifest for stage in stages for manifest in reversed(self.manifests(stage))]
         return {manifest.digest: manifest for manifest in found}
 
-    def lock(self, stage: str, key: str) -> AbstractContextManager[int]:
+    def lock(self, stage: str, key: str, reads: Sequence[str] = ()) -> AbstractContextManager[int]:
         """Hold the lock of one artifact, waiting for a process that builds it now.
+
+        Args:
+            stage: name of the stage.
+            key: full fingerprint.
+            reads: digests of the artifacts that it is built from, which nobody removes meanwhile.
 
         Returns:
             A context that yields the lock's file descriptor. It is inheritable: a child that gets
             it (`pass_fds`) keeps the lock held should this process die, so that nobody builds the
             same thing beside it.
         """
-        name = f"{_checked(stage)}-{_checked(key)[:KEY_LETTERS]}.lock"
         self._prepare()
-        return hold_lock(self.root / "locks" / name, f"builds stage {stage}")
+        path = self.lock_path(stage, key)
+        return hold_lock(path, f"builds stage {stage}", " ".join(reads))
+
+    def lock_path(self, stage: str, key: str) -> Path:
+        """The lock file of one artifact."""
+        return self.root / "locks" / f"{_checked(stage)}-{_checked(key)[:KEY_LETTERS]}.lock"
 
     def work(self, stage: str, key: str) -> WorkFolder:
         """Make the folders to work in; call it once, holding the lock.
@@ -318,7 +325,7 @@ class ArtifactStore:
         """
         work = self._work_folder(stage, key)
         output = work / "output"
-        _check_output(output, stage)
+        check_output(output, stage)
         check_finite(output, meta, stage)
         target = self.artifact_folder(stage, key)
         with translate_disk_errors(output):
@@ -352,10 +359,14 @@ class ArtifactStore:
         with translate_disk_errors(folder):
             if folder.exists():
                 shutil.rmtree(folder)
-            if self.artifact_folder(stage, key).exists() or self._accepted(stage, key):
+            if self._is_there(stage, key):
                 self._prepare()
                 folder.mkdir(parents=True)
                 (folder / "refresh").touch()
+
+    def _is_there(self, stage: str, key: str) -> bool:
+        """Whether there is an artifact, be it damaged, or one accepted in its place."""
+        return self.artifact_folder(stage, key).exists() or self._accepted(stage, key) is not None
 
     def restore(self, stage: str, key: str) -> None:
         """Take `discard` back: the artifact that is still in place counts again."""
@@ -445,30 +456,37 @@ class ArtifactStore:
             StorageError: if the root is a file, or its store.json is not one.
         """
         store = cls(root)
-        if not (root / STORE_NAME).is_file():
-            raise MissingArtifact(
-                f"There is no store at {root}: run the pipeline, or name one with --store."
-            )
+        store.check_exists()
         return store
+
+    def check_exists(self) -> None:
+        """Raises MissingArtifact if there is no store."""
+        if not (self.root / STORE_NAME).is_file():
+            raise MissingArtifact(
+                f"There is no store at {self.root}: run the pipeline, or name one with --store."
+            )
+
+    def check_access(self) -> None:
+        """See that the store can be used, before anything starts; a folder shows it by itself."""
+
+    def state_sharer(self, stage: str, key: str) -> "Callable[[Path], None] | None":  # noqa: ARG002
+        """What publishes a training's state, so that another machine can go on; None: nobody can.
+
+        It is called, holding the lock, with a folder of files that do not change meanwhile.
+        """
+        return None
 
     def _check_schema(self) -> None:
         if self.root.exists() and not self.root.is_dir():
             raise StorageError(f"{self.root} is a file: name a folder for the store.")
         path = self.root / STORE_NAME
-        try:
-            version = int(json.loads(path.read_text(encoding="utf-8"))["schema_version"])
-        except FileNotFoundError:
-            return
-        except (ValueError, KeyError, TypeError) as error:
-            raise StorageError(
-                f"{path} is not a store's description: move the file away or use another folder."
-            ) from error
-        refuse_newer(path, "store", version, STORE_SCHEMA_VERSION)
+        if path.exists():
+            check_store_schema(path.read_bytes(), path)
 
     def _prepare(self) -> None:
         path = self.root / STORE_NAME
         if not path.exists():
-            write_json(path, {"schema_version": STORE_SCHEMA_VERSION})
+            write_json(path, STORE_DESCRIPTION)
 
 
 def _parts(manifest: Manifest) -> tuple[Any, Any, int]:
@@ -480,16 +498,3 @@ def _checked(name: str) -> str:
     if not _NAME.fullmatch(name):
         raise ValueError(f"{name!r} cannot be a file name: use letters, digits, '_', '-' and '.'")
     return name
-
-
-def _check_output(output: Path, stage: str) -> None:
-    if not output.is_dir():
-        raise StorageError(f"Stage {stage} has no output at {output}: run it again.")
-    if (output / MANIFEST_NAME).exists():
-        (output / MANIFEST_NAME).unlink()  # of a commit that did not get to the end
-    for path in output.rglob("*"):
-        if path.is_symlink():
-            raise StorageError(
-                f"{path} is a link, which an artifact cannot hold: copy the file into the output "
-                f"of stage {stage} instead."
-            )

@@ -7,7 +7,7 @@ write songs, nor could it be rolled back.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -61,14 +61,15 @@ def read_champions(root: Path) -> list[StoredChampion]:
         raise StorageError(message) from error
 
 
-def kept_artifacts(root: Path) -> set[tuple[str, str]]:
-    """(stage, key) of every artifact that the champion, or the one before it, is made of.
+def kept_artifacts(root: Path) -> dict[str, str]:
+    """Why every artifact is kept that the champion, or the one before it, is made of, by its key.
 
     Raises:
         StorageError: as `read_champions`.
     """
-    found: set[tuple[str, str]] = set()
-    for champion in read_champions(root):
-        artifacts: Mapping[str, str] = champion.artifacts
-        found |= set(artifacts.items())
-    return found
+    reasons: dict[str, str] = {}
+    for index, champion in enumerate(read_champions(root)):
+        reason = "champion" if index == 0 else "champion before"
+        for key in champion.artifacts.values():
+            reasons.setdefault(key, reason)
+    return reasons

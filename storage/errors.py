@@ -54,5 +54,13 @@ class NotReadable(StorageError):
         )
 
 
+class StoreUnreachable(StorageError):
+    """A shared store that does not answer; it may later."""
+
+
+class StoreRefused(StorageError):
+    """A shared store that refuses access, or is not there."""
+
+
 class DiskFull(StorageError):
     """No space left on the device, or the quota is used up."""

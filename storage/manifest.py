@@ -2,12 +2,12 @@
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from storage.errors import DamagedArtifact, MissingArtifact, NewerSchema
+from storage.errors import DamagedArtifact, MissingArtifact, NewerSchema, StorageError
 from storage.fingerprint import (
     digest_bytes,
     digest_file,
@@ -96,6 +96,24 @@ def record_files(folder: Path) -> tuple[FileRecord, ...]:
     )
 
 
+def check_output(output: Path, stage: str) -> None:
+    """See that a folder can become an artifact.
+
+    Raises:
+        StorageError: if it is missing or holds links.
+    """
+    if not output.is_dir():
+        raise StorageError(f"Stage {stage} has no output at {output}: run it again.")
+    if (output / MANIFEST_NAME).exists():
+        (output / MANIFEST_NAME).unlink()  # of a commit that did not get to the end
+    for path in output.rglob("*"):
+        if path.is_symlink():
+            raise StorageError(
+                f"{path} is a link, which an artifact cannot hold: copy the file into the output "
+                f"of stage {stage} instead."
+            )
+
+
 def digest_records(files: tuple[FileRecord, ...]) -> str:
     """The artifact's digest: paths and contents of the files outside `log/`."""
     return digest_listing(
@@ -121,6 +139,11 @@ def _null_for_non_finite(value: Any) -> Any:
     return value
 
 
+def sorted_by_age(dated: Iterable[tuple[int, Manifest]]) -> list[tuple[int, Manifest]]:
+    """Manifests with their times, the newest first; of one time in the order of their keys."""
+    return sorted(dated, key=lambda item: (item[0], item[1].key), reverse=True)
+
+
 def write_manifest(folder: Path, manifest: Manifest) -> None:
     """Write `manifest.json`, with its own digest, into a folder whose other files are complete."""
     write_json(folder / MANIFEST_NAME, sealed(asdict(manifest)))
@@ -138,9 +161,26 @@ def read_manifest(folder: Path, stage: str) -> Manifest | None:
     """
     path = folder / MANIFEST_NAME
     try:
-        text = path.read_text(encoding="utf-8")
+        content = path.read_bytes()
     except (FileNotFoundError, NotADirectoryError):
         return None
+    return parse_manifest(content, path, stage)
+
+
+def parse_manifest(content: bytes, path: Path | str, stage: str) -> Manifest:
+    """The manifest that some bytes are.
+
+    Args:
+        content: of the file or object.
+        path: of it, for people.
+        stage: whose artifact it describes.
+
+    Raises:
+        NewerSchema: if a newer version of the program wrote it.
+        DamagedArtifact: if it is not a manifest, or contradicts itself.
+    """
+    try:
+        text = content.decode()
     except UnicodeDecodeError as error:
         raise damaged(path, stage, "is not text") from error
     try:
@@ -200,14 +240,14 @@ def read_verified(folder: Path, manifest: Manifest, name: str) -> bytes:
     return content
 
 
-def damaged(path: Path, stage: str, complaint: str) -> DamagedArtifact:
+def damaged(path: Path | str, stage: str, complaint: str) -> DamagedArtifact:
     """The one sentence about a damaged file of a stage."""
     return DamagedArtifact(
         f"{path} of stage {stage} {complaint}: run again with `--refresh {stage}` to rebuild it."
     )
 
 
-def refuse_newer(path: Path, what: str, found: int, known: int) -> None:
+def refuse_newer(path: Path | str, what: str, found: int, known: int) -> None:
     """Stop at anything that a newer version of the program wrote.
 
     Raises:

@@ -10,7 +10,7 @@ from storage.errors import MissingArtifact, StorageError
 from storage.locks import hold_lock
 from storage.manifest import refuse_newer
 from storage.sealing import sealed, unsealed
-from storage.writing import write_json
+from storage.writing import json_text, replacing
 
 RUN_SCHEMA_VERSION = 2
 """1 had no digest of its own."""
@@ -38,13 +38,21 @@ class RunRecords:
         Raises:
             DiskFull: if the disk is full.
         """
-        slug = re.sub(r"[^A-Za-z0-9_.-]+", "-", name).strip("-.") or "run"
         with hold_lock(self.folder / ".lock", "records its run"):
             number = max(self._by_number(), default=0) + 1
-            path = self.folder / f"{number:06d}-{slug}.json"
-            known = {"schema_version": RUN_SCHEMA_VERSION, "number": number, "name": name}
-            write_json(path, sealed({**content, **known}))
+            file, text = self.text(number, name, content)
+            path = self.folder / file
+            with replacing(path) as aside:
+                aside.write_bytes(text)
         return path
+
+    @staticmethod
+    def text(number: int, name: str, content: Mapping[str, Any]) -> tuple[str, bytes]:
+        """File name and text of the record of a number; see `add`."""
+        slug = re.sub(r"[^A-Za-z0-9_.-]+", "-", name).strip("-.") or "run"
+        known = {"schema_version": RUN_SCHEMA_VERSION, "number": number, "name": name}
+        text = json_text(sealed({**content, **known}))
+        return f"{number:06d}-{slug}.json", text.encode()
 
     def latest(self) -> dict[str, Any]:
         """The record with the highest number.

@@ -117,6 +117,12 @@ def write_json(path: Path, plain: Any) -> None:
     Raises:
         DiskFull: if the disk is full.
     """
-    text = json.dumps(plain, indent=2, sort_keys=True, allow_nan=False, ensure_ascii=False)
+    text = json_text(plain)
     with replacing(path) as aside:
-        aside.write_text(text + "\n", encoding="utf-8")
+        aside.write_text(text, encoding="utf-8")
+
+
+def json_text(plain: Any) -> str:
+    """JSON for people: indented, sorted, ending in a newline."""
+    text = json.dumps(plain, indent=2, sort_keys=True, allow_nan=False, ensure_ascii=False)
+    return f"{text}\n"

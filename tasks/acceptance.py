@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from phrase_models.errors import ConfigurationError
-from storage.artifacts import ArtifactStore
 from storage.errors import NothingToAccept
+from storage.opening import existing_store
 from tasks.engine.stage import Stage, StageRunner, key_components, stage_key
 from tasks.launch import Launch
 
@@ -33,7 +33,7 @@ def accept_stage(
         NothingToAccept: if the stage was never built, differs in more than code, or is to be
             refreshed.
     """
-    store = ArtifactStore.existing(launched.store)
+    store = existing_store(launched.store)
     reached = launched.walk_to(name, compose)
     if not isinstance(reached, Stage):
         raise ConfigurationError(" ".join(reached))

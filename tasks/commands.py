@@ -17,7 +17,8 @@ from phrase_models.tokens.song_layout import (
     bars_to_slots,
     song_to_bars,
 )
-from storage.artifacts import ArtifactRef, ArtifactStore
+from storage.artifacts import ArtifactRef
+from storage.opening import existing_store, open_store, store_address
 from storage.paths import check_new_file
 from storage.writing import translate_disk_errors
 from tasks.encoding import encode_with_figures, refinement_cost
@@ -81,7 +82,7 @@ def run_request(
         preset=preset,
         source=source,
         data=str(data) if data else None,
-        store=str(store),
+        store=store_address(store),
         overrides=parse_assignments(settings),
         refresh=refresh,
     )
@@ -98,6 +99,7 @@ def prefect_server(launched: Launch) -> Iterator[None]:
     """
     configure_environment(launched.store)
     Tracking(launched.store, enabled=launched.runtime.tracking).check()
+    open_store(launched.store).check_access()
     from tasks.engine.temporary_server import temporary_server
 
     check_prefect()
@@ -107,7 +109,7 @@ def prefect_server(launched: Launch) -> Iterator[None]:
 
 def print_summary(store: Path) -> None:
     """The end of a run: stages, metrics, and where everything is."""
-    artifacts = ArtifactStore.existing(store)
+    artifacts = existing_store(store)
     run = artifacts.latest_run()
     extra = run["extra"]
     stages = Table(title="Stages")
@@ -179,7 +181,7 @@ def print_reconstruction(figures: Mapping[str, Any]) -> None:
 
 def print_corpus(store: Path, songs: ArtifactRef, corpus_tables: ArtifactRef) -> None:
     """What `prepare` found, and why songs were refused."""
-    artifacts = ArtifactStore(store)
+    artifacts = open_store(store)
     found = artifacts.manifest(songs).meta
     counted = artifacts.manifest(corpus_tables).meta
     reasons = Table(title="Songs by reason")
@@ -260,7 +262,7 @@ def stored_metrics(store: Path, reference: Path | None, json_file: Path | None) 
             "--reference and --json go with a folder of songs, such as `phraseldm evaluate songs`."
         )
         raise ConfigurationError(message)
-    artifacts = ArtifactStore.existing(store)
+    artifacts = existing_store(store)
     evaluated = artifacts.latest("evaluate_songs", verify=False)
     return artifacts.read_bytes(evaluated, "metrics.md").decode()
 
@@ -295,7 +297,7 @@ def how_to_open(store: Path) -> str:
     Raises:
         MissingArtifact: if there is no store.
     """
-    ArtifactStore.existing(store)
+    existing_store(store)
     root, home = store.resolve(), shlex.quote(str(store.resolve() / "prefect"))
     database = shlex.quote(f"sqlite:///{root}/mlflow/mlflow.db")
     files = shlex.quote(f"{root}/mlflow/artifacts")

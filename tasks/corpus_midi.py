@@ -10,7 +10,8 @@ from phrase_models.score.key_names import key_name
 from phrase_models.score.midi_writer import write_midi
 from phrase_models.score.transforms import transpose
 from storage import tables
-from storage.artifacts import ArtifactRef, ArtifactStore
+from storage.artifacts import ArtifactRef
+from storage.opening import open_store
 from storage.paths import FolderKind, check_new_folder, replacing_files
 from tasks.stages.rows import read_accepted_songs
 
@@ -45,7 +46,7 @@ def export_corpus(store: Path, folder: Path, songs: ArtifactRef | None = None) -
     Raises:
         StorageError: if the store has no such artifact, it is damaged, or nothing can be written.
     """
-    ref = songs or ArtifactStore(store).latest(INGEST)
+    ref = songs or open_store(store).latest(INGEST)
     accepted = read_accepted_songs(ref.folder)
     with replacing_files(folder, MIDI_FILES) as aside:
         for song in accepted:

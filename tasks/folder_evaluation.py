@@ -20,8 +20,8 @@ from phrase_models.score.song import Song
 from phrase_models.score.transforms import choose_key, shift_to_c, transpose
 from phrase_models.song_batch import DESCRIPTIONS, read_each
 from phrase_models.tokens.song_layout import bars_to_slots, song_to_bars
-from storage.artifacts import ArtifactStore
 from storage.errors import MissingArtifact
+from storage.opening import existing_store
 from storage.paths import check_new_file
 from storage.writing import write_json
 from tasks.reading import read_of_many
@@ -179,7 +179,7 @@ def _folder_reference(folder: Path) -> Reference:
 
 def _store_reference(store: Path) -> Reference | None:
     try:
-        corpus = ArtifactStore.existing(store).latest("ingest_songs").folder
+        corpus = existing_store(store).latest("ingest_songs").folder
     except MissingArtifact:
         return None
     splits = splits_of(corpus)

@@ -21,7 +21,7 @@ from storage.artifacts import KEY_LETTERS, ArtifactRef, ArtifactStore
 from storage.explain import explain
 from storage.fingerprint import digest_json, plain_value
 from storage.locks import hold_lock
-from storage.paths import check_local_path
+from storage.opening import existing_store, open_store
 from tasks.engine.plain_runner import PlainRunner
 from tasks.engine.progress import ConsoleProgress
 from tasks.engine.runtime import RuntimeConfig, default_runtime
@@ -33,6 +33,7 @@ from tasks.settings.choices import PresetName, SourceName, StageName
 from tasks.settings.pipeline import PipelineConfig
 from tasks.settings.presets import load_preset
 from tasks.stages.registry import STAGE_NAMES
+from tasks.store_address import asked_store
 
 
 class Request(BaseModel):
@@ -42,7 +43,8 @@ class Request(BaseModel):
         preset: smoke, demo, cpu, ablation, base or paper.
         source: a registered source of songs; the preset's own by default.
         data: folder that the source reads.
-        store: folder of artifacts, MLflow and Prefect.
+        store: where artifacts are: a folder, file:///folder or s3://bucket/prefix; by default what
+            PHRASE_LDM_STORE names on the machine that runs it, else the folder "store".
         overrides: dotted settings, such as {"vae.num_queries": "8"}.
         refresh: stages to do again though nothing has changed, or "all".
         latent_dim: size of a phrase's latent, for experiments.
@@ -54,7 +56,7 @@ class Request(BaseModel):
     preset: PresetName = "smoke"
     source: SourceName | None = None
     data: str | None = None
-    store: str = "store"
+    store: str | None = None
     overrides: dict[str, str] = Field(default_factory=dict)
     refresh: list[StageName] = Field(default_factory=list)
     latent_dim: int | None = None
@@ -64,6 +66,8 @@ class Request(BaseModel):
 @dataclass
 class Launch:
     """A checked request, ready to run.
+
+    `store` is the folder of this machine, be it the store or a working store of a shared one.
 
     What is not `recorded` leaves its artifacts in the store but is not what `generate` and the
     other commands take as the newest run.
@@ -98,12 +102,15 @@ class Launch:
 
         Raises:
             ServiceUnreachable: if an MLflow server is named and does not answer.
+            StorageError: if a shared store does not answer, or refuses access.
             Stopped: if a person ends the run, with what is kept.
         """
         tracking = Tracking(self.store, enabled=self.runtime.tracking)
         tracking.check()
+        store = open_store(self.store)
+        store.check_access()
         session = Session(
-            store=ArtifactStore(self.store),
+            store=store,
             runtime=self.runtime,
             tracker_factory=tracking.tracker_of_stage,
             refresh=frozenset(self.refresh),
@@ -174,7 +181,7 @@ class Launch:
 
     def explain(self, name: str, compose: Callable[[StageRunner, Launch], None]) -> list[str]:
         """Why a stage is or is not up to date, walking the stages before it without running any."""
-        store = ArtifactStore.existing(self.store)
+        store = existing_store(self.store)
         reached = self.walk_to(name, compose)
         if isinstance(reached, Stage):
             return _differences(store, reached)
@@ -190,7 +197,7 @@ class Launch:
             it is not up to date.
         """
         try:
-            compose(_Walker(ArtifactStore(self.store), name), self)
+            compose(_Walker(open_store(self.store), name), self)
         except _Reached as end:
             return end.reached
         return [f"{name} is no part of this pipeline with source {self.config.source.name}."]
@@ -234,13 +241,13 @@ def launch(request: Request, *, num_workers: int | None = None, orchestrated: bo
     Raises:
         ConfigurationError: with a plain sentence for anything that cannot be met.
     """
-    check_local_path(Path(request.store))
+    store = asked_store(request.store)
     config = load_preset(request.preset).with_overrides(_settings(request))
     return Launch(
         config=config,
         generator=generator_entry(config.generation.generator),
         data=check_data(config, Path(request.data) if request.data else None),
-        store=Path(request.store),
+        store=store,
         refresh=check_refresh(request.refresh),
         runtime=default_runtime(num_workers=num_workers),
         request=request,

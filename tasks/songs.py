@@ -128,7 +128,8 @@ def _of_release(folder: Path) -> Models:
 
 def _of_alias(store: Path, alias: str, generator: str) -> Models:
     """The registered model of an alias, by its artifacts in the store."""
-    from storage.artifacts import KEY_LETTERS, ArtifactStore
+    from storage.artifacts import KEY_LETTERS
+    from storage.opening import existing_store
     from tasks.promotion.champions import version_of
     from tasks.promotion.versions import artifact_of, required_artifact, settings_of
     from tasks.reports.provenance import VAE_STAGES
@@ -137,7 +138,7 @@ def _of_alias(store: Path, alias: str, generator: str) -> Models:
     if generator != PHRASE_LDM:
         message = f"A registered model writes songs by {PHRASE_LDM} alone; leave out --generator."
         raise ConfigurationError(message)
-    artifacts = ArtifactStore.existing(store)
+    artifacts = existing_store(store)
     version = version_of(store, alias)
     inputs = {
         "vae": required_artifact(artifacts, version, *VAE_STAGES),
@@ -157,11 +158,12 @@ def _of_alias(store: Path, alias: str, generator: str) -> Models:
 
 
 def _of_store(store: Path, generator: str) -> Models:
-    from storage.artifacts import ArtifactRef, ArtifactStore
+    from storage.artifacts import ArtifactRef
+    from storage.opening import existing_store
     from tasks.reports.provenance import newest_vae
     from tasks.stages.generate_songs import generator_inputs
 
-    artifacts = ArtifactStore.existing(store)
+    artifacts = existing_store(store)
     entry = generator_entry(generator)
     run = artifacts.latest_run()
     inputs: dict[str, ArtifactRef] = {

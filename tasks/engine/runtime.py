@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from phrase_models.training.specification import HardwareConfig
 
 TRAIN_PROCESSES, MICRO_BATCHES = "PHRASELDM_TRAIN_PROCESSES", "PHRASELDM_MICRO_BATCHES"
 MOST_PARTS, MOST_DIGITS = 1024, 9
+SHARE_VARIABLE = "PHRASE_LDM_SHARE_SECONDS"
+MAX_SHARE_SECONDS = 86_400
 
 
 class RuntimeConfig(BaseModel):
@@ -25,6 +28,7 @@ class RuntimeConfig(BaseModel):
     num_processes: int = Field(default=1, ge=1, description="of a training on this machine")
     micro_batches: int = Field(default=1, ge=1, description="of each process of a training")
     tracking: bool = True
+    share_state_every: float = Field(default=120.0, gt=0, description="seconds")
 
     @property
     def hardware(self) -> HardwareConfig:
@@ -90,7 +94,23 @@ def default_runtime(num_workers: int | None = None) -> RuntimeConfig:
         num_processes=num_processes,
         micro_batches=micro_batches,
         tracking=tracking_wanted(),
+        share_state_every=_share_seconds(),
     )
+
+
+def _share_seconds() -> float:
+    """Seconds between two checkpoints that are published to a shared store."""
+    named = os.environ.get(SHARE_VARIABLE) or "120"
+    try:
+        seconds = float(named)
+    except ValueError:
+        seconds = math.nan
+    if not 1 <= seconds <= MAX_SHARE_SECONDS:
+        message = (
+            f"{SHARE_VARIABLE} is {named!r}; it must be seconds from 1 to {MAX_SHARE_SECONDS:,}."
+        )
+        raise ConfigurationError(message)
+    return seconds
 
 
 def configure_environment(store: Path) -> None:

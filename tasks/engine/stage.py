@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
@@ -79,6 +80,8 @@ class StageContext:
         tracker: where figures go.
         lock_fds: file descriptors that a child process inherits, so that it holds the locks too.
         report_progress: called with (share done, words).
+        share_state: called with a folder, it publishes what another machine needs to go on; None
+            where the store is of this machine alone.
     """
 
     stage: str
@@ -90,6 +93,7 @@ class StageContext:
     tracker: Tracker
     lock_fds: tuple[int, ...]
     report_progress: Callable[[float, str], None]
+    share_state: Callable[[Path], None] | None = None
 
     def config_as(self, expected: type[ConfigT]) -> ConfigT:
         """The configuration, of the type that the body was written for.
@@ -183,7 +187,8 @@ def run_stage(stage: Stage, session: Session) -> StageResult:
     ref = None if to_refresh else store.find(stage.name, key)
     cached, tracking_run = True, None
     if ref is None:
-        with store.lock(stage.name, key) as descriptor:
+        reads = [*{item.digest for item in stage.inputs.values()}]
+        with store.lock(stage.name, key, reads) as descriptor:
             # A refresh that was killed goes on where it was.
             if to_refresh and not store.refresh_pending(stage.name, key):
                 store.discard(stage.name, key)
@@ -213,6 +218,7 @@ def _make(
                 tracker=tracker,
                 lock_fds=(descriptor, *device_descriptors),
                 report_progress=lambda share, words: session.on_progress(stage.name, share, words),
+                share_state=store.state_sharer(stage.name, key),
             )
             with translate_disk_errors(work.output):
                 meta = stage.body(context)
@@ -241,11 +247,14 @@ def tracked_run(ref: ArtifactRef) -> str | None:
 @contextmanager
 def _devices(session: Session) -> Iterator[tuple[int, ...]]:
     """Locks of all devices that a training takes, always in the same order."""
+    host = socket.gethostname()
     with ExitStack() as held:
         yield tuple(
             held.enter_context(
                 hold_lock(
-                    session.store.root / "locks" / f"device-{index}.lock", "trains on this device"
+                    # A folder that several machines mount has one lock a machine.
+                    session.store.root / "locks" / f"device-{host}-{index}.lock",
+                    "trains on this device",
                 )
             )
             for index in sorted(session.runtime.device_indices)

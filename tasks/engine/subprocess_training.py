@@ -27,6 +27,7 @@ from storage.writing import write_json
 from tasks.engine.child_process import child_environment, stop_child
 from tasks.engine.failures import ProcessEnded
 from tasks.engine.metrics_lines import read_metrics, read_small_json
+from tasks.engine.shared_checkpoints import sharing_checkpoints
 
 if TYPE_CHECKING:
     from phrase_models.training.specification import TrainingSpecification
@@ -70,7 +71,7 @@ def run_training(context: StageContext, spec: TrainingSpecification) -> dict[str
     follower = MetricsFollower(context)
     warnings = WarningsFollower(log_path)
     clock = TrainingClock(context.state / "seconds.json")
-    with log_path.open("a") as log, _stoppable():
+    with log_path.open("a") as log, _stoppable(), sharing_checkpoints(context):
         child = subprocess.Popen(
             command,
             stdout=log,

@@ -16,10 +16,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from storage.artifacts import ArtifactStore
 from storage.fingerprint import digest_json
 from storage.locks import hold_lock, lock_if_free
 from storage.manifest import read_manifest
+from storage.opening import open_store
 from tasks.engine.experiment_pages import GLANCE
 from tasks.engine.mlflow_sender import (
     EXPERIMENTS,
@@ -358,7 +358,7 @@ def _latent_dim(store: Path, stage: Stage, params: Mapping[str, Any]) -> int | N
         if manifest is not None:
             known += [flatten(manifest.config), manifest.meta]
             before |= set(manifest.inputs.values())
-    latents = ArtifactStore(store).manifests_by_digest(("encode_latents",))
+    latents = open_store(store).manifests_by_digest(("encode_latents",))
     known += [latents[digest].meta for digest in sorted(before & latents.keys())]
     for values in known:
         for name in ("architecture.latent_dim", "latent_dim"):

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from storage.artifacts import ArtifactRef, ArtifactStore
+from storage.artifacts import ArtifactRef
+from storage.opening import existing_store
 from tasks.engine.model_registry import ModelVersion
 from tasks.engine.stage import StageRunner
 from tasks.promotion import champions
@@ -31,7 +32,7 @@ def promotion(store: Path, compose: Compose, *, dry_run: bool = False) -> Outcom
         ServiceUnreachable: if MLflow does not answer.
         StorageError: if there is no candidate, or the store lacks an artifact.
     """
-    artifacts = ArtifactStore.existing(store)
+    artifacts = existing_store(store)
     registry = open_registry(store)
     with measuring(store) as runner:
 
@@ -44,19 +45,19 @@ def promotion(store: Path, compose: Compose, *, dry_run: bool = False) -> Outcom
 
 def roll_back(store: Path) -> str:
     """Make the champion before this one the champion again; see `champions.rollback`."""
-    ArtifactStore.existing(store)
+    existing_store(store)
     return champions.rollback(open_registry(store))
 
 
 def describe_champion(store: Path) -> str:
     """The champion, the candidate, and who was champion when."""
-    ArtifactStore.existing(store)
+    existing_store(store)
     return champions.describe(open_registry(store))
 
 
 def measure_alias(store: Path, alias: str, compose: Compose) -> str:
     """Measure a registered model as the program does it now; its table of metrics."""
-    artifacts = ArtifactStore.existing(store)
+    artifacts = existing_store(store)
     version = champions.version_of(store, alias)
     with measuring(store) as runner:
         _, evaluated = compose(runner, measurable(artifacts, version))

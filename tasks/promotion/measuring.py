@@ -12,6 +12,7 @@ from typing import Any
 from phrase_models.generators import generator_entry
 from phrase_models.metrics.result import MetricResult
 from storage.artifacts import ArtifactRef, ArtifactStore
+from storage.opening import existing_store
 from tasks.engine.model_registry import ModelVersion
 from tasks.engine.plain_runner import PlainRunner
 from tasks.engine.runtime import default_runtime
@@ -178,7 +179,7 @@ def measuring(store: Path) -> Iterator[StageRunner]:
     tracking.check()
     yield PlainRunner(
         Session(
-            store=ArtifactStore.existing(store),
+            store=existing_store(store),
             runtime=runtime,
             tracker_factory=tracking.tracker_of_stage,
         )

@@ -15,6 +15,7 @@ from phrase_models.vae.pretrained import (
     save_vae,
 )
 from storage.artifacts import ArtifactStore
+from storage.opening import existing_store
 from tasks.reports.ldm_card import PairOfModels, ldm_card
 from tasks.reports.model_card import Weights, model_card
 from tasks.reports.provenance import newest_vae, provenance_of
@@ -136,7 +137,7 @@ def export_ldm(store: Path, folder: Path, precision: Precision, *, force: bool =
         StorageError: if the store's newest run has no models, or a damaged one.
     """
     check_release_folder(folder, LDM_RELEASE, force=force)
-    artifacts = ArtifactStore.existing(store)
+    artifacts = existing_store(store)
     diffusion, vae = artifacts.latest("train_diffusion"), newest_vae(artifacts)
     provenance = provenance_of(artifacts, vae)
     ldm = load_ldm(diffusion.folder)

@@ -17,6 +17,7 @@ from phrase_models.vae.refinement_config import RefinementConfig
 from storage.artifacts import ArtifactRef, ArtifactStore
 from storage.errors import MissingArtifact
 from storage.manifest import Manifest
+from storage.opening import open_store
 from tasks.settings.presets import PRESETS, load_preset
 from tasks.stages.registry import STAGE_NAMES
 
@@ -89,7 +90,7 @@ def _vae_folder(store: Path, vae: Path | None) -> Path:
         pair = vae / "vae"
         return pair if (pair / CONFIG_FILE).exists() and not (vae / CONFIG_FILE).exists() else vae
     try:
-        return newest_vae(ArtifactStore(store)).folder
+        return newest_vae(open_store(store)).folder
     except MissingArtifact:
         if not RELEASED_VAE.is_dir():
             raise

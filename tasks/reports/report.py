@@ -14,6 +14,7 @@ from phrase_models.metrics.note_matching import PhraseCounts
 from phrase_models.metrics.paired import paired_difference, pool_seeds
 from phrase_models.metrics.song_counts import scores_with_intervals
 from storage.artifacts import ArtifactStore
+from storage.opening import existing_store
 from storage.writing import replacing, translate_disk_errors
 from tasks.engine.tracking import find_runs_of_stages, log_report
 from tasks.reports.measurements import Measurement, difference_text, find_measurements, score_text
@@ -67,7 +68,7 @@ def write_report(store: Path, numbers: Sequence[int]) -> tuple[str, Path]:
     Raises:
         MissingArtifact: if there is no store.
     """
-    artifacts = ArtifactStore.existing(store)
+    artifacts = existing_store(store)
     tables: list[ReportTable] = []
     pictures: list[tuple[str, bytes]] = []
     of_vae = [number for number in numbers if number in TITLES]

@@ -12,6 +12,7 @@ from phrase_models.metrics.paired import paired_difference
 from phrase_models.plots import figure_png, scores_by_setting
 from storage.artifacts import ArtifactStore
 from storage.fingerprint import digest_json
+from storage.opening import open_store
 from storage.writing import replacing
 from tasks.engine.experiment_pages import SWEEP
 from tasks.engine.mlflow_sender import EXPERIMENTS
@@ -126,7 +127,7 @@ def finish_sweep(points: Sequence[SweepPoint], until: Until) -> list[dict[str, A
         F1_op to the first point in words.
     """
     first = points[0].launched
-    store = ArtifactStore(first.store)
+    store = open_store(first.store)
     refs = [point.launched.results[SCORING[until].name].ref for point in points]
     songs = [read_song_counts(store, ref) for ref in refs]
     rows = [

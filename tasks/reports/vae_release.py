@@ -11,7 +11,7 @@ from phrase_models.vae.pretrained import (
     phase_of,
     save_vae,
 )
-from storage.artifacts import ArtifactStore
+from storage.opening import existing_store
 from tasks.reports.model_card import Weights, model_card
 from tasks.reports.provenance import newest_vae, provenance_of
 from tasks.reports.release import (
@@ -43,7 +43,7 @@ def export_vae(store: Path, folder: Path, precision: Precision, *, force: bool =
         StorageError: if the store holds no PhraseVAE, or a damaged one.
     """
     check_release_folder(folder, VAE_RELEASE, force=force)
-    artifacts = ArtifactStore.existing(store)
+    artifacts = existing_store(store)
     ref = newest_vae(artifacts)
     vae = load_vae(ref.folder)
     weights = Weights(count_weights(vae), precision)

@@ -31,6 +31,18 @@ DIGITS = "9" * 5000
 
 NO_NUMBERS = ("nan", "inf", "-inf", "", "one", "1e9999", DIGITS + "x", "0x10", "1;2", "--")
 NO_PATHS = ("", "s3://bucket/songs", "file:///tmp/songs", "https://x.y/z", "n" * 300, "d/" * 3000)
+NO_STORES = (
+    *(
+        "",
+        "https://x.y/z",
+        "gs://bucket/store",
+        "s3://",
+        "s3:/bucket",
+        "s3://b/../c",
+        "s3://k:s@b/c",
+    ),
+    *("s3://bucket/store?x=1", "file://host/store", "n" * 300, "d/" * 3000),
+)
 NO_OUTPUTS = ("file.txt/x", "/proc/self/x", "n" * 250, "song.mid/songs/deep")
 NO_SETTINGS = (
     *("", "seed", "=", "=1", "a.b=1", "vae=1", "vae.latent_dim=", "vae.latent_dim=NaN"),
@@ -91,6 +103,7 @@ ARGUMENTS = {
     "tokens": "tokens.txt",
     "stage": "train_vae",
     "over": "vae.latent_dim=8,16",
+    "key": "a" * 20,
 }
 """Sound values of what some command requires."""
 
@@ -110,6 +123,8 @@ def type_of(command: Any, name: str) -> type:
 
 
 def bad_values(command: Any, parameter: Any) -> tuple[str, ...]:
+    if parameter.name == "store":
+        return NO_STORES
     kind = type_of(command, parameter.name)
     of_type = {int: NO_NUMBERS, float: NO_NUMBERS, Path: NO_PATHS}.get(kind, ("",))
     return (*NO_WORDS.get(parameter.name, ()), *of_type)
@@ -213,7 +228,7 @@ def test_no_setting_gets_past_the_first_look(place, monkeypatch, capsys, setting
     "words",
     [
         ["generate", "--bars", DIGITS],
-        ["generate", "--store", "s3://bucket/store"],
+        ["generate", "--store", "gs://bucket/store"],
         ["run", "--set", "vae.dropout=NaN"],
         ["detokenize", "tokens.txt", "-o", "file.txt"],
     ],
