@@ -58,7 +58,7 @@ def clear_command(
         bool, typer.Option("--cache", help="Only this machine's copies of a shared store.")
     ] = False,
 ) -> None:
-    """Remove what is no champion's, not pinned, not recent nor newest, and needed by none of these."""
+    """Remove what is not of a champion, pinned, recent or needed by one of these."""
     from tasks.store_commands import clear_store
 
     typer.echo(clear_store(store, last=last, delete=delete, cache=cache))

@@ -13,6 +13,7 @@ import pytest
 from flows.__main__ import main
 from storage import opening
 from storage.artifacts import ArtifactStore
+from storage.champions import StoredChampion, write_champions
 from storage.fingerprint import digest_json
 from storage.manifest import FileRecord, Manifest, digest_records, write_manifest
 from storage.opening import open_store, working_folder
@@ -156,15 +157,16 @@ def test_gc_says_what_would_go_and_takes_it_only_when_told(call, address):
     assert "0 artifacts, 0 B, would go" in call("gc", "--last", "1")[1]
 
 
-def test_gc_keeps_what_a_registry_names(address):
-    made = chain(address)
-    champion = {made[0][2].key: "champion of phrase-ldm", "e" * 64: "candidate"}
-    said = clear_store(working_folder(address), last=1, delete=True, marks=lambda: champion)
+def test_gc_keeps_what_the_champion_is_made_of(address):
+    made, root = chain(address), working_folder(address)
+    artifacts = {"train": made[0][2].key, "gone": "e" * 64}
+    write_champions(root, [StoredChampion("phraseldm-generator", 1, {}, artifacts)])
+    said = clear_store(root, last=1, delete=True)
     assert f"{'e' * 64} is to be kept and is not in this store." in said
     kept = {ref.key[:20] for refs in (made[0], made[-1]) for ref in refs}
-    listed = list_artifacts(working_folder(address), marks=lambda: champion)
+    listed = list_artifacts(root)
     assert {line.split()[1] for line in listed.splitlines()[1:-1]} == kept
-    assert "champion of phrase-ldm" in listed
+    assert "champion" in listed
 
 
 def test_gc_leaves_what_is_made_now_and_what_it_reads(call, address):
