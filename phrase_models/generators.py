@@ -15,6 +15,7 @@ GENERATORS: dict[str, GeneratorEntry] = {
         GeneratorEntry("training_copies", "phrase_models.baselines.training_copies", ("songs",)),
         GeneratorEntry("phrase_markov", "phrase_models.baselines.phrase_markov", ("songs",)),
         GeneratorEntry("bar_shuffle", "phrase_models.baselines.bar_shuffle", ("songs",)),
+        GeneratorEntry("binomial", "phrase_models.binomial.generator", ("binomial",)),
     )
 }
 
