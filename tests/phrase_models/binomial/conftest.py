@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from phrase_models.binomial.config import (
-    BinomialConfig,
     NoiseConfig,
     ObjectiveConfig,
     RollConfig,
@@ -18,7 +17,7 @@ from phrase_models.binomial.rolls import pack_bars, song_to_roll
 from phrase_models.sources.synthetic.composer import SyntheticConfig, compose_song
 
 SMALL = TimeNetworkConfig(step_dim=16, beat_dim=16, bar_dim=16, num_bar_layers=1, num_heads=2)
-ROLL = RollConfig(segment_bars=4)
+ROLL = RollConfig(lowest_pitch=48, num_pitches=32, segment_bars=4)
 MAX_BARS = 12
 
 
@@ -69,7 +68,3 @@ def restless(model) -> BinomialDiffusion:
         for parameter in model.network.parameters():
             parameter.add_(0.1 * torch.randn_like(parameter))
     return model
-
-
-def config_of(network) -> BinomialConfig:
-    return BinomialConfig(roll=ROLL, network=network)

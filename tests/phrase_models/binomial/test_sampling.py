@@ -12,6 +12,7 @@ from phrase_models.binomial.known import (
     step_mask,
     voice_mask,
 )
+from phrase_models.binomial.network import RollCondition, song_places
 from phrase_models.binomial.sampling import RollRequest, denoiser, draw_rolls, segment_starts
 from phrase_models.errors import ConfigurationError
 from phrase_models.score.song import MELODY, PIANO
@@ -33,7 +34,7 @@ def test_segments_cover_a_song_and_share_bars():
 def test_song_k_is_the_same_alone_and_among_others(restless):
     requests = [RollRequest(3), RollRequest(9), RollRequest(5)]
     together = draw_rolls(restless, requests, 7, FEW)
-    assert [roll.shape for roll in together] == [(6, 16 * bars, 72) for bars in (3, 9, 5)]
+    assert [roll.shape for roll in together] == [(6, 16 * bars, 32) for bars in (3, 9, 5)]
     (alone,) = draw_rolls(restless, [RollRequest(9)], 7, FEW, first_index=1)
     assert (alone == together[1]).all()
     (other,) = draw_rolls(restless, [RollRequest(9)], 8, FEW, first_index=1)
@@ -43,7 +44,7 @@ def test_song_k_is_the_same_alone_and_among_others(restless):
 @pytest.mark.parametrize("sampler", ["posterior", "released"])
 def test_known_cells_come_back_exactly(restless, sampler):
     rng = np.random.default_rng(0)
-    shape = (6, 16 * 9, 72)
+    shape = (6, 16 * 9, 32)
     for mask in (
         voice_mask(restless.config.roll, shape[1], (MELODY,)),
         ~step_mask(restless.config.roll, shape[1], 32, 64),
@@ -59,7 +60,7 @@ def test_known_cells_come_back_exactly(restless, sampler):
 
 def test_what_is_known_reaches_the_other_cells(restless):
     mask = voice_mask(restless.config.roll, 64, (MELODY,))
-    noisy = torch.zeros(6, 64, 72, dtype=torch.bool)
+    noisy = torch.zeros(6, 64, 32, dtype=torch.bool)
     estimates = []
     for value in (False, True):
         values = torch.from_numpy(mask & value)
@@ -72,12 +73,10 @@ def test_what_is_known_reaches_the_other_cells(restless):
 
 def test_outputs_are_averaged_where_segments_overlap(restless):
     """Of a song of 6 bars in segments of 4, bars 2 and 3 are the mean of both in logits."""
-    roll = torch.rand(6, 96, 72) < 0.1
+    roll = torch.rand(6, 96, 32) < 0.1
     nothing = torch.zeros_like(roll)
     with torch.no_grad():
         whole = denoiser(restless, nothing, nothing, FEW)(roll, 5).logit()
-        from phrase_models.binomial.network import RollCondition, song_places
-
         parts = []
         for first in (0, 2):
             cells = roll[None, :, 16 * first : 16 * first + 64]
@@ -114,7 +113,7 @@ def test_a_variation_keeps_known_cells_at_every_amount(restless, dataset):
 
 
 def test_what_does_not_fit_is_refused(model):
-    wrong = np.zeros((6, 16, 72), np.bool_)
+    wrong = np.zeros((6, 16, 32), np.bool_)
     for request, words in (
         (RollRequest(0), "0 bars was asked for; ask for 1 to 128"),
         (RollRequest(129), "129 bars was asked for"),
@@ -129,9 +128,9 @@ def test_what_does_not_fit_is_refused(model):
 def test_masks_are_of_voices_steps_and_midi_pitches(model):
     roll = model.config.roll
     assert np.flatnonzero(voice_mask(roll, 64, (PIANO,)).all(axis=(1, 2))).tolist() == [4, 5]
-    assert step_mask(roll, 64, 16, 32).sum() == 6 * 16 * 72
+    assert step_mask(roll, 64, 16, 32).sum() == 6 * 16 * 32
     mask = pitch_mask(roll, 64, 60, 71)
-    assert np.flatnonzero(mask[0, 0]).tolist() == list(range(32, 44))
+    assert np.flatnonzero(mask[0, 0]).tolist() == list(range(12, 24))
     assert pitch_mask(roll, 64, 0, 127).all()
     assert not pitch_mask(roll, 64, 0, 20).any()
 
@@ -147,4 +146,4 @@ def test_half_of_the_training_segments_know_cells(model):
     assert sum((mask == melody).all() for mask in masks) > 20
     assert not draw_known_mask(rng, roll, 20, 0.0).any()
     flat = roll.model_copy(update={"voices": "flattened"})
-    assert draw_known_mask(rng, flat, 20, 1.0).shape == (20, 2, 64, 72)
+    assert draw_known_mask(rng, flat, 20, 1.0).shape == (20, 2, 64, 32)
