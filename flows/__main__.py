@@ -329,6 +329,29 @@ def baseline(
 
 
 @app.command()
+def binomial(
+    preset: PresetOption = "smoke",
+    source: SourceOption = None,
+    data: DataOption = None,
+    store: StoreOption = Path("store"),
+    setting: SetOption = None,
+) -> None:
+    """Train binomial diffusion on piano rolls, the second system beside PhraseLDM."""
+    from flows.road import prepare as prepare_corpus
+    from flows.road import train_binomial_diffusion
+    from tasks import commands
+
+    launched = commands.launch_run(
+        preset, source, data, store, setting or [], [], None, orchestrated=False
+    )
+    launched.config.require_binomial()
+    launched.recorded = False
+    with launched.running() as runner:
+        model = train_binomial_diffusion(runner, launched, prepare_corpus(runner, launched))
+    typer.echo(f"Model    {model.folder}")
+
+
+@app.command()
 def report(
     table: Annotated[
         list[int] | None,

@@ -1,7 +1,7 @@
 """Piano rolls of a corpus: one Arrow IPC file of packed bits, and a table of its songs.
 
-Row r of the file is one bar; a song's bars lie together. What the bits mean is said in the metadata,
-which whoever writes them chooses.
+Row r of the file is one bar; a song's bars lie together. What the bits mean is said in the
+metadata, which whoever writes them chooses.
 """
 
 from collections.abc import Mapping, Sequence

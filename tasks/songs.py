@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from rich.console import Console
 
 from phrase_models.batch_writing import BatchSettings, write_batch
+from phrase_models.binomial.pretrained import describes_binomial, load_sampler
 from phrase_models.diffusion.pretrained import EMPTY_SLOTS_FILE
 from phrase_models.diffusion.sampler_config import SamplerConfig
 from phrase_models.errors import ConfigurationError, UserError
@@ -37,16 +38,18 @@ from tasks.settings.pipeline import first_fault
 from tasks.settings.stages import GenerationConfig
 from tasks.stages.generate_songs import batch_settings
 
-RELEASE = Path(__file__).resolve().parents[1] / "releases" / "phraseldm-pop909"
+RELEASES = Path(__file__).resolve().parents[1] / "releases"
+RELEASE, BINOMIAL_RELEASE = RELEASES / "phraseldm-pop909", RELEASES / "binomial-pop909"
 """Models that come with the program."""
 FORM_GRID: Grid = 16
 """Places a bar on which bars are compared; music that is played freely repeats on no finer one."""
-PHRASE_LDM = "phrase_ldm"
+PHRASE_LDM, BINOMIAL = "phrase_ldm", "binomial"
 SONG_FOLDER = FolderKind("songs", belongs_to_batch, (MIDI_FOLDER,))
 STAGES_OF_INPUTS: dict[InputName, str] = {
     "songs": "ingest_songs",
     "diffusion": "train_diffusion",
     "priors": "fit_priors",
+    "binomial": "train_binomial",
 }
 """Stages that make the inputs of a generator; a PhraseVAE may come from several."""
 
@@ -91,9 +94,11 @@ def find_models(store: Path, model: Path | None, generator: str) -> Models:
         StorageError: if the store is damaged, or there are no models anywhere.
     """
     entry = generator_entry(generator)
+    if generator == BINOMIAL or (model is not None and describes_binomial(model)):
+        return _of_binomial(store, model)
     if model is not None:
         if generator != PHRASE_LDM:
-            message = f"A release writes songs by {PHRASE_LDM} alone; leave out --generator."
+            message = "A release says itself what writes its songs; leave out --generator."
             raise ConfigurationError(message)
         return _of_release(model)
     try:
@@ -118,6 +123,31 @@ def _of_release(folder: Path) -> Models:
         folder / LDM_FOLDER,
         lambda config: from_pretrained(folder, config.sampler),
     )
+
+
+def _of_binomial(store: Path, model: Path | None) -> Models:
+    """The binomial diffusion that is named, else the one trained last in a store, else ours."""
+    folder = model or _newest_binomial(store) or BINOMIAL_RELEASE
+    sampler = SamplerConfig(num_sampling_steps=load_sampler(folder).num_sampling_steps)
+    return Models(
+        f"the binomial diffusion in {folder}",
+        sampler,
+        None,
+        lambda config: from_pretrained(folder, config.sampler),
+    )
+
+
+def _newest_binomial(store: Path) -> Path | None:
+    from storage.artifacts import ArtifactStore
+
+    if not store.is_dir():
+        return None
+    artifacts, stage = ArtifactStore.existing(store), STAGES_OF_INPUTS["binomial"]
+    for manifest in artifacts.manifests(stage):
+        ref = artifacts.find(stage, manifest.key)
+        if ref is not None:
+            return ref.folder
+    return None
 
 
 def _of_store(store: Path, generator: str) -> Models:

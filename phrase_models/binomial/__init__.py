@@ -1,1 +1,1 @@
-"""Binomial diffusion (Atassi 2023): songs as binary piano rolls, whose cells are noised by chance."""
+"""Binomial diffusion (Atassi 2023): songs as piano rolls of noised cells."""

@@ -101,4 +101,3 @@ class BinomialDiffusion:
     def probability(self, output: Tensor) -> Tensor:
         """P(x_0 = 1) that an output stands for."""
         return output.sigmoid() if self.config.objective.loss == "bce" else output.clamp(0, 1)
-

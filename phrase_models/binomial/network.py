@@ -91,9 +91,9 @@ class TimeEmbedding(nn.Module):
             nn.Linear(2 * num_frequencies, width), nn.GELU(), nn.Linear(width, width)
         )
         steps = torch.arange(num_frequencies) / num_frequencies
-        self.register_buffer(
-            "frequencies", 1000 * torch.exp(-math.log(10_000) * steps), persistent=False
-        )
+        frequencies = 1000 * torch.exp(-math.log(10_000) * steps)
+        self.frequencies: Tensor
+        self.register_buffer("frequencies", frequencies, persistent=False)
 
     def forward(self, times: Tensor) -> Tensor:
         """Embed."""

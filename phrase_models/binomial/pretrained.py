@@ -99,6 +99,14 @@ def load_binomial(folder: Path) -> BinomialDiffusion:
     )
 
 
+def describes_binomial(folder: Path) -> bool:
+    """Whether a folder says that it holds a binomial diffusion."""
+    try:
+        return read_json_object(folder / CONFIG_FILE).plain.get("class") == CLASS_NAME
+    except ConfigurationError:
+        return False
+
+
 def load_sampler(folder: Path) -> BinomialSamplerConfig:
     """How rolls of a model are drawn by default.
 

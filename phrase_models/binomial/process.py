@@ -46,7 +46,7 @@ class BernoulliProcess:
         return replace(self, density=self.density.to(device))
 
     def kept_at(self, timesteps: Tensor) -> Tensor:
-        """a of timesteps (B,), float32 (B, 1, 1, 1) on their device."""
+        """A of timesteps (B,), float32 (B, 1, 1, 1) on their device."""
         kept = self.kept[timesteps.cpu()].float().view(-1, 1, 1, 1)
         return kept.to(timesteps.device)
 
@@ -62,10 +62,7 @@ def build_process(config: NoiseConfig, densities: Tensor) -> BernoulliProcess:
         config: schedule and kind of density.
         densities: (C, P), share of cells that are 1 in the training songs, each in (0, 1).
     """
-    if config.density == "number":
-        density = densities.mean()
-    else:
-        density = densities[:, None, :]
+    density = densities.mean() if config.density == "number" else densities[:, None, :]
     return BernoulliProcess(torch.from_numpy(kept_shares(config)), density.float())
 
 
@@ -119,7 +116,7 @@ def posterior_probability(
 
 
 def evidence(noisy: Tensor, kept: Tensor, density: Tensor) -> Tensor:
-    """log q(x_t | x_0 = 1) - log q(x_t | x_0 = 0): what a noisy cell says of its own clean value.
+    """Log q(x_t | x_0 = 1) - log q(x_t | x_0 = 0): what a noisy cell says of its own clean value.
 
     Added to the log-odds of all else that is known, it gives the log-odds of the clean cell.
     """
@@ -158,5 +155,5 @@ def bound_terms(
 
 
 def _weighted_log(true: Tensor, ours: Tensor) -> Tensor:
-    """p log(p / q), 0 where p is."""
+    """P log(p / q), 0 where p is."""
     return torch.special.xlogy(true, true) - torch.special.xlogy(true, ours)

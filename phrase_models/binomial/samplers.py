@@ -4,6 +4,7 @@ All chance comes from `draw_uniforms`, and each gives back the last estimate, so
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -18,9 +19,7 @@ Denoise = Callable[[Tensor, int], Tensor]
 """Noisy cells, bool, and their timestep -> P(x_0 = 1), of the same shape."""
 DrawUniforms = Callable[[], Tensor]
 """Numbers in [0, 1), of the shape of the cells."""
-Sampler = Callable[
-    [Denoise, BernoulliProcess, Sequence[int], DrawUniforms, Tensor | None], Tensor
-]
+Sampler = Callable[[Denoise, BernoulliProcess, Sequence[int], DrawUniforms, Tensor | None], Tensor]
 THRESHOLD = 0.5
 """An estimate from here on is a 1."""
 
@@ -56,7 +55,7 @@ def posterior(
         P(x_0 = 1) of every cell at the last timestep.
     """
     _, noisy = _begin(process, timesteps[0], draw_uniforms, start)
-    for timestep, earlier in zip(timesteps, timesteps[1:], strict=False):
+    for timestep, earlier in pairwise(timesteps):
         probability = posterior_probability(
             noisy,
             denoise(noisy, timestep),
@@ -83,7 +82,7 @@ def released(
     result as in `posterior`.
     """
     noise, noisy = _begin(process, timesteps[0], draw_uniforms, start)
-    for timestep, earlier in zip(timesteps, timesteps[1:], strict=False):
+    for timestep, earlier in pairwise(timesteps):
         estimate = denoise(noisy, timestep) >= THRESHOLD
         is_kept = draw_uniforms() < float(process.kept[earlier])
         noisy = torch.where(is_kept, estimate, noise)

@@ -51,9 +51,7 @@ class RollRequest:
             ConfigurationError: with a sentence that says what does not fit.
         """
         if not 1 <= self.num_bars <= MAX_BARS:
-            message = (
-                f"A song of {self.num_bars} bars was asked for; ask for 1 to {MAX_BARS} bars."
-            )
+            message = f"A song of {self.num_bars} bars was asked for; ask for 1 to {MAX_BARS} bars."
             raise ConfigurationError(message)
         if not 0 <= self.amount <= 1:
             message = f"The amount of variation is {self.amount}; give a number from 0 to 1."
@@ -122,9 +120,8 @@ def _draw(
     mask, values = torch.from_numpy(known.mask), torch.from_numpy(known.values & known.mask)
     start = None if request.start is None else torch.from_numpy(request.start).to(device)
     timesteps = _timesteps(model, request, settings)
-    if not timesteps:
-        roll = np.where(known.mask, known.values, request.start)
-        return roll.astype(np.bool_)
+    if not timesteps and request.start is not None:
+        return np.where(known.mask, known.values, request.start)
     denoise = denoiser(model, mask.to(device), values.to(device), settings)
 
     def draw_uniforms() -> Tensor:
@@ -134,8 +131,8 @@ def _draw(
         estimate = SAMPLERS[settings.sampler](
             denoise, model.process.to(device), timesteps, draw_uniforms, start
         )
-    roll = (estimate >= THRESHOLD).cpu().numpy()
-    return roll
+    drawn: Roll = (estimate >= THRESHOLD).cpu().numpy()
+    return drawn
 
 
 def _timesteps(

@@ -27,7 +27,7 @@ DILATIONS = (1, 3)
 
 
 class TimeConvolution(nn.Module):
-    """Convolution of width 3 over (B, L, d), as one matrix product: quicker than conv1d on a CPU."""
+    """Convolution of width 3 over (B, L, d), as one matrix product: quicker than conv1d here."""
 
     def __init__(self, dim_in: int, dim_out: int, dilation: int) -> None:
         super().__init__()
@@ -93,9 +93,10 @@ class BarLayer(nn.Module):
 
     def forward(self, bars: Tensor, time: Tensor) -> Tensor:
         """Of (B, N, d) and (B, TIME_DIM)."""
+        joint: Tensor = self.qkv(self.attention_norm(bars, time))
         heads = (
-            part.unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
-            for part in self.qkv(self.attention_norm(bars, time)).chunk(3, dim=-1)
+            part.reshape(*part.shape[:2], self.num_heads, -1).transpose(1, 2)
+            for part in joint.chunk(3, dim=-1)
         )
         query, key, value = heads
         # Written out it is quicker on a CPU than the fused kernel, at so few bars.
@@ -149,9 +150,7 @@ class TimeNetwork(nn.Module):
         self.to_beats = nn.Linear(STEPS_PER_BEAT_OF_ROLL * step, beat)
         self.beats_down = Blocks(ResidualBlock(beat) for _ in range(config.num_blocks))
         self.to_bars = nn.Linear(BEATS_PER_BAR_OF_ROLL * beat, bar)
-        self.places = nn.ModuleList(nn.Embedding(NUM_PLACES, bar) for _ in range(2))
-        for table in self.places:
-            nn.init.normal_(table.weight, std=PLACE_DEVIATION)
+        self.places = nn.ModuleList(_place_table(bar) for _ in range(2))
         self.bars = Blocks(BarLayer(bar, config.num_heads) for _ in range(config.num_bar_layers))
         self.from_bars = nn.Linear(bar, BEATS_PER_BAR_OF_ROLL * beat)
         self.beats_up = Blocks(ResidualBlock(beat) for _ in range(config.num_blocks))
@@ -176,16 +175,21 @@ class TimeNetwork(nn.Module):
         beats = self.beats_up(beats + _parted(self.from_bars(bars), BEATS_PER_BAR_OF_ROLL), time)
         wider = _parted(self.from_beats(beats), STEPS_PER_BEAT_OF_ROLL)
         steps = self.steps_up(steps + wider, time)
-        written = self.write(self.write_norm(steps, time))
-        cells: Tensor = written.unflatten(-1, (self.num_planes, -1)).transpose(1, 2)
-        return cells
+        written: Tensor = self.write(self.write_norm(steps, time))
+        return written.reshape(*written.shape[:2], self.num_planes, -1).transpose(1, 2)
+
+
+def _place_table(dim: int) -> nn.Embedding:
+    table = nn.Embedding(NUM_PLACES, dim)
+    nn.init.normal_(table.weight, std=PLACE_DEVIATION)
+    return table
 
 
 def _joined(hidden: Tensor, count: int) -> Tensor:
     """(B, L, d) -> (B, L / count, count d)."""
-    return hidden.unflatten(1, (-1, count)).flatten(2)
+    return hidden.reshape(len(hidden), -1, count * hidden.shape[-1])
 
 
 def _parted(hidden: Tensor, count: int) -> Tensor:
     """(B, L, count d) -> (B, count L, d)."""
-    return hidden.unflatten(-1, (count, -1)).flatten(1, 2)
+    return hidden.reshape(len(hidden), -1, hidden.shape[-1] // count)

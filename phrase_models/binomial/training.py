@@ -39,9 +39,7 @@ class BinomialTraining:
     ) -> None:
         self.model, self.dataset, self.training = model, dataset, training
         self.module: nn.Module = model.network
-        self.batches = SegmentBatches(
-            dataset, batch_size=training.batch_size, seed=training.seed
-        )
+        self.batches = SegmentBatches(dataset, batch_size=training.batch_size, seed=training.seed)
         self.held_out = held_out_segments(dataset, MAX_VALIDATION_SEGMENTS)
 
     def loss(self, step: int) -> dict[str, Tensor]:

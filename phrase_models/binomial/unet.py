@@ -5,6 +5,8 @@ denoising-diffusion-pytorch): two residual blocks and linear attention a level, 
 the middle, every level's outputs joined on the way up.
 """
 
+from itertools import pairwise
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -101,12 +103,37 @@ class Attention(nn.Module):
 
 def _heads(qkv: Tensor) -> tuple[Tensor, ...]:
     """(B, 3 heads c, H, W) -> three of (B, heads, c, H W)."""
-    return tuple(part.flatten(2).unflatten(1, (NUM_HEADS, -1)) for part in qkv.chunk(3, dim=1))
+    return tuple(part.reshape(len(part), NUM_HEADS, HEAD_DIM, -1) for part in qkv.chunk(3, dim=1))
 
 
 def _places(heads: Tensor, images: Tensor) -> Tensor:
     """(B, heads, c, H W) -> (B, heads c, H, W), as the images are."""
-    return heads.flatten(1, 2).unflatten(-1, images.shape[2:])
+    return heads.reshape(len(heads), -1, *images.shape[2:])
+
+
+class Level(nn.Module):
+    """Two residual blocks, linear attention, and a change of scale."""
+
+    def __init__(self, dim_in: int, dim_out: int, time_dim: int, change: nn.Module) -> None:
+        super().__init__()
+        self.first = ResidualBlock(dim_in, dim_out, time_dim)
+        self.second = ResidualBlock(dim_in, dim_out, time_dim)
+        self.attention = LinearAttention(dim_out)
+        self.change = change
+
+    def down(self, images: Tensor, time: Tensor, seen: list[Tensor]) -> Tensor:
+        """To the next coarser level; what is seen on the way is added to `seen`."""
+        seen.append(self.first(images, time))
+        seen.append(self.attention(self.second(seen[-1], time)))
+        changed: Tensor = self.change(seen[-1])
+        return changed
+
+    def up(self, images: Tensor, time: Tensor, seen: list[Tensor]) -> Tensor:
+        """To the next finer level, joined with what was seen last."""
+        images = self.first(torch.cat((images, seen.pop()), dim=1), time)
+        images = self.second(torch.cat((images, seen.pop()), dim=1), time)
+        changed: Tensor = self.change(self.attention(images))
+        return changed
 
 
 class UNet(nn.Module):
@@ -117,19 +144,20 @@ class UNet(nn.Module):
         self.knows_cells = knows_cells
         dim, time_dim = config.dim, 4 * config.dim
         dims = (dim, *(dim * factor for factor in config.multipliers))
-        levels = list(zip(dims, dims[1:], strict=False))
+        levels = list(pairwise(dims))
         self.time = TimeEmbedding(dim // 2, time_dim)
         self.read = nn.Conv2d(roll.num_planes * (3 if knows_cells else 1), dim, 7, padding=3)
-        self.down, self.up = nn.ModuleList(), nn.ModuleList()
+        self.down: nn.ModuleList = nn.ModuleList()
+        self.up: nn.ModuleList = nn.ModuleList()
         for index, (inner, outer) in enumerate(levels):
             last = index == len(levels) - 1
-            self.down.append(_level(inner, inner, time_dim, _halving(inner, outer, last=last)))
+            self.down.append(Level(inner, inner, time_dim, _halving(inner, outer, last=last)))
         self.middle_in = ResidualBlock(dims[-1], dims[-1], time_dim)
         self.middle_attention = Attention(dims[-1])
         self.middle_out = ResidualBlock(dims[-1], dims[-1], time_dim)
         for index, (inner, outer) in reversed(list(enumerate(levels))):
             change = _doubling(outer, inner, first=index == 0)
-            self.up.append(_level(outer + inner, outer, time_dim, change))
+            self.up.append(Level(outer + inner, outer, time_dim, change))
         self.last = ResidualBlock(2 * dim, dim, time_dim)
         self.write = nn.Conv2d(dim, roll.num_planes, 1)
 
@@ -138,26 +166,18 @@ class UNet(nn.Module):
         time = self.time(times)
         planes = input_planes(noisy, condition, with_known=self.knows_cells)
         images = self.read(as_numbers(planes))
-        beginning, seen = images, []
-        for first, second, attention, change in self.down:
-            images = first(images, time)
-            seen.append(images)
-            images = attention(second(images, time))
-            seen.append(images)
-            images = change(images)
+        beginning = images
+        seen: list[Tensor] = []
+        for level in self.down:
+            assert isinstance(level, Level)
+            images = level.down(images, time, seen)
         images = self.middle_attention(self.middle_in(images, time))
         images = self.middle_out(images, time)
-        for first, second, attention, change in self.up:
-            images = first(torch.cat((images, seen.pop()), dim=1), time)
-            images = second(torch.cat((images, seen.pop()), dim=1), time)
-            images = change(attention(images))
+        for level in self.up:
+            assert isinstance(level, Level)
+            images = level.up(images, time, seen)
         cells: Tensor = self.write(self.last(torch.cat((images, beginning), dim=1), time))
         return cells
-
-
-def _level(dim_in: int, dim_out: int, time_dim: int, change: nn.Module) -> nn.ModuleList:
-    blocks = (ResidualBlock(dim_in, dim_out, time_dim) for _ in range(2))
-    return nn.ModuleList((*blocks, LinearAttention(dim_out), change))
 
 
 def _halving(dim_in: int, dim_out: int, *, last: bool) -> nn.Module:

@@ -55,9 +55,7 @@ def binomial_rolls(context: StageContext) -> Mapping[str, Any]:
     }
 
 
-STAGE = StageKind(
-    name="binomial_rolls", body=binomial_rolls, reads=("ingest_songs",), side=True
-)
+STAGE = StageKind(name="binomial_rolls", body=binomial_rolls, reads=("ingest_songs",), side=True)
 
 
 def rolls_stage(config: PipelineConfig, songs: ArtifactRef) -> Stage:

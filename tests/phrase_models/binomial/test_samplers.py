@@ -64,7 +64,9 @@ def test_few_steps_come_near_and_one_step_knows_no_pairs():
     """Cells of one step are drawn apart, so what they have with each other comes of many steps."""
     total = {
         steps: sum(abs(share - JOINT[pair]) for pair, share in found.items()) / 2
-        for steps, found in ((s, drawn_shares("posterior", process(100), s)) for s in (2, 5, 25, 100))
+        for steps, found in (
+            (s, drawn_shares("posterior", process(100), s)) for s in (2, 5, 25, 100)
+        )
     }
     assert total[100] < 0.02
     assert total[25] < 0.05

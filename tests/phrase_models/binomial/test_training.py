@@ -61,6 +61,7 @@ def test_a_network_gives_a_number_for_every_cell_and_hears_all_it_is_told(networ
         parameter.data.add_(0.05 * torch.randn_like(parameter))
     cells = torch.rand(2, 6, 64, 32) < 0.1
     times, condition = torch.tensor([0.2, 0.2]), condition_of(cells, 4)
+
     def told(*what: object) -> torch.Tensor:
         with torch.no_grad():
             given: torch.Tensor = net(*what)
