@@ -26,6 +26,7 @@ from flows.options import (
     print_tracks,
     required,
 )
+from flows.song_tasks import song_tasks_app
 from tasks.command_line import CheckedGroup, CommandLine, shortened, write_utf8
 from tasks.interruption import ending_when_asked
 from tasks.settings.sources import SOURCE_NAMES
@@ -38,6 +39,7 @@ app = CommandLine(
     help="Full-song multitrack symbolic music by phrase-level latent diffusion.",
 )
 app.add_typer(export_app, name="export")
+app.add_typer(song_tasks_app)
 
 
 @app.command()
@@ -139,7 +141,8 @@ def generate(
     force: ForceOption = False,
     store: StoreOption = Path("store"),
     model: Annotated[
-        Path | None, typer.Option(help="Folder of a release, instead of the store's newest models.")
+        Path | None,
+        typer.Option(help="Folder of a release, instead of the store's newest; or binomial."),
     ] = None,
     bars: Annotated[
         int | None, typer.Option(min=1, max=2000, help="Length of each song in bars.")

@@ -127,7 +127,7 @@ def _of_release(folder: Path) -> Models:
 
 def _of_binomial(store: Path, model: Path | None) -> Models:
     """The binomial diffusion that is named, else the one trained last in a store, else ours."""
-    folder = model or _newest_binomial(store) or BINOMIAL_RELEASE
+    folder = model or binomial_folder(store)
     sampler = SamplerConfig(num_sampling_steps=load_sampler(folder).num_sampling_steps)
     return Models(
         f"the binomial diffusion in {folder}",
@@ -135,6 +135,15 @@ def _of_binomial(store: Path, model: Path | None) -> Models:
         None,
         lambda config: from_pretrained(folder, config.sampler),
     )
+
+
+def binomial_folder(store: Path) -> Path:
+    """The binomial diffusion trained last in a store, else the one that comes with the program.
+
+    Raises:
+        StorageError: if the store is damaged.
+    """
+    return _newest_binomial(store) or BINOMIAL_RELEASE
 
 
 def _newest_binomial(store: Path) -> Path | None:
@@ -215,8 +224,12 @@ def generate(
     if form is not None and not request.get("sections"):
         request["sections"] = layout_of_form(form.read_text(encoding="utf-8"))
     asked_chords = chords_of_text(chords, semitones)
+    model, generator = _named_family(model, generator)
     models = find_models(store, model, generator)
     changes = dict(sampling or {})
+    if models.diffusion is None and generator == BINOMIAL and changes.get("guidance_scale"):
+        message = "Binomial diffusion has no guidance; leave out --guidance."
+        raise ConfigurationError(message)
     if form is not None and models.diffusion and (models.diffusion / EMPTY_SLOTS_FILE).exists():
         changes["force_silence"] = True  # who writes a form means its silence
     sampler = models.sampler.model_dump() | {
@@ -238,6 +251,20 @@ def generate(
     maker.check(asked)
     console.print(f"Songs by {models.words}", soft_wrap=True)
     _write(maker, replace(settings, request=asked), output)
+
+
+def _named_family(model: Path | None, generator: str) -> tuple[Path | None, str]:
+    """Folder and family, where --model may have the name of a family that has a release.
+
+    Raises:
+        ConfigurationError: if both options name a family, and not the same.
+    """
+    if model is None or model.is_dir() or str(model) not in {PHRASE_LDM, BINOMIAL}:
+        return model, generator
+    if generator not in {PHRASE_LDM, str(model)}:
+        message = f"--model {model} and --generator {generator} say different things; give one."
+        raise ConfigurationError(message)
+    return None, str(model)
 
 
 def _write(maker: Generator, settings: BatchSettings, output: Path) -> None:
