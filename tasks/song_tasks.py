@@ -144,7 +144,7 @@ def vary_file(options: TaskOptions, amount: float) -> None:
     """
     check_new_folder(options.output, VARIANTS, force=options.force)
     reading = read_file(options.file, options.role_map)
-    semitones, key = _key(options, reading, reading.song)
+    semitones, key = _key(options, reading)
     work = Work(
         reading.song,
         semitones,
@@ -193,7 +193,7 @@ def _range(option: str, text: str) -> tuple[int, int]:
 def _write_fillings(
     options: TaskOptions, reading: MidiReading, song: Song, hole: Hole, title: str
 ) -> None:
-    semitones, key = _key(options, reading, song)
+    semitones, key = _key(options, reading)
     moved = hole
     if hole.pitches is not None:
         low, high = (min(max(pitch + semitones, 0), 127) for pitch in hole.pitches)
@@ -209,12 +209,12 @@ def _write_fillings(
     _write(options, work)
 
 
-def _key(options: TaskOptions, reading: MidiReading, song: Song) -> tuple[int, str]:
+def _key(options: TaskOptions, reading: MidiReading) -> tuple[int, str]:
     """Semitones up to C major or A minor, and the key of the files; says which it is."""
     if options.key is not None:
         return shift_to_c(relative_major(options.key)), options.key.strip()
     signature = relative_major(reading.key)
-    major, share = key_of_notes(song.tracks, signature)
+    major, share = key_of_notes(reading.song.tracks, signature)
     key = reading.key if major == signature else key_name(major)
     doubt = "" if major == signature else f", not {reading.key} as its key signature says"
     console.print(
