@@ -27,6 +27,7 @@ from flows.options import (
     print_tracks,
     required,
 )
+from flows.song_tasks import song_tasks_app
 from flows.start import main
 from flows.store import store_app
 from tasks.command_line import CheckedGroup, CommandLine
@@ -40,6 +41,7 @@ app = CommandLine(
     help="Full-song multitrack symbolic music by phrase-level latent diffusion.",
 )
 app.add_typer(export_app, name="export")
+app.add_typer(song_tasks_app)
 app.add_typer(store_app, name="store")
 for command in (promote, rollback, champion):
     app.command()(command)
@@ -148,8 +150,8 @@ def generate(
     model: Annotated[
         Path | None,
         typer.Option(
-            help="Folder of a release, or champion, or candidate; the store's newest models by "
-            "default."
+            help="Folder of a release, or binomial, champion or candidate; the store's newest "
+            "models by default."
         ),
     ] = None,
     bars: Annotated[
@@ -353,6 +355,29 @@ def baseline(
     launched.recorded = False
     with launched.running() as runner:
         train_baseline(runner, launched, prepare_corpus(runner, launched))
+
+
+@app.command()
+def binomial(
+    preset: PresetOption = "smoke",
+    source: SourceOption = None,
+    data: DataOption = None,
+    store: StoreOption = Path("store"),
+    setting: SetOption = None,
+) -> None:
+    """Train binomial diffusion on piano rolls, the second system beside PhraseLDM."""
+    from flows.road import prepare as prepare_corpus
+    from flows.road import train_binomial_diffusion
+    from tasks import commands
+
+    launched = commands.launch_run(
+        preset, source, data, store, setting or [], [], None, orchestrated=False
+    )
+    launched.config.require_binomial()
+    launched.recorded = False
+    with launched.running() as runner:
+        model = train_binomial_diffusion(runner, launched, prepare_corpus(runner, launched))
+    typer.echo(f"Model    {model.folder}")
 
 
 @app.command()

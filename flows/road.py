@@ -10,6 +10,7 @@ from typing import Literal, get_args
 
 from tasks.engine.stage import ArtifactRef, StageRunner
 from tasks.launch import Launch
+from tasks.stages.binomial_rolls import rolls_stage
 from tasks.stages.collect_phrases import phrases_stage
 from tasks.stages.collect_songs import songs_stage
 from tasks.stages.compose_corpus import corpus_stage
@@ -23,6 +24,7 @@ from tasks.stages.score_pianotree import pianotree_score_stage
 from tasks.stages.score_reconstruction import reconstruction_stage
 from tasks.stages.tokenise_songs import tokenise_stage
 from tasks.stages.train_autoencoder import autoencoder_stage
+from tasks.stages.train_binomial import binomial_stage
 from tasks.stages.train_diffusion import diffusion_stage
 from tasks.stages.train_infilling import infilling_stage
 from tasks.stages.train_pianotree import pianotree_stage
@@ -57,6 +59,8 @@ def road(runner: StageRunner, launched: Launch) -> Iterator[Part]:
     made = {"songs": corpus.songs, "vae": vae, "diffusion": diffusion}
     if config.latents.layout == "role":  # others have no forms
         made["priors"] = runner.run(priors_stage(dataset))
+    if "binomial" in launched.generator.needs:
+        made["binomial"] = train_binomial_diffusion(runner, launched, corpus)
     songs = runner.run(generation_stage(config.generation, launched.generator, made))
     yield "songs"
     runner.run(evaluation_stage(config, corpus.songs, latents, songs))
@@ -128,3 +132,10 @@ def train_baseline(runner: StageRunner, launched: Launch, corpus: Corpus) -> Art
     vae = runner.run(pianotree_stage(config, phrases))
     runner.run(pianotree_score_stage(config, corpus.tables, vae))
     return vae
+
+
+def train_binomial_diffusion(runner: StageRunner, launched: Launch, corpus: Corpus) -> ArtifactRef:
+    """Binomial diffusion on piano rolls, the second system (Atassi 2023)."""
+    config = launched.config
+    rolls = runner.run(rolls_stage(config, corpus.songs))
+    return runner.run(binomial_stage(config, rolls))

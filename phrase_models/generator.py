@@ -22,8 +22,8 @@ from phrase_models.score.song import Song
 if TYPE_CHECKING:
     from phrase_models.diffusion.sampler_config import SamplerConfig
 
-InputName = Literal["songs", "vae", "diffusion", "priors"]
-"""What a generator can be made of: songs of the corpus, PhraseVAE, diffusion model, plan priors."""
+InputName = Literal["songs", "vae", "diffusion", "priors", "binomial"]
+"""What a generator can be made of: songs of the corpus, trained models, plan priors."""
 PlanSource = Literal["training", "drawn"]
 """Where a plan is taken from: a training song, or the priors that were fitted to all of them."""
 

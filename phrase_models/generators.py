@@ -15,6 +15,7 @@ GENERATORS: dict[str, GeneratorEntry] = {
         GeneratorEntry("training_copies", "phrase_models.baselines.training_copies", ("songs",)),
         GeneratorEntry("phrase_markov", "phrase_models.baselines.phrase_markov", ("songs",)),
         GeneratorEntry("bar_shuffle", "phrase_models.baselines.bar_shuffle", ("songs",)),
+        GeneratorEntry("binomial", "phrase_models.binomial.generator", ("binomial",)),
     )
 }
 
@@ -35,12 +36,22 @@ def from_pretrained(folder: Path, sampler: SamplerConfig | None = None) -> Gener
     """The generator of a release, which needs no store.
 
     Args:
-        folder: of the release (see `phrase_models.phrase_ldm`).
-        sampler: solver and its settings; those of the release by default.
+        folder: of the release (see `phrase_models.phrase_ldm` and `binomial.pretrained`).
+        sampler: solver and its settings; those of the release by default. Binomial diffusion takes
+            the number of steps from it and nothing else.
 
     Raises:
         ConfigurationError: if there is no release, or one of a newer format.
     """
+    from phrase_models.binomial.pretrained import describes_binomial, load_sampler
+
+    if describes_binomial(folder):
+        from phrase_models.binomial.generator import BinomialGenerator
+
+        own = load_sampler(folder)
+        if sampler is not None:
+            own = own.model_copy(update={"num_sampling_steps": sampler.num_sampling_steps})
+        return BinomialGenerator.from_pretrained(folder, own)
     from phrase_models.phrase_ldm import PhraseLDMGenerator
 
     return PhraseLDMGenerator.from_pretrained(folder, sampler)

@@ -11,12 +11,16 @@ from typing import Annotated, Any
 from pydantic import Field, TypeAdapter, ValidationError
 
 from phrase_models.baselines.pianotree.specification import PianoTreeTrainingSpecification
+from phrase_models.binomial.specification import BinomialTrainingSpecification
 from phrase_models.diffusion.specification import DiffusionTrainingSpecification
 from phrase_models.errors import ConfigurationError
 from phrase_models.vae.specification import VAETrainingSpecification
 
 AnySpecification = Annotated[
-    VAETrainingSpecification | PianoTreeTrainingSpecification | DiffusionTrainingSpecification,
+    VAETrainingSpecification
+    | PianoTreeTrainingSpecification
+    | DiffusionTrainingSpecification
+    | BinomialTrainingSpecification,
     Field(discriminator="kind"),
 ]
 SPECIFICATIONS: TypeAdapter[AnySpecification] = TypeAdapter(AnySpecification)
@@ -24,6 +28,7 @@ TRAINERS: Mapping[str, str] = {
     "vae": "phrase_models.vae.trainer",
     "pianotree": "phrase_models.baselines.pianotree.trainer",
     "diffusion": "phrase_models.diffusion.trainer",
+    "binomial": "phrase_models.binomial.trainer",
 }
 """Module of each kind, whose `train` takes (specification, state, output)."""
 

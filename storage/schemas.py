@@ -175,3 +175,14 @@ LATENT_SONGS = TableSchema(
         Column("num_bars", _COUNT, "length", "bars"),
     ),
 )
+
+ROLL_SONGS = TableSchema(
+    "roll_songs",
+    (
+        _SONG_ID,
+        _SPLIT,
+        Column("first_row", pl.Int64(), "where the song starts in the rolls", "bars"),
+        Column("num_bars", _COUNT, "length", "bars"),
+        Column("section_layout", _STRING, "labels and lengths, or empty where unknown"),
+    ),
+)

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from rich.console import Console
 
 from phrase_models.batch_writing import BatchSettings, write_batch
+from phrase_models.binomial.pretrained import describes_binomial, load_sampler
 from phrase_models.diffusion.pretrained import EMPTY_SLOTS_FILE
 from phrase_models.diffusion.sampler_config import SamplerConfig
 from phrase_models.errors import ConfigurationError, UserError
@@ -37,18 +38,20 @@ from tasks.settings.pipeline import first_fault
 from tasks.settings.stages import GenerationConfig
 from tasks.stages.generate_songs import batch_settings
 
-RELEASE = Path(__file__).resolve().parents[1] / "releases" / "phraseldm-pop909"
+RELEASES = Path(__file__).resolve().parents[1] / "releases"
+RELEASE, BINOMIAL_RELEASE = RELEASES / "phraseldm-pop909", RELEASES / "binomial-pop909"
 """Models that come with the program."""
 ALIASES = ("champion", "candidate")
 """Names of registered models, in place of a folder."""
 FORM_GRID: Grid = 16
 """Places a bar on which bars are compared; music that is played freely repeats on no finer one."""
-PHRASE_LDM = "phrase_ldm"
+PHRASE_LDM, BINOMIAL = "phrase_ldm", "binomial"
 SONG_FOLDER = FolderKind("songs", belongs_to_batch, (MIDI_FOLDER,))
 STAGES_OF_INPUTS: dict[InputName, str] = {
     "songs": "ingest_songs",
     "diffusion": "train_diffusion",
     "priors": "fit_priors",
+    "binomial": "train_binomial",
 }
 """Stages that make the inputs of a generator; a PhraseVAE may come from several."""
 
@@ -95,11 +98,13 @@ def find_models(store: Path, model: Path | None, generator: str) -> Models:
         ServiceUnreachable: if the registry is needed and does not answer.
     """
     entry = generator_entry(generator)
+    if generator == BINOMIAL or (model is not None and describes_binomial(model)):
+        return _of_binomial(store, model)
     if model is not None:
         if str(model) in ALIASES and not model.is_dir():
             return _of_alias(store, str(model), generator)
         if generator != PHRASE_LDM:
-            message = f"A release writes songs by {PHRASE_LDM} alone; leave out --generator."
+            message = "A release says itself what writes its songs; leave out --generator."
             raise ConfigurationError(message)
         return _of_release(model)
     try:
@@ -155,6 +160,40 @@ def _of_alias(store: Path, alias: str, generator: str) -> Models:
         inputs["diffusion"].folder,
         lambda config: entry.build(generator_inputs(entry, inputs, config, None)),
     )
+
+
+def _of_binomial(store: Path, model: Path | None) -> Models:
+    """The binomial diffusion that is named, else the one trained last in a store, else ours."""
+    folder = model or binomial_folder(store)
+    sampler = SamplerConfig(num_sampling_steps=load_sampler(folder).num_sampling_steps)
+    return Models(
+        f"the binomial diffusion in {folder}",
+        sampler,
+        None,
+        lambda config: from_pretrained(folder, config.sampler),
+    )
+
+
+def binomial_folder(store: Path) -> Path:
+    """The binomial diffusion trained last in a store, else the one that comes with the program.
+
+    Raises:
+        StorageError: if the store is damaged.
+    """
+    return _newest_binomial(store) or BINOMIAL_RELEASE
+
+
+def _newest_binomial(store: Path) -> Path | None:
+    from storage.opening import existing_store
+
+    if not store.is_dir():
+        return None
+    artifacts, stage = existing_store(store), STAGES_OF_INPUTS["binomial"]
+    for manifest in artifacts.manifests(stage):
+        ref = artifacts.find(stage, manifest.key)
+        if ref is not None:
+            return ref.folder
+    return None
 
 
 def _of_store(store: Path, generator: str) -> Models:
@@ -223,8 +262,12 @@ def generate(
     if form is not None and not request.get("sections"):
         request["sections"] = layout_of_form(form.read_text(encoding="utf-8"))
     asked_chords = chords_of_text(chords, semitones)
+    model, generator = _named_family(model, generator)
     models = find_models(store, model, generator)
     changes = dict(sampling or {})
+    if models.diffusion is None and generator == BINOMIAL and changes.get("guidance_scale"):
+        message = "Binomial diffusion has no guidance; leave out --guidance."
+        raise ConfigurationError(message)
     if form is not None and models.diffusion and (models.diffusion / EMPTY_SLOTS_FILE).exists():
         changes["force_silence"] = True  # who writes a form means its silence
     sampler = models.sampler.model_dump() | {
@@ -246,6 +289,20 @@ def generate(
     maker.check(asked)
     console.print(f"Songs by {models.words}", soft_wrap=True)
     _write(maker, replace(settings, request=asked), output)
+
+
+def _named_family(model: Path | None, generator: str) -> tuple[Path | None, str]:
+    """Folder and family, where --model may have the name of a family that has a release.
+
+    Raises:
+        ConfigurationError: if both options name a family, and not the same.
+    """
+    if model is None or model.is_dir() or str(model) not in {PHRASE_LDM, BINOMIAL}:
+        return model, generator
+    if generator not in {PHRASE_LDM, str(model)}:
+        message = f"--model {model} and --generator {generator} say different things; give one."
+        raise ConfigurationError(message)
+    return None, str(model)
 
 
 def _write(maker: Generator, settings: BatchSettings, output: Path) -> None:

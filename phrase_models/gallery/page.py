@@ -19,6 +19,7 @@ import numpy as np
 from phrase_models.form.song_form import SongForm
 from phrase_models.gallery.form_grid import form_legend, form_names, form_strip
 from phrase_models.gallery.piano_roll import (
+    given_colour,
     roll_data,
     section_colour,
     shown_sections,
@@ -56,6 +57,8 @@ class GallerySong:
         midi: the file behind the download button.
         requested_layout: sections that were asked for, such as "i4 A8 B8 o2".
         form: as planned, drawn under the piano roll.
+        given: those of its notes that were given, drawn paler than the generated ones; None where
+            there is no such difference.
     """
 
     title: str
@@ -65,6 +68,7 @@ class GallerySong:
     midi: bytes
     requested_layout: str | None = None
     form: SongForm | None = None
+    given: Song | None = None
 
 
 def render_gallery(
@@ -213,7 +217,7 @@ def _song_card(index: int, item: GallerySong, sample_rate: int, max_seconds: flo
     sections = shown_sections(song, item.requested_layout)
     samples = render_audio(song, sample_rate, max_seconds=max_seconds)
     seconds = len(samples) / sample_rate
-    data = _json_for_script(roll_data(song, sections, seconds))
+    data = _json_for_script(roll_data(song, sections, seconds, item.given))
     audio = _data_uri("audio/wav", wav_bytes(samples, sample_rate))
     matrix = _matrix(item, sections)
     form = form_strip(item.form, song.num_bars)
@@ -227,7 +231,7 @@ def _song_card(index: int, item: GallerySong, sample_rate: int, max_seconds: flo
 <div class="playhead"></div></div></div></div>
 {matrix}
 </div>
-{form_legend(item.form) if form else ""}
+{form_legend(item.form) if form else ""}{_shades(item)}
 {_player(index, item, seconds)}
 {_numbers(item.numbers)}
 <audio preload="none" src="{audio}"></audio>
@@ -242,6 +246,23 @@ def _facts(song: Song) -> str:
         f"{song.tempo_bpm:.0f} beats a minute",
     ]
     return " · ".join(parts)
+
+
+def _shades(item: GallerySong) -> str:
+    """What the two shades of the notes mean, a pair for each role."""
+    if item.given is None:
+        return ""
+    programs = [track.program for track in item.song.tracks]
+    entries = "".join(
+        f'<span class="shade {kind}">'
+        + "".join(f'<i style="background:{colour(program)}"></i>' for program in programs)
+        + f"{kind}, {count:,} notes</span>"
+        for kind, colour, count in (
+            ("given", given_colour, item.given.num_notes),
+            ("generated", track_colour, item.song.num_notes - item.given.num_notes),
+        )
+    )
+    return f'<p class="shades">{entries}</p>'
 
 
 def _request(item: GallerySong) -> str:

@@ -9,6 +9,7 @@ from phrase_models.score.song import (
     STEPS_PER_BAR,
     Section,
     Song,
+    Track,
     parse_section_layout,
 )
 
@@ -20,12 +21,21 @@ SUNG_COLOURS = (
 )
 UNSUNG_COLOURS = {"i": "#cfd6e2", "o": "#b5bfd0", "b": "#d9cbb0", "x": "#d3c5de"}
 OTHER_SECTION_COLOUR = "#c8cdd6"
+GREY = 0xB4
+"""Between the two backgrounds of the page."""
 
 
 def track_colour(program: int) -> str:
     """Colour of a program's notes; the three roles have their own."""
     fallback = OTHER_TRACK_COLOURS[program % len(OTHER_TRACK_COLOURS)]
     return TRACK_COLOURS.get(program, fallback)
+
+
+def given_colour(program: int) -> str:
+    """Colour of a program's notes that were given: its own, half way to grey."""
+    own = track_colour(program)
+    channels = (int(own[place : place + 2], 16) for place in (1, 3, 5))
+    return "#" + "".join(f"{(channel + GREY) // 2:02x}" for channel in channels)
 
 
 def section_colour(label: str) -> str:
@@ -59,17 +69,25 @@ def shown_sections(song: Song, requested_layout: str | None) -> tuple[Section, .
     )
 
 
-def roll_data(song: Song, sections: tuple[Section, ...], audio_seconds: float) -> dict[str, object]:
+def roll_data(
+    song: Song,
+    sections: tuple[Section, ...],
+    audio_seconds: float,
+    given: Song | None = None,
+) -> dict[str, object]:
     """All that the script needs of a song, ready for JSON.
 
     Args:
         song: the notes.
         sections: as of `shown_sections`.
         audio_seconds: length of the recording.
+        given: those of the notes that were given, or None where there is no such difference.
 
     Returns:
         numBars, stepsPerBar, secondsPerStep, audioSeconds; sections as [start bar, bars, colour];
         tracks from the back to the front with a flat list of onset, pitch, duration, velocity.
+        With `given`, a track is two, of which one is called "given" and paler, the other
+        "generated".
     """
     # Later tracks are painted over earlier ones, and the melody should never be hidden.
     tracks = sorted(song.tracks, key=lambda track: (track.program == MELODY, -track.program))
@@ -83,15 +101,34 @@ def roll_data(song: Song, sections: tuple[Section, ...], audio_seconds: float) -
             for section in sections
         ],
         "tracks": [
-            {
-                "program": track.program,
-                "colour": track_colour(track.program),
-                "notes": [
-                    value
-                    for note in track.notes
-                    for value in (note.onset, note.pitch, note.duration, note.velocity)
-                ],
-            }
+            part
             for track in tracks
+            for part in ([_track_data(track)] if given is None else _two_shades(track, given))
         ],
     }
+
+
+def _track_data(track: Track) -> dict[str, object]:
+    return {
+        "program": track.program,
+        "colour": track_colour(track.program),
+        "notes": [
+            value
+            for note in track.notes
+            for value in (note.onset, note.pitch, note.duration, note.velocity)
+        ],
+    }
+
+
+def _two_shades(track: Track, given: Song) -> list[dict[str, object]]:
+    """The notes of a track that were given, then those that were generated."""
+    there = {
+        note for other in given.tracks if other.program == track.program for note in other.notes
+    }
+    known = tuple(note for note in track.notes if note in there)
+    new = tuple(note for note in track.notes if note not in there)
+    pale = {"colour": given_colour(track.program), "kind": "given"}
+    return [
+        _track_data(Track(track.program, known)) | pale,
+        _track_data(Track(track.program, new)) | {"kind": "generated"},
+    ]

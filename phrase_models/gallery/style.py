@@ -60,6 +60,11 @@ td:first-child a:hover { color: var(--accent); text-decoration: underline; }
 .request b { color: var(--text); font-weight: 600; }
 .view { display: grid; grid-template-columns: minmax(0, 1fr) 276px; gap: 18px; margin-top: 14px; }
 .view.alone { grid-template-columns: minmax(0, 1fr); }
+.shades { display: flex; flex-wrap: wrap; gap: 6px 20px; margin: 10px 0 0; font-size: 13px;
+  color: var(--soft); }
+.shade { display: inline-flex; align-items: center; gap: 4px; }
+.shade i { width: 16px; height: 9px; border-radius: 2.5px; }
+.shade i:last-of-type { margin-right: 4px; }
 .frame {
   position: relative; border: 1px solid var(--line); border-radius: 10px; overflow: hidden;
   background: var(--roll); height: 276px; display: grid; grid-template-columns: 28px minmax(0, 1fr);

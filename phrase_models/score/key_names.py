@@ -28,3 +28,18 @@ def semitones_to(key: str) -> int:
         raise ConfigurationError(message)
     shift = PITCH_CLASSES[name]
     return shift - 12 if shift > 5 else shift
+
+
+def relative_major(key: str) -> int:
+    """Pitch class of the major key with the notes of a key such as "Bb", "Am" or "C#m".
+
+    Raises:
+        ConfigurationError: for a name that is no key.
+    """
+    text = key.strip()
+    is_minor = text.endswith("m")
+    name = text.removesuffix("m").capitalize()
+    if name not in PITCH_CLASSES:
+        message = f"There is no key {key!r}; write one such as C, Bb or F#m."
+        raise ConfigurationError(message)
+    return (PITCH_CLASSES[name] + 3 * is_minor) % 12

@@ -10,6 +10,9 @@ from phrase_models.score.chords import transpose_chord
 from phrase_models.score.song import Note, Song, Track
 
 MAJOR_SCALE = (0, 2, 4, 5, 7, 9, 11)
+SIGNATURE_MARGIN = 0.05
+"""Share of sounding time by which another key must fit better before a key signature is doubted:
+most programs write C where nobody chose a key."""
 
 
 def transpose(song: Song, semitones: int) -> Song:
@@ -63,6 +66,21 @@ def choose_key(tracks: Sequence[Track], candidates: Sequence[int]) -> tuple[int,
     shares = [in_scale_share(tracks, major) for major in candidates]
     best = max(range(len(candidates)), key=lambda index: (shares[index], -index))
     return candidates[best], shares[best]
+
+
+def key_of_notes(tracks: Sequence[Track], signature: int) -> tuple[int, float]:
+    """The major key that a key signature says, or the one that the notes fit clearly better.
+
+    Args:
+        tracks: as they sound.
+        signature: pitch class of the relative major.
+
+    Returns:
+        Pitch class and its share of sounding time in scale.
+    """
+    said = in_scale_share(tracks, signature)
+    best, share = choose_key(tracks, [(signature + step) % 12 for step in range(12)])
+    return (best, share) if share > said + SIGNATURE_MARGIN else (signature, said)
 
 
 def shift_to_c(major: int) -> int:

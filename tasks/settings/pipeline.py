@@ -15,6 +15,8 @@ from pydantic import (
 )
 
 from phrase_models.baselines.pianotree.specification import PianoTreeRecipeConfig
+from phrase_models.binomial.config import RollConfig
+from phrase_models.binomial.specification import BinomialRecipeConfig
 from phrase_models.diffusion.config import DenoiserConfig, NoiseScheduleConfig
 from phrase_models.errors import ConfigurationError
 from phrase_models.sources.acceptance_rules import IngestConfig
@@ -100,11 +102,19 @@ class LatentsConfig(Frozen):
     refinement: RefinementConfig | None = RefinementConfig()
 
 
+class BinomialTrainingConfig(Frozen):
+    """The second system: what its rolls are, and how it is trained on them."""
+
+    roll: RollConfig = RollConfig()
+    recipe: BinomialRecipeConfig
+
+
 class PipelineConfig(Frozen):
     """Everything that decides the result of a pipeline.
 
     The first two trainings of PhraseVAE and the tuning of its decoder may be null, which leaves
-    them out. `pianotree` is the baseline that `phraseldm baseline` trains.
+    them out. `pianotree` is the baseline that `phraseldm baseline` trains, `binomial` the second
+    system, which `phraseldm binomial` trains.
     """
 
     preset: str
@@ -117,6 +127,7 @@ class PipelineConfig(Frozen):
     bottleneck: VAETrainingConfig
     decoder: VAETrainingConfig | None = None
     pianotree: PianoTreeRecipeConfig | None = None
+    binomial: BinomialTrainingConfig | None = None
     latents: LatentsConfig = LatentsConfig()
     denoiser: DenoiserConfig
     noise_schedule: NoiseScheduleConfig
@@ -145,6 +156,17 @@ class PipelineConfig(Frozen):
             message = f"Preset {self.preset} has no PianoTree VAE; smoke and ablation do."
             raise ConfigurationError(message)
         return self.pianotree
+
+    def require_binomial(self) -> BinomialTrainingConfig:
+        """The settings of binomial diffusion.
+
+        Raises:
+            ConfigurationError: if the preset has none.
+        """
+        if self.binomial is None:
+            message = f"Preset {self.preset} has no binomial diffusion; smoke, cpu and paper do."
+            raise ConfigurationError(message)
+        return self.binomial
 
     def require_phrases(self) -> None:
         """Songs are written from latents of phrases only.
@@ -202,7 +224,10 @@ class PipelineConfig(Frozen):
         """Names of all seeds that a repetition of an experiment changes."""
         trainings = ("infilling", "autoencoder", "bottleneck", "decoder", "pianotree")
         present = [name for name in trainings if getattr(self, name) is not None]
-        return [*(f"{name}.training.seed" for name in present), "diffusion.seed", "generation.seed"]
+        seeds = [f"{name}.training.seed" for name in present]
+        if self.binomial is not None:
+            seeds.append("binomial.recipe.training.seed")
+        return [*seeds, "diffusion.seed", "generation.seed"]
 
 
 def first_fault(error: ValidationError) -> tuple[str, Any, str]:

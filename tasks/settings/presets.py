@@ -7,6 +7,14 @@ from collections.abc import Callable
 
 from phrase_models.baselines.pianotree.config import PianoTreeConfig, PianoTreeObjectiveConfig
 from phrase_models.baselines.pianotree.specification import PianoTreeRecipeConfig
+from phrase_models.binomial.config import (
+    NoiseConfig,
+    ObjectiveConfig,
+    RollConfig,
+    TimeNetworkConfig,
+    UNetConfig,
+)
+from phrase_models.binomial.specification import BinomialRecipeConfig
 from phrase_models.diffusion.config import DenoiserConfig, NoiseScheduleConfig
 from phrase_models.diffusion.sampler_config import SamplerConfig
 from phrase_models.errors import ConfigurationError
@@ -16,6 +24,7 @@ from phrase_models.training.config import TrainingConfig
 from phrase_models.vae.config import VAEConfig, VAEObjectiveConfig
 from phrase_models.vae.refinement_config import RefinementConfig
 from tasks.settings.pipeline import (
+    BinomialTrainingConfig,
     LatentsConfig,
     PipelineConfig,
     SourceConfig,
@@ -91,6 +100,17 @@ def smoke() -> PipelineConfig:
             architecture=_small_pianotree(latent_dim=32),
             objective=PianoTreeObjectiveConfig(),
             training=training(10),
+        ),
+        binomial=BinomialTrainingConfig(
+            roll=RollConfig(segment_bars=8),
+            recipe=BinomialRecipeConfig(
+                noise=NoiseConfig(num_timesteps=20),
+                network=TimeNetworkConfig(
+                    step_dim=32, beat_dim=32, bar_dim=32, num_bar_layers=1, num_heads=2
+                ),
+                objective=ObjectiveConfig(),
+                training=training(20).model_copy(update={"batch_size": 4}),
+            ),
         ),
         denoiser=_denoiser(num_layers=2, model_dim=64, num_heads=2, feedforward_dim=128),
         noise_schedule=PLAIN_VELOCITY,
@@ -207,6 +227,22 @@ def cpu() -> PipelineConfig:
         autoencoder=_stage(objective, training(1500)),
         bottleneck=_stage(objective.model_copy(update={"kl_warmup_steps": 500}), training(48000)),
         decoder=_stage(objective, training(3000).model_copy(update={"validate_every": 1500})),
+        binomial=BinomialTrainingConfig(
+            recipe=BinomialRecipeConfig(
+                noise=NoiseConfig(),
+                network=TimeNetworkConfig(),
+                objective=ObjectiveConfig(),
+                training=TrainingConfig(
+                    num_steps=12_000,
+                    batch_size=8,
+                    learning_rate=1e-3,
+                    ema_decay=0.998,
+                    validate_every=500,
+                    checkpoint_every=100,
+                    precision="bf16",
+                ),
+            ),
+        ),
         denoiser=_denoiser(num_layers=8, model_dim=384, num_heads=6, feedforward_dim=1024),
         noise_schedule=PLAIN_VELOCITY,
         diffusion=TrainingConfig(
@@ -357,6 +393,25 @@ def paper() -> PipelineConfig:
         autoencoder=_stage(objective, training(200_000)),
         bottleneck=_stage(objective, training(200_000)),
         latents=LatentsConfig(layout="pitch_order", refinement=None),
+        # Atassi's released code: every one of 100 timesteps of a segment once an epoch, 50 epochs.
+        binomial=BinomialTrainingConfig(
+            roll=RollConfig(lowest_pitch=36, num_pitches=56, voices="flattened", cells="sounding"),
+            recipe=BinomialRecipeConfig(
+                noise=NoiseConfig(density="number"),
+                network=UNetConfig(),
+                objective=ObjectiveConfig(loss="l1", known_share=0.0),
+                training=TrainingConfig(
+                    num_steps=75_000,
+                    batch_size=200,
+                    learning_rate=5e-5,
+                    schedule="constant",
+                    warmup_steps=0,
+                    validate_every=2000,
+                    checkpoint_every=500,
+                    keep="last",
+                ),
+            ),
+        ),
         denoiser=DenoiserConfig(
             num_layers=6,
             model_dim=512,

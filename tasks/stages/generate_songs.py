@@ -100,7 +100,10 @@ def used_inputs(
 STAGE = StageKind(
     name="generate_songs",
     body=generate_songs,
-    reads=("ingest_songs", "train_vae", "tune_decoder", "train_diffusion", "fit_priors"),
+    reads=(
+        *("ingest_songs", "train_vae", "tune_decoder", "train_diffusion", "fit_priors"),
+        "train_binomial",
+    ),
     experiment="songs",
     shown=("gallery.html", "midi"),
 )

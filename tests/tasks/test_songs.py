@@ -197,7 +197,7 @@ def test_a_form_that_cannot_be_met_is_one_sentence(release, tmp_path, text, word
         ({"chords": "C | G", "sections": "A4"}, "There are chords for 2 bars but the song has 4"),
         ({"chords": "C G F"}, "Bar 1 of the chords 'C G F' has 3 chords"),
         ({"key": "H"}, "There is no major key 'H'"),
-        ({"generator": "bar_shuffle"}, "A release writes songs by phrase_ldm alone"),
+        ({"generator": "bar_shuffle"}, "A release says itself what writes its songs"),
         ({"generator": "choir"}, "There is no generator 'choir'"),
         ({"tempo_bpm": 5.0}, "That cannot be asked for"),
         ({"plans": "stolen"}, "'training' or 'drawn'"),

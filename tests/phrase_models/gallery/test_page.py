@@ -173,3 +173,14 @@ def test_long_songs_are_cut(song):
 )
 def test_format_value(value, text):
     assert format_value(value) == text
+
+
+def test_the_two_shades_are_explained_where_notes_were_given(song):
+    given = dataclasses.replace(song, tracks=song.tracks[:1])
+    outline = Outline(page_of(entry(song, given=given), entry(song)))
+    shades = [attrs["class"] for tag, attrs in outline.elements if tag == "span" and "shade" in
+              (attrs.get("class") or "")]  # fmt: skip
+    assert shades == ["shade given", "shade generated"]
+    texts = " ".join(outline.texts["span"])
+    assert f"given, {given.num_notes} notes" in texts
+    assert f"generated, {song.num_notes - given.num_notes} notes" in texts

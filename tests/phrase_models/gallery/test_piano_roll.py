@@ -5,6 +5,7 @@ import pytest
 from phrase_models.gallery.piano_roll import (
     OTHER_SECTION_COLOUR,
     UNSUNG_COLOURS,
+    given_colour,
     roll_data,
     section_colour,
     shown_sections,
@@ -47,3 +48,23 @@ def test_sections_of_the_song_come_before_the_requested_ones(song):
 def test_sections_end_with_the_song():
     song = Song("x", 10, (Track(PIANO, (Note(0, 60, 1),)),))
     assert shown_sections(song, "A8 B8 o4") == (Section("A", 0, 8), Section("B", 8, 2))
+
+
+def test_given_notes_are_a_paler_track_of_their_own():
+    notes = Note(0, 60, 12), Note(12, 62, 12)
+    song = Song("x", 1, (Track(MELODY, notes), Track(PIANO, (Note(0, 48, 48),))))
+    given = dataclasses.replace(song, tracks=(Track(MELODY, notes[:1]),))
+    tracks = roll_data(song, (), 1.0, given)["tracks"]
+    assert [(part["program"], part["kind"], part["notes"]) for part in tracks] == [
+        (PIANO, "given", []),
+        (PIANO, "generated", [0, 48, 48, 96]),
+        (MELODY, "given", [0, 60, 12, 96]),
+        (MELODY, "generated", [12, 62, 12, 96]),
+    ]
+    colours = {part["colour"] for part in tracks}
+    assert colours == {
+        *(track_colour(program) for program in (MELODY, PIANO)),
+        *(given_colour(program) for program in (MELODY, PIANO)),
+    }
+    assert given_colour(MELODY) == "#d28389"  # half way from #f0525f to #b4b4b4
+    assert all("kind" not in part for part in roll_data(song, (), 1.0)["tracks"])

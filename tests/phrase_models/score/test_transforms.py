@@ -8,6 +8,7 @@ from phrase_models.score.song import BRIDGE, MELODY, Note, Song, Track
 from phrase_models.score.transforms import (
     choose_key,
     in_scale_share,
+    key_of_notes,
     shift_to_c,
     transpose,
 )
@@ -59,3 +60,14 @@ def test_chords_move_with_the_notes():
 def test_a_pitch_beyond_midi_is_refused():
     with pytest.raises(ConfigurationError, match=r"pitch 126 out of 0\.\.127"):
         transpose(Song("001", 1, (make_track(126),)), 5)
+
+
+def test_a_key_signature_is_doubted_only_where_another_key_fits_clearly_better():
+    pentatonic = (make_track(60, 62, 64, 67, 69),)  # of C, F and G
+    for signature in (0, 5, 7):
+        assert key_of_notes(pentatonic, signature) == (signature, 1.0)
+    f_major = (make_track(65, 67, 69, 70, 72, 74, 76),)
+    assert key_of_notes(f_major, 5) == (5, 1.0)
+    assert key_of_notes(f_major, 0) == (5, 1.0)  # B flat is a seventh of the time
+    rarely = (make_track(*[60] * 24, 70),)
+    assert key_of_notes(rarely, 0) == (0, 24 / 25)

@@ -1,0 +1,1 @@
+"""Binomial diffusion (Atassi 2023): songs as piano rolls of noised cells."""
