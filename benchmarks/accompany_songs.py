@@ -68,10 +68,10 @@ def figures(written: Song, real: Song) -> Figures:
     for track in parts.tracks:
         for note in track.notes:
             half = note.onset // HALF_BAR
-            parts_of = chord_parts(int(chords.flat[half])) if half < chords.size else None
-            if parts_of is not None and parts_of[1] in TRIADS:
+            chord = chord_parts(int(chords.flat[half])) if half < chords.size else None
+            if chord is not None and chord[1] in TRIADS:
                 counted += 1
-                fitting += (note.pitch - parts_of[0]) % 12 in TRIADS[parts_of[1]]
+                fitting += (note.pitch - chord[0]) % 12 in TRIADS[chord[1]]
     chord_tones = fitting / max(counted, 1)
     return Figures(in_scale_rate(parts), note_density(parts), chord_tones, clashes(parts, real))
 
@@ -79,9 +79,10 @@ def figures(written: Song, real: Song) -> Figures:
 def clashes(parts: Song, real: Song) -> float:
     """Share of the half bars with a melody in which a part is a semitone beside it."""
     beside = [pitch_classes(song) for song in (parts, replace(real, tracks=real.tracks[:1]))]
-    melody = beside[1]
+    steps = min(map(len, beside))
+    heard, melody = beside[0][:steps], beside[1][:steps]
     either = np.roll(melody, 1, axis=1) | np.roll(melody, -1, axis=1)
-    clashing = (beside[0] & either).any(axis=1).reshape(-1, HALF_BAR).any(axis=1)
+    clashing = (heard & either).any(axis=1).reshape(-1, HALF_BAR).any(axis=1)
     return float(clashing[melody.any(axis=1).reshape(-1, HALF_BAR).any(axis=1)].mean())
 
 

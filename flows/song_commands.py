@@ -81,9 +81,20 @@ def serve(
     queue_size: Annotated[
         int, typer.Option(min=1, max=1000, help="Songs that may wait; beyond it clients retry.")
     ] = 16,
+    timeout: Annotated[
+        float, typer.Option(min=1, max=86_400, help="Seconds that a client waits for a song.")
+    ] = 120.0,
 ) -> None:
     """Serve songs over HTTP: /generate, /accompany, /jobs, /health, /docs, and a page at /."""
     use_sleeping_threads()
     from tasks.serving.server import serve as serve_songs
 
-    serve_songs(store, model, host, port, threads=threads, queue_size=queue_size)
+    serve_songs(
+        store,
+        model,
+        host,
+        port,
+        threads=threads,
+        queue_size=queue_size,
+        wait_seconds=timeout,
+    )

@@ -11,7 +11,7 @@ from dataclasses import replace
 import numpy as np
 
 from phrase_models.diffusion.given import GivenSlots
-from phrase_models.diffusion.plan import SongPlan
+from phrase_models.diffusion.plan import SongPlan, check_plan
 from phrase_models.errors import ConfigurationError
 from phrase_models.form.chord_hearing import chords_heard
 from phrase_models.form.form_extraction import form_of_slots
@@ -119,6 +119,7 @@ def _plan(
     """The plan of a song around kept instruments."""
     sections = request.sections or song.sections
     asked = replace(request, num_bars=song.num_bars, sections=sections)
+    check_plan(asked.plan, song.num_bars)
     slots, real = _kept_slots(kept), form_of_slots(_slots(generator, kept), sections)
     tries = 1 if asked.form is not None else NUM_PLANS
     plans = [generator.resolved(asked, seed, index * NUM_PLANS + number) for number in range(tries)]

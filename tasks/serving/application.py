@@ -102,6 +102,7 @@ class SongService:
         """
         job = await self.place(read, kept=False)
         song = asyncio.wrap_future(job.future)
+        song.add_done_callback(_seen)
         gone = asyncio.ensure_future(_gone(request.receive))
         waited_for: set[asyncio.Future[Any]] = {song, gone}
         try:
@@ -152,6 +153,12 @@ class SongService:
             position=self.queue.position(job),
             error=error,
         )
+
+
+def _seen(song: asyncio.Future[WrittenSong]) -> None:
+    """Have asyncio not complain of the failure of a song that nobody waits for any more."""
+    if not song.cancelled():
+        song.exception()
 
 
 async def _gone(receive: Callable[[], Awaitable[Message]]) -> None:

@@ -133,7 +133,7 @@ def _fields(operation: Mapping[str, Any], schemas: Mapping[str, Any]) -> Iterato
 def _field(name: str, values: Mapping[str, Any]) -> str:
     kinds = values.get("anyOf", [values])
     bounds = [
-        f"{words} {kind[key]}"
+        f"{words} {_shown(kind[key])}"
         for kind in kinds
         for key, words in _BOUNDS.items()
         if key in kind and not isinstance(kind[key], dict)
@@ -142,6 +142,10 @@ def _field(name: str, values: Mapping[str, Any]) -> str:
         bounds.append(f"default {values['default']!r}")
     said = "; ".join(part for part in (values.get("description", ""), *bounds) if part)
     return f"<dt><code>{escape(name)}</code></dt><dd>{escape(said)}</dd>"
+
+
+def _shown(bound: Any) -> str:
+    return f"{bound:,g}" if isinstance(bound, int | float) else ", ".join(map(str, bound))
 
 
 _BOUNDS = {

@@ -34,6 +34,7 @@ def serve(
     *,
     threads: int | None = None,
     queue_size: int = 16,
+    wait_seconds: float = 120.0,
 ) -> None:
     """Serve songs until a signal.
 
@@ -44,6 +45,7 @@ def serve(
         port: 0 for any that is free.
         threads: of torch, or None for its own choice; songs do not depend on it.
         queue_size: songs that may wait.
+        wait_seconds: that a client waits for a song before it is told to ask for a job.
 
     Raises:
         ConfigurationError: if the address cannot be listened at, or the models not be loaded.
@@ -55,7 +57,7 @@ def serve(
         models = find_models(store, model, PHRASE_LDM)
         if threads is not None:
             torch.set_num_threads(threads)
-        limits = ServingLimits(queue_size=queue_size)
+        limits = ServingLimits(queue_size=queue_size, wait_seconds=wait_seconds)
         where, loopback = listening.getsockname(), is_loopback(listening.getsockname()[0])
         if not loopback:
             console.print(
