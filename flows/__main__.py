@@ -3,7 +3,6 @@
 Heavy imports happen inside the commands, so that `phraseldm --help` answers at once.
 """
 
-import os
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -14,19 +13,25 @@ from flows.export import export_app
 from flows.options import (
     DataOption,
     ForceOption,
+    GuidanceOption,
     ListTracksOption,
     MapOption,
+    ModelOption,
     PresetOption,
     RefineOption,
+    SecondPassOption,
     SetOption,
     SourceOption,
+    StepsOption,
     StoreOption,
     VAEOption,
     WorkersOption,
     check_servers,
     print_tracks,
     required,
+    use_sleeping_threads,
 )
+from flows.song_commands import song_app
 from flows.song_tasks import song_tasks_app
 from flows.start import main
 from flows.store import store_app
@@ -41,6 +46,7 @@ app = CommandLine(
     help="Full-song multitrack symbolic music by phrase-level latent diffusion.",
 )
 app.add_typer(export_app, name="export")
+app.add_typer(song_app)
 app.add_typer(song_tasks_app)
 app.add_typer(store_app, name="store")
 for command in (promote, rollback, champion):
@@ -147,13 +153,7 @@ def generate(
     ),
     force: ForceOption = False,
     store: StoreOption = Path("store"),
-    model: Annotated[
-        Path | None,
-        typer.Option(
-            help="Folder of a release, or binomial, champion or candidate; the store's newest "
-            "models by default."
-        ),
-    ] = None,
+    model: ModelOption = None,
     bars: Annotated[
         int | None, typer.Option(min=1, max=2000, help="Length of each song in bars.")
     ] = None,
@@ -175,17 +175,9 @@ def generate(
     ] = "training",
     number: Annotated[int, typer.Option("-n", min=1, max=10_000, help="Songs to make.")] = 1,
     seed: Annotated[int, typer.Option(help="Song k of a seed is always the same.")] = 0,
-    steps: Annotated[int | None, typer.Option(min=1, max=1000, help="Sampling steps.")] = None,
-    guidance: Annotated[float | None, typer.Option(min=0, max=100, help="Guidance scale.")] = None,
-    second_pass: Annotated[
-        float | None,
-        typer.Option(
-            min=0,
-            max=1,
-            help="Share of the noise from which a song, decoded and encoded again, is denoised "
-            "once more; 0 is off.",
-        ),
-    ] = None,
+    steps: StepsOption = None,
+    guidance: GuidanceOption = None,
+    second_pass: SecondPassOption = None,
     key: Annotated[str, typer.Option(help="Major key to write in, such as G.")] = "C",
     tempo: Annotated[float, typer.Option(help="Beats a minute.")] = 90.0,
     generator: Annotated[
@@ -193,9 +185,7 @@ def generate(
     ] = "phrase_ldm",
 ) -> None:
     """Make songs with the models trained last in a store, else with those that come with it."""
-    # Read when torch is loaded: beside other programs, threads that spin while they wait made a
-    # song take 16 s where threads that sleep take 1.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    use_sleeping_threads()
     from tasks import songs
 
     songs.generate(

@@ -1,5 +1,6 @@
 """Options that several commands share, and what they all do with them."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -48,6 +49,24 @@ MapOption = Annotated[
         "no other track; may be repeated.",
     ),
 ]
+ModelOption = Annotated[
+    Path | None,
+    typer.Option(
+        help="Folder of a release, champion or candidate; the store's newest models by default. "
+        "Songs alone are also written by binomial."
+    ),
+]
+StepsOption = Annotated[int | None, typer.Option(min=1, max=1000, help="Sampling steps.")]
+SecondPassOption = Annotated[
+    float | None,
+    typer.Option(
+        min=0,
+        max=1,
+        help="Share of the noise from which a song, decoded and encoded again, is denoised once "
+        "more; 0 is off.",
+    ),
+]
+GuidanceOption = Annotated[float | None, typer.Option(min=0, max=100, help="Guidance scale.")]
 ListTracksOption = Annotated[
     bool, typer.Option("--list-tracks", help="Only say what would become of each track.")
 ]
@@ -75,6 +94,14 @@ def print_tracks(files: list[Path], role_map: list[str] | None) -> None:
     from tasks import reading
 
     typer.echo(reading.list_tracks(files, role_map or ()))
+
+
+def use_sleeping_threads() -> None:
+    """Have threads sleep while they wait, which is read when torch is loaded.
+
+    Beside other programs, threads that spin made a song take 16 s where those that sleep take 1.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 def required(output: Path | None) -> Path:

@@ -10,6 +10,7 @@ from flows.options import (
     ForceOption,
     ListTracksOption,
     MapOption,
+    StepsOption,
     StoreOption,
     print_tracks,
     required,
@@ -35,7 +36,6 @@ ModelOption = Annotated[
 ]
 SeedOption = Annotated[int, typer.Option(help="Variant k of a seed is always the same.")]
 NumberOption = Annotated[int, typer.Option("-n", min=1, max=99, help="Variants to write.")]
-StepsOption = Annotated[int | None, typer.Option(min=1, max=1000, help="Sampling steps.")]
 KeyOption = Annotated[
     str | None,
     typer.Option(help="Key of the file, such as G or Em; by its key signature and notes if open."),

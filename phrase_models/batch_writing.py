@@ -61,8 +61,12 @@ def write_batch(
         songs.append(song)
         report((index + 1) / settings.num_songs, f"{index + 1} of {settings.num_songs} songs")
     write_descriptions(songs, generator.name, settings.semitones, folder)
+    shown = [
+        gallery_song(song, settings.semitones, midi_path(folder, song.name).read_bytes())
+        for song in songs
+    ]
     page = render_gallery(
-        [_gallery_song(song, settings.semitones, folder) for song in songs],
+        shown,
         title="Songs by phraseldm",
         subtitle=f"{_count(len(songs))} of seed {settings.seed}, none picked by hand",
         headline=[],
@@ -72,8 +76,14 @@ def write_batch(
     return songs
 
 
-def _gallery_song(song: GeneratedSong, semitones: int, folder: Path) -> GallerySong:
-    """What the page shows of a song; the picture of its latents is left out without them."""
+def gallery_song(song: GeneratedSong, semitones: int, midi: bytes) -> GallerySong:
+    """What the page shows of a song; the picture of its latents is left out without them.
+
+    Args:
+        song: as generated.
+        semitones: by which its file lies higher.
+        midi: the file.
+    """
     matrix = bar_ssm(song.latents) if song.latents is not None and len(song.latents) else None
     numbers: dict[str, float | str] = {}
     recurrence = section_recurrence(note_ssm(song.song))
@@ -88,7 +98,7 @@ def _gallery_song(song: GeneratedSong, semitones: int, folder: Path) -> GalleryS
         song=transpose(song.song, semitones),
         self_similarity=matrix,
         numbers=numbers,
-        midi=midi_path(folder, song.name).read_bytes(),
+        midi=midi,
         requested_layout=song.request.section_layout or None,
         form=song.request.form,
     )

@@ -8,6 +8,7 @@ A release is a folder of both::
 """
 
 import hashlib
+from copy import copy
 from dataclasses import dataclass, replace
 from functools import cached_property
 from io import BytesIO
@@ -18,11 +19,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phrase_models.codec import PhraseCodec
+from phrase_models.diffusion.given import GivenSlots
 from phrase_models.diffusion.model import PhraseLDM
 from phrase_models.diffusion.plan import SongPlan, check_plan, check_vocabulary
 from phrase_models.diffusion.pretrained import WEIGHTS_FILE, load_ldm
 from phrase_models.diffusion.sampler_config import SamplerConfig
-from phrase_models.diffusion.sampling import draw_songs, resolve_plans
+from phrase_models.diffusion.sampling import Progress, draw_songs, resolve_plans
 from phrase_models.errors import ConfigurationError
 from phrase_models.form.form_edits import scale_repeats
 from phrase_models.form.form_lending import LendingSong, lend_to_layout
@@ -68,10 +70,45 @@ class LatentsCache:
         return self.folder / f"{index:03d}.npy.sealed"
 
 
+class _Lent:
+    """What plans are filled in from, read when it is first needed."""
+
+    def __init__(self, model: PhraseLDM, priors_file: Path | None) -> None:
+        self.model, self.priors_file = model, priors_file
+
+    @cached_property
+    def priors(self) -> PlanPriors:
+        """Those of the file.
+
+        Raises:
+            ConfigurationError: if there is none.
+        """
+        if self.priors_file is None or not self.priors_file.exists():
+            message = (
+                "Plans were to be drawn, but these models come without priors: fit some by running "
+                "the pipeline on songs with sections, or take plans of training songs."
+            )
+            raise ConfigurationError(message)
+        return PlanPriors.load(self.priors_file)
+
+    @cached_property
+    def songs(self) -> tuple[LendingSong, ...]:
+        """Training songs with sections and form; none for a model that does not know forms."""
+        if not self.model.config.denoiser.form_condition:
+            return ()
+        return tuple(
+            LendingSong(known.sections, known.form, known.chords)
+            for known in self.model.length_prior
+            if known.sections and known.form is not None
+        )
+
+
 class PhraseLDMGenerator:
     """A trained pair of models that writes songs."""
 
     name = "phrase_ldm"
+    progress: Progress | None = None
+    """Called with (network evaluations done, all of a song)."""
 
     def __init__(
         self,
@@ -95,6 +132,7 @@ class PhraseLDMGenerator:
         """
         self.model, self.codec, self.digest = model, codec, digest
         self.sampler, self.cache, self.priors_file = sampler, cache, priors_file
+        self._lent = _Lent(model, priors_file)
 
     @classmethod
     def load(
@@ -143,9 +181,21 @@ class PhraseLDMGenerator:
             priors_file=parts[1] / PRIORS_FILE,
         )
 
+    def with_sampler(self, sampler: SamplerConfig) -> Self:
+        """The same models, shared, with other settings of the sampler."""
+        other = copy(self)
+        other.sampler = sampler
+        return other
+
+    def reporting(self, progress: Progress) -> Self:
+        """The same models, shared, with every step of a song reported; see `progress`."""
+        other = copy(self)
+        other.progress = progress
+        return other
+
     def check(self, request: SongRequest) -> None:
         """Refuse a plan that the model cannot write; see `Generator`."""
-        plan = self._resolved(request, 0, 0)
+        plan = self.resolved(request, 0, 0)
         if request.variation and plan.form is None:
             message = (
                 "A variation was asked for, but there is no form to vary: name one with its "
@@ -159,7 +209,7 @@ class PhraseLDMGenerator:
         Songs are drawn and decoded one at a time, for the last digits of a batch depend on its
         size.
         """
-        plan = self._resolved(request, seed, index)
+        plan = self.resolved(request, seed, index)
         latents = self._latents(plan, seed, index)
         decoded = self.codec.decode_song(
             latents,
@@ -173,17 +223,18 @@ class PhraseLDMGenerator:
                 plan.num_bars, plan.sections, plan.form, plan.chords, request.tempo_bpm
             ),
             song=decoded.song,
-            provenance=self._provenance(request, seed, index),
+            provenance=self.provenance(request, seed, index),
             latents=latents[: decoded.song.num_bars],
             num_repairs=decoded.report.num_repairs,
             plans=request.plans,
         )
 
-    def _provenance(self, request: SongRequest, seed: int, index: int) -> str:
+    def provenance(self, request: SongRequest, seed: int, index: int) -> str:
+        """One line: seed, index and what made it."""
         plans = ", plan drawn" if request.plans == "drawn" else ""
         return f"phraseldm seed {seed} song {index} model {self.digest[:12]}{plans}"
 
-    def _resolved(self, request: SongRequest, seed: int, index: int) -> SongPlan:
+    def resolved(self, request: SongRequest, seed: int, index: int) -> SongPlan:
         """The plan of a song with what was left open filled in, its form varied as asked for.
 
         A layout without a form gets form and chords from the training song of the most similar
@@ -194,9 +245,9 @@ class PhraseLDMGenerator:
         if request.plans == "drawn" or self._has_no_lender_of_length(asked):
             asked = self._drawn(asked, seed, index)
         plan = resolve_plans(self.model, [asked], seed, index)[0]
-        if plan.form is None and plan.sections and self._lenders:
+        if plan.form is None and plan.sections and self._lent.songs:
             rng = numpy_generator("form", seed, index)
-            lent = lend_to_layout(rng, self._lenders, plan.sections)
+            lent = lend_to_layout(rng, self._lent.songs, plan.sections)
             chords = lent.chords if plan.chords is None else plan.chords
             plan = replace(plan, form=lent.form, chords=chords)
         if plan.form is None or not request.variation:
@@ -221,7 +272,7 @@ class PhraseLDMGenerator:
         plan = check_plan(asked, config.max_bars)
         check_vocabulary(plan, self.model.config.slots_per_bar, config.num_chords)
         rng = numpy_generator("plan", seed, index)
-        drawn = self._priors.draw(
+        drawn = self._lent.priors.draw(
             rng, plan.num_bars, plan.sections, plan.form, max_bars=config.max_bars
         )
         return SongPlan(
@@ -231,42 +282,29 @@ class PhraseLDMGenerator:
             drawn.chords if config.num_chords and plan.chords is None else plan.chords,
         )
 
-    @cached_property
-    def _priors(self) -> PlanPriors:
-        if self.priors_file is None or not self.priors_file.exists():
-            message = (
-                "Plans were to be drawn, but these models come without priors: fit some by running "
-                "the pipeline on songs with sections, or take plans of training songs."
-            )
-            raise ConfigurationError(message)
-        return PlanPriors.load(self.priors_file)
-
-    @cached_property
-    def _lenders(self) -> tuple[LendingSong, ...]:
-        """Training songs with sections and form; none for a model that does not know forms."""
-        if not self.model.config.denoiser.form_condition:
-            return ()
-        return tuple(
-            LendingSong(known.sections, known.form, known.chords)
-            for known in self.model.length_prior
-            if known.sections and known.form is not None
-        )
-
     def _latents(self, plan: SongPlan, seed: int, index: int) -> NDArray[np.float32]:
         kept = self.cache.get(index) if self.cache else None
         if kept is not None:
             return kept
-        latents = draw_songs(
+        latents = self.draw(plan, seed, index)
+        if self.cache:
+            self.cache.put(index, latents)
+        return latents
+
+    def draw(
+        self, plan: SongPlan, seed: int, index: int, given: GivenSlots | None = None
+    ) -> NDArray[np.float32]:
+        """Raw latents (num_bars, S, D) of a song by a whole plan, around slots that are given."""
+        return draw_songs(
             self.model,
             [plan],
             seed,
             self.sampler,
+            given=[given],
             first_index=index,
+            progress=self.progress,
             reencode=self.codec.reencode_songs,
         )[0]
-        if self.cache:
-            self.cache.put(index, latents)
-        return latents
 
 
 def release_sampler(folder: Path) -> SamplerConfig:

@@ -24,7 +24,7 @@ from phrase_models.generator import GeneratedSong
 from phrase_models.request_text import read_request_json, request_json, request_texts
 from phrase_models.score.key_names import key_name
 from phrase_models.score.midi import read_midi
-from phrase_models.score.midi_writer import write_midi
+from phrase_models.score.midi_writer import midi_bytes
 from phrase_models.score.song import Song, format_section_layout, parse_section_layout
 from phrase_models.score.transforms import transpose
 from phrase_models.whole_files import write_whole
@@ -52,9 +52,19 @@ def write_song(song: GeneratedSong, semitones: int, folder: Path) -> None:
     Raises:
         ConfigurationError: if that takes a note out of MIDI's range.
     """
-    write_midi(
+    path = midi_path(folder, song.name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(path, song_bytes(song, semitones))
+
+
+def song_bytes(song: GeneratedSong, semitones: int) -> bytes:
+    """The MIDI file of one song, so many semitones higher; see `write_song`.
+
+    Raises:
+        ConfigurationError: if that takes a note out of MIDI's range.
+    """
+    return midi_bytes(
         transpose(song.song, semitones) if semitones else song.song,
-        midi_path(folder, song.name),
         key=key_name(semitones),
         texts=request_texts(song.request, song.provenance, semitones),
     )
@@ -76,7 +86,7 @@ def write_descriptions(
     }
     if latents:
         write_whole(folder / LATENTS, save(latents))
-    descriptions = [_describe(song, generator, semitones) for song in songs]
+    descriptions = [describe_song(song, generator, semitones) for song in songs]
     text = json.dumps(descriptions, indent=1)
     (folder / DESCRIPTIONS).write_text(text, encoding="utf-8")
 
@@ -143,7 +153,7 @@ def _read_song(
     )
 
 
-def _describe(song: GeneratedSong, generator: str, semitones: int) -> dict[str, Any]:
+def describe_song(song: GeneratedSong, generator: str, semitones: int) -> dict[str, Any]:
     """What `songs.json` says of a song."""
     return {
         "name": song.name,

@@ -18,7 +18,7 @@ from phrase_models.score.midi import (
 from phrase_models.score.midi_parser import parse_midi
 from phrase_models.score.reading_report import ReadingReport
 from phrase_models.score.song import Song
-from phrase_models.score.track_roles import parse_role_choices
+from phrase_models.score.track_roles import RoleChoice, parse_role_choices
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ def read_file(
     """
     (opened,) = open_files((path,), role_map, keep_programs=keep_programs)
     reading = opened.on_grid(grid)
-    _say(reading.report.lines())
+    say(reading.report.lines())
     return reading
 
 
@@ -67,7 +67,7 @@ def read_of_many(path: Path) -> MidiReading:
     """
     reading = read_with_report(path)
     if reading.report.num_kept < reading.report.num_notes:
-        _say((reading.report.summary,))
+        say((reading.report.summary,))
     return reading
 
 
@@ -82,12 +82,21 @@ def open_files(
     """
     choices = parse_role_choices(role_map)
     opened = [open_midi(path, choices, keep_programs=keep_programs) for path in paths]
+    check_choices(choices, opened)
+    return opened
+
+
+def check_choices(choices: Sequence[RoleChoice], opened: Sequence[OpenMidi]) -> None:
+    """See that each choice is about a track of some file.
+
+    Raises:
+        ConfigurationError: if one is not.
+    """
     for choice in choices:
         if all(choice in item.unknown_choices for item in opened):
             there = "; ".join(map(_names, opened))
             message = f"There is no track {choice.track!r} with notes: {there}."
             raise ConfigurationError(message)
-    return opened
 
 
 def read_for_model(codec: PhraseCodec, opened: Iterable[OpenMidi]) -> list[ModelReading]:
@@ -102,7 +111,7 @@ def read_for_model(codec: PhraseCodec, opened: Iterable[OpenMidi]) -> list[Model
     for item in opened:
         reading = item.on_grid(codec.grid)
         fitting, cuts = codec.within_limit(reading.song)
-        _say((*reading.report.lines(), *(f"  {cut}" for cut in cuts)))
+        say((*reading.report.lines(), *(f"  {cut}" for cut in cuts)))
         found.append(ModelReading(reading.song, fitting, reading.key, reading.report))
     return found
 
@@ -115,7 +124,8 @@ def _names(opened: OpenMidi) -> str:
     return f"{opened.path.name} has {', '.join(named)}"
 
 
-def _say(lines: Iterable[str]) -> None:
+def say(lines: Iterable[str]) -> None:
+    """Lines for people, on stderr."""
     for line in lines:
         sys.stderr.write(f"{line}\n")
 

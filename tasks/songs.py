@@ -6,26 +6,22 @@ What only a store needs is imported where it is needed, so that a release answer
 import json
 import shlex
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
 from rich.console import Console
 
 from phrase_models.batch_writing import BatchSettings, write_batch
 from phrase_models.binomial.pretrained import describes_binomial, load_sampler
-from phrase_models.diffusion.pretrained import EMPTY_SLOTS_FILE
 from phrase_models.diffusion.sampler_config import SamplerConfig
 from phrase_models.errors import ConfigurationError, UserError
 from phrase_models.form.form_extraction import form_of_slots
-from phrase_models.form.form_text import LEGEND, format_form, layout_of_form, parse_form
+from phrase_models.form.form_text import LEGEND, format_form, parse_form
 from phrase_models.form.song_form import SongForm
 from phrase_models.generator import Generator, InputName
 from phrase_models.generators import from_pretrained, generator_entry
-from phrase_models.phrase_ldm import LDM_FOLDER, release_sampler
-from phrase_models.request_text import chords_of_text
-from phrase_models.score.key_names import semitones_to
+from phrase_models.phrase_ldm import LDM_FOLDER, PhraseLDMGenerator, release_sampler
 from phrase_models.score.midi import Grid, read_with_report
 from phrase_models.score.song import Song
 from phrase_models.song_batch import MIDI_FOLDER, belongs_to_batch, midi_path
@@ -34,9 +30,8 @@ from storage.errors import MissingArtifact
 from storage.paths import FolderKind, check_new_folder, replacing_files
 from tasks.interruption import Stopped
 from tasks.reading import read_file
-from tasks.settings.pipeline import first_fault
 from tasks.settings.stages import GenerationConfig
-from tasks.stages.generate_songs import batch_settings
+from tasks.song_orders import SongOrder
 
 RELEASES = Path(__file__).resolve().parents[1] / "releases"
 RELEASE, BINOMIAL_RELEASE = RELEASES / "phraseldm-pop909", RELEASES / "binomial-pop909"
@@ -56,15 +51,6 @@ STAGES_OF_INPUTS: dict[InputName, str] = {
 """Stages that make the inputs of a generator; a PhraseVAE may come from several."""
 
 console = Console()
-OPTIONS_OF_FIELDS = {
-    "tempo_bpm": "--tempo",
-    "num_bars": "--bars",
-    "num_songs": "-n",
-    "num_sampling_steps": "--steps",
-    "guidance_scale": "--guidance",
-    "second_pass": "--second-pass",
-}
-"""What a user calls fields of `GenerationConfig` and `SamplerConfig`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +61,7 @@ class Models:
         words: what it is, for people.
         sampler: settings that songs are drawn with by default.
         diffusion: folder of the PhraseLDM, or None where there is none.
-        build: the generator, loaded, of a configuration.
+        build: the generator of a configuration; its models are loaded once.
     """
 
     words: str
@@ -127,7 +113,7 @@ def _of_release(folder: Path) -> Models:
         f"the release in {folder}",
         sampler,
         folder / LDM_FOLDER,
-        lambda config: from_pretrained(folder, config.sampler),
+        _loading_once(lambda _: from_pretrained(folder), lambda _: ()),
     )
 
 
@@ -200,7 +186,7 @@ def _of_store(store: Path, generator: str) -> Models:
     from storage.artifacts import ArtifactRef
     from storage.opening import existing_store
     from tasks.reports.provenance import newest_vae
-    from tasks.stages.generate_songs import generator_inputs
+    from tasks.stages.generate_songs import generator_inputs, used_inputs
 
     artifacts = existing_store(store)
     entry = generator_entry(generator)
@@ -220,8 +206,30 @@ def _of_store(store: Path, generator: str) -> Models:
         f"{generator} of run {run['number']} ({run['name']}) in {store}",
         SamplerConfig.model_validate(run["extra"]["generation"]["sampler"]),
         diffusion.folder if diffusion else None,
-        lambda config: entry.build(generator_inputs(entry, inputs, config, None)),
+        _loading_once(
+            lambda config: entry.build(generator_inputs(entry, inputs, config, None)),
+            lambda config: used_inputs(entry, inputs, config),
+        ),
     )
+
+
+def _loading_once(
+    load: Callable[[GenerationConfig], Generator],
+    inputs_of: Callable[[GenerationConfig], tuple[InputName, ...]],
+) -> Callable[[GenerationConfig], Generator]:
+    """Builds generators of the same inputs from one loaded generator; samplers may differ."""
+    loaded: dict[tuple[InputName, ...], Generator] = {}
+
+    def build(config: GenerationConfig) -> Generator:
+        inputs = inputs_of(config)
+        if inputs not in loaded:
+            loaded[inputs] = load(config)
+        generator = loaded[inputs]
+        if isinstance(generator, PhraseLDMGenerator):
+            return generator.with_sampler(config.sampler)
+        return generator
+
+    return build
 
 
 def generate(
@@ -257,38 +265,25 @@ def generate(
         ConfigurationError: if the request cannot be met, or there is no generator of that name.
         StorageError: if there are no models, a store is damaged, or the songs cannot be written.
     """
-    semitones = semitones_to(key)
-    asked_form = None if form is None else read_form(form)
-    if form is not None and not request.get("sections"):
-        request["sections"] = layout_of_form(form.read_text(encoding="utf-8"))
-    asked_chords = chords_of_text(chords, semitones)
+    order = SongOrder.read(
+        key=key,
+        form=None if form is None else _form_text(form),
+        chords=chords,
+        variation=variation,
+        sampling=sampling,
+        **request,
+    )
     model, generator = _named_family(model, generator)
     models = find_models(store, model, generator)
-    changes = dict(sampling or {})
-    if models.diffusion is None and generator == BINOMIAL and changes.get("guidance_scale"):
+    if models.diffusion is None and generator == BINOMIAL and "guidance_scale" in order.sampling:
         message = "Binomial diffusion has no guidance; leave out --guidance."
         raise ConfigurationError(message)
-    if form is not None and models.diffusion and (models.diffusion / EMPTY_SLOTS_FILE).exists():
-        changes["force_silence"] = True  # who writes a form means its silence
-    sampler = models.sampler.model_dump() | {
-        name: value for name, value in changes.items() if value is not None
-    }
-    try:
-        config = GenerationConfig(
-            sampler=sampler, transpose=semitones, generator=generator, **request
-        )
-    except ValidationError as error:
-        name, value, reason = first_fault(error)
-        option = OPTIONS_OF_FIELDS.get(name.rsplit(".", 1)[-1], name)
-        message = f"That cannot be asked for: {option} {value!r}, {reason}."
-        raise ConfigurationError(message) from error
-    settings = batch_settings(config)
-    asked = replace(settings.request, form=asked_form, chords=asked_chords, variation=variation)
+    config, settings = order.batch(models, generator)
     check_new_folder(output, SONG_FOLDER, force=force)
     maker = models.build(config)
-    maker.check(asked)
+    maker.check(settings.request)
     console.print(f"Songs by {models.words}", soft_wrap=True)
-    _write(maker, replace(settings, request=asked), output)
+    _write(maker, settings, output)
 
 
 def _named_family(model: Path | None, generator: str) -> tuple[Path | None, str]:
@@ -346,11 +341,15 @@ def read_form(path: Path) -> SongForm:
         ConfigurationError: if it is no form; names the line.
         UserError: if it is no text file.
     """
+    return parse_form(_form_text(path))
+
+
+def _form_text(path: Path) -> str:
     if not path.exists():
         message = f"There is no file {path}; `phraseldm form` prints a form to begin with."
         raise UserError(message)
     try:
-        return parse_form(path.read_text(encoding="utf-8"))
+        return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         message = f"{path} is no text file with a form; `phraseldm form` prints one."
         raise UserError(message) from error

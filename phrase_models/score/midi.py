@@ -199,7 +199,21 @@ def open_midi(
         BadMidiError: if the file is missing, broken, empty, not in 4/4, or all its tracks are left
             out.
     """
-    midi = parse_midi(path)
+    return open_parsed(parse_midi(path), path, choices, keep_programs=keep_programs)
+
+
+def open_parsed(
+    midi: MidiFile,
+    path: Path,
+    choices: Sequence[RoleChoice] = (),
+    *,
+    keep_programs: bool = False,
+) -> OpenMidi:
+    """As `open_midi`, of a file that was parsed already; its path is for messages and the id.
+
+    Raises:
+        BadMidiError: if it is empty, not in 4/4, or all its tracks are left out.
+    """
     if not midi.tracks:
         message = f"File {path} holds no notes."
         raise BadMidiError(message)

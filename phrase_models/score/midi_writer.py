@@ -5,6 +5,7 @@ markers; bars begin at tick 0.
 """
 
 from collections.abc import Iterator, Sequence
+from io import BytesIO
 from pathlib import Path
 
 import mido
@@ -33,14 +34,29 @@ END_MARKER = "end"
 
 
 def write_midi(song: Song, path: Path, *, key: str = "C", texts: Sequence[str] = ()) -> None:
-    """Write a type 1 file of 480 ticks a beat; equal songs give equal bytes.
+    """Write the bytes of `midi_bytes` to a file, aside first and then renamed.
+
+    Raises:
+        ValueError: as `midi_bytes`.
+    """
+    content = midi_bytes(song, key=key, texts=texts)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(path.name + ".tmp")
+    try:
+        aside.write_bytes(content)
+        aside.replace(path)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def midi_bytes(song: Song, *, key: str = "C", texts: Sequence[str] = ()) -> bytes:
+    """A song as a file of type 1 of 480 ticks a beat; equal songs give equal bytes.
 
     Melody, Bridge and Piano are on channels 1, 2 and 3 as sequencers count, silent or not. No two
     programs share a channel: from the 16th on they are on further ports (see `programs_by_port`).
 
     Args:
         song: as it shall sound.
-        path: of the file; written aside and renamed.
         key: of the key signature, such as "C", "Bb" or "Am".
         texts: kept in text events at tick 0, in this order, such as seed and model.
 
@@ -57,13 +73,9 @@ def write_midi(song: Song, path: Path, *, key: str = "C", texts: Sequence[str] =
             channel = DRUM_CHANNEL if program == DRUMS else next(free)
             where = port if len(ports) > 1 else None
             file.tracks.append(_track(program, parts[program], channel, where))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(path.name + ".tmp")
-    try:
-        file.save(aside)
-        aside.replace(path)
-    finally:
-        aside.unlink(missing_ok=True)
+    content = BytesIO()
+    file.save(file=content)
+    return content.getvalue()
 
 
 def programs_by_port(song: Song) -> list[list[int]]:

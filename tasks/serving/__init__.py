@@ -1,0 +1,1 @@
+"""Songs over HTTP: bounded requests, a queue before one model, pages that need no network."""
