@@ -42,6 +42,20 @@ def export_ldm(
     typer.echo(export(store, folder, check_precision(precision), force=force))
 
 
+@export_app.command("binomial")
+def export_binomial(
+    folder: Annotated[Path, typer.Argument(help="Folder for the model and its card.")],
+    store: StoreOption = Path("store"),
+    precision: PrecisionOption = "bf16",
+    force: ForceOption = False,
+) -> None:
+    """Write the binomial diffusion trained last in a store as a folder to give away."""
+    from tasks.reports.binomial_release import export_binomial as export
+    from tasks.reports.release import check_precision
+
+    typer.echo(export(store, folder, check_precision(precision), force=force))
+
+
 @export_app.command("midi")
 def export_midi(
     folder: Annotated[Path, typer.Argument(help="Folder for the MIDI files, one a song.")],

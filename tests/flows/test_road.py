@@ -5,7 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from flows.road import PARTS, prepare, run_until, train_baseline, train_up_to_autoencoder
+from flows.road import (
+    PARTS,
+    prepare,
+    run_until,
+    train_baseline,
+    train_binomial_diffusion,
+    train_up_to_autoencoder,
+)
 from phrase_models.errors import ConfigurationError
 from storage.artifacts import ArtifactRef
 from tasks.engine.stage import Stage
@@ -68,8 +75,17 @@ def test_beside_the_road_are_the_baseline_and_the_scores_of_the_autoencoder():
     corpus = prepare(runner, launched())
     train_up_to_autoencoder(runner, launched(), corpus)
     train_baseline(runner, launched(), corpus)
+    train_binomial_diffusion(runner, launched(), corpus)
     assert {*runner.names} - {*road.names} == {kind.name for kind in STAGES if kind.side}
     assert runner.inputs["score_autoencoder"] == {"tokenise_songs", "train_autoencoder"}
+
+
+def test_binomial_diffusion_writes_the_songs_of_a_run_that_asks_for_it():
+    runner = Recorder()
+    run_until(runner, launched(generation__generator="binomial"))
+    assert runner.inputs["train_binomial"] == {"binomial_rolls"}
+    assert runner.inputs["generate_songs"] == {"train_binomial"}
+    assert runner.names[-1] == "evaluate_songs"
 
 
 def test_trainings_that_are_null_are_left_out():

@@ -7,7 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from flows.road import prepare, run_until, train_baseline, train_up_to_autoencoder
+from flows.road import (
+    prepare,
+    run_until,
+    train_baseline,
+    train_binomial_diffusion,
+    train_up_to_autoencoder,
+)
 from storage.artifacts import ArtifactRef
 from storage.code_digest import FIRST_PARTY_ROOTS, WIRING, content_digests
 from storage.errors import UnresolvedCode
@@ -18,7 +24,7 @@ from tasks.stages.registry import STAGE_NAMES
 
 ROOT = Path(__file__).resolve().parents[2]
 VAE_TRAININGS = ("train_infilling", "train_autoencoder", "train_vae", "tune_decoder")
-TRAININGS = (*VAE_TRAININGS, "train_pianotree", "train_diffusion")
+TRAININGS = (*VAE_TRAININGS, "train_pianotree", "train_diffusion", "train_binomial")
 READING_ROWS = (
     *("tokenise_songs", "encode_latents", "collect_songs", "generate_songs", "evaluate_songs"),
 )
@@ -48,6 +54,14 @@ MEMBERS = {
         "phrase_models.metrics.note_matching",
         "tasks.stages.train_pianotree",
     ),
+    "train_binomial": (
+        "phrase_models.binomial.model",
+        "phrase_models.binomial.time_network",
+        "phrase_models.binomial.unet",
+        "phrase_models.binomial.training",
+        "phrase_models.binomial.samplers",
+        "tasks.stages.train_binomial",
+    ),
     "train_diffusion": (
         "phrase_models.diffusion.model",
         "phrase_models.diffusion.denoiser",
@@ -59,6 +73,7 @@ MEMBERS = {
 }
 OUT_OF_TRAININGS = (
     r"phrase_models\.diffusion\.(samplers|sampler_config|sampling|guidance|fixed_slots)",
+    r"phrase_models\.binomial\.(sampling|generator)",
     r"phrase_models\.vae\.(refinement|refinement_config)",
     r"phrase_models\.metrics\.(?!note_matching$).*",
     r"phrase_models\.(gallery|score\.midi|sources|plots|codec|latent_report|errors)(\..*)?",
@@ -88,6 +103,7 @@ def stages() -> dict[str, Stage]:
     corpus = prepare(recorder, launched)
     train_up_to_autoencoder(recorder, launched, corpus)
     train_baseline(recorder, launched, corpus)
+    train_binomial_diffusion(recorder, launched, corpus)
     return recorder.stages
 
 

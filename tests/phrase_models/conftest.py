@@ -25,6 +25,7 @@ class ToyCorpus:
         training: their melodies, indexed.
         vae: folder of a PhraseVAE.
         diffusion: folder of a PhraseLDM; its length prior has the plans of the songs.
+        binomial: folder of a binomial diffusion; its layouts are those of the songs.
     """
 
     songs: list[Song]
@@ -32,6 +33,7 @@ class ToyCorpus:
     training: TrainingReference
     vae: Path
     diffusion: Path
+    binomial: Path
 
     def generator(self, name: str, state: Path | None = None) -> Generator:
         """A generator by name."""
@@ -40,8 +42,17 @@ class ToyCorpus:
 
         return generator_entry(name).build(
             GeneratorInputs(
-                folders={"vae": self.vae, "diffusion": self.diffusion},
-                digests={"songs": "5" * 64, "vae": "a" * 64, "diffusion": "d" * 64},
+                folders={
+                    "vae": self.vae,
+                    "diffusion": self.diffusion,
+                    "binomial": self.binomial,
+                },
+                digests={
+                    "songs": "5" * 64,
+                    "vae": "a" * 64,
+                    "diffusion": "d" * 64,
+                    "binomial": "b" * 64,
+                },
                 training_songs=lambda: self.songs,
                 sampler=SamplerConfig(num_sampling_steps=2),
                 state=state,
@@ -92,6 +103,30 @@ def write_models(songs: list[Song], folder: Path) -> tuple[Path, Path]:
     return folder / "vae", folder / "diffusion"
 
 
+def write_binomial(songs: list[Song], folder: Path) -> Path:
+    """A binomial diffusion with the weights that it begins with."""
+    import torch
+
+    from phrase_models.binomial.config import (
+        BinomialConfig,
+        BinomialSamplerConfig,
+        RollConfig,
+        TimeNetworkConfig,
+    )
+    from phrase_models.binomial.model import BinomialDiffusion, KnownLayout
+    from phrase_models.binomial.pretrained import save_binomial
+    from phrase_models.score.song import format_section_layout
+
+    torch.manual_seed(0)
+    network = TimeNetworkConfig(step_dim=8, beat_dim=8, bar_dim=8, num_bar_layers=1, num_heads=2)
+    config = BinomialConfig(roll=RollConfig(segment_bars=4), network=network)
+    densities = torch.full((config.roll.num_planes, config.roll.num_pitches), 0.02)
+    layouts = [KnownLayout(song.num_bars, format_section_layout(song.sections)) for song in songs]
+    model = BinomialDiffusion(config, densities, layouts)
+    save_binomial(model, folder, BinomialSamplerConfig(num_sampling_steps=2))
+    return folder
+
+
 @pytest.fixture(scope="session")
 def toy_corpus(tmp_path_factory) -> ToyCorpus:
     from phrase_models.generation_metrics import real_song
@@ -111,7 +146,8 @@ def toy_corpus(tmp_path_factory) -> ToyCorpus:
     melodies = {song.song_id: melody_tokens(song) for song in songs}
     training = build_training_reference(build_training_melodies(melodies))
     vae, diffusion = write_models(songs, tmp_path_factory.mktemp("models"))
-    return ToyCorpus(songs, reference, training, vae, diffusion)
+    binomial = write_binomial(songs, tmp_path_factory.mktemp("binomial"))
+    return ToyCorpus(songs, reference, training, vae, diffusion, binomial)
 
 
 @pytest.fixture

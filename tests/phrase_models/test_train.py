@@ -15,6 +15,7 @@ import pytest
 
 from phrase_models import trainings
 from phrase_models.baselines.pianotree.specification import PianoTreeTrainingSpecification
+from phrase_models.binomial.specification import BinomialTrainingSpecification
 from phrase_models.diffusion.specification import (
     DiffusionRecipeConfig,
     DiffusionTrainingSpecification,
@@ -50,6 +51,10 @@ def specification(kind: str) -> trainings.AnySpecification:
     if kind == "pianotree":
         return PianoTreeTrainingSpecification(
             recipe=SMOKE.require_pianotree(), phrases=Path("/phrases"), hardware=HARDWARE
+        )
+    if kind == "binomial":
+        return BinomialTrainingSpecification(
+            recipe=SMOKE.require_binomial().recipe, dataset=Path("/rolls"), hardware=HARDWARE
         )
     recipe = DiffusionRecipeConfig(
         denoiser=SMOKE.denoiser, noise_schedule=SMOKE.noise_schedule, training=SMOKE.diffusion

@@ -53,9 +53,8 @@ def test_noised_cells_have_the_marginal_of_the_kernel(timestep):
     uniforms = torch.rand(clean.shape, generator=generator)
     share = draw_noisy(clean, kept, process.density, uniforms).float().mean(0)
     a = 1 - (timestep + 1) / 100
-    expected = torch.tensor(
-        [[a + (1 - a) * 0.1, a + (1 - a) * 0.3], [(1 - a) * 0.02, (1 - a) * 0.5]]
-    )
+    of_one = [a + (1 - a) * 0.1, a + (1 - a) * 0.3]
+    expected = torch.tensor([of_one, [(1 - a) * 0.02, (1 - a) * 0.5]])
     assert torch.allclose(share[:, 0], expected, atol=0.01)
 
 

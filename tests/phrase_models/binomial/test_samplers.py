@@ -62,12 +62,10 @@ def test_the_exact_posterior_draws_the_toys_distribution():
 
 def test_few_steps_come_near_and_one_step_knows_no_pairs():
     """Cells of one step are drawn apart, so what they have with each other comes of many steps."""
-    total = {
-        steps: sum(abs(share - JOINT[pair]) for pair, share in found.items()) / 2
-        for steps, found in (
-            (s, drawn_shares("posterior", process(100), s)) for s in (2, 5, 25, 100)
-        )
-    }
+    total = {}
+    for steps in (2, 5, 25, 100):
+        found = drawn_shares("posterior", process(100), steps)
+        total[steps] = sum(abs(share - JOINT[pair]) for pair, share in found.items()) / 2
     assert total[100] < 0.02
     assert total[25] < 0.05
     assert total[100] < total[5] < total[2]
