@@ -14,6 +14,7 @@ from phrase_models.score.song import Song
 from phrase_models.song_tasks import Hole, WrittenSong
 from phrase_models.training.randomness import numpy_generator
 
+WHOLE_BYTE = 255
 CONTEXT_BARS = 4
 """Known bars on either side by which a passage is found for bars of which nothing is known."""
 
@@ -43,10 +44,12 @@ class NearestBars:
         return WrittenSong(with_given(given, roll, self.config), given, "nearest training bars")
 
     def nearest(self, known: KnownCells) -> Roll:
-        """Training bars that are nearest, (C, S, P)."""
+        """Training bars that are nearest, (C, S, P); any where a bar is known whole."""
         masks, values = pack_bars(known.mask), pack_bars(known.values & known.mask)
         chosen = np.zeros(len(masks), np.int64)
         for first, end in _runs(masks):
+            if end is None and (masks[first] == WHOLE_BYTE).all():
+                continue  # nothing of it is open
             if end is None:
                 chosen[first] = int(self._distances(masks[first], values[first]).argmin())
             else:

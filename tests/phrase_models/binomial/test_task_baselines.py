@@ -34,7 +34,8 @@ def test_a_passage_is_found_by_what_surrounds_it(dataset, training_song):
     assert filled.song == song
     mask = np.ones_like(roll)
     mask[:, 32:64] = False
-    assert (NearestBars(dataset).nearest(KnownCells(mask, roll)) == roll).all()
+    found = NearestBars(dataset).nearest(KnownCells(mask, roll))
+    assert (found == roll)[:, 32:64].all()
 
 
 def test_random_notes_have_the_density_of_the_training_songs(dataset):
