@@ -219,7 +219,7 @@ def test_health_and_pages_need_no_network(client):
         assert page.headers["content-security-policy"].startswith("default-src 'none'")
         assert "http://" not in page.text
         assert "https://" not in page.text
-    assert "sampling steps; null for the model&#x27;s own; at least 1; at most 1000" in page.text
+    assert "sampling steps; null for the model&#x27;s own; at least 1; at most 1,000" in page.text
 
 
 def test_answers_allow_no_other_page_to_read_them(client):
