@@ -2,7 +2,7 @@
 
 python benchmarks/binomial_ablation.py ROLLS [--seconds N] [--bars N] [--only NAME ...] [--json F]
 
-ROLLS is a folder that `train_binomial` unpacked (`rolls` in the stage's working folder). Processor
+ROLLS is the folder of an artifact of `collect_rolls`. Processor
 seconds of the training steps count, not those of a clock, so that what else the machine does
 changes nothing. Judged on held-out segments by the cross-entropy of a cell, the variational bound
 in nats a bar (which alone compares noises of different density and schedule) and the cross-entropy
