@@ -1,8 +1,8 @@
 """Settings of binomial diffusion, each trained for the same processor seconds on one thread.
 
-python benchmarks/binomial_ablation.py ROLLS [--seconds N] [--only NAME ...] [--json FILE]
+python benchmarks/binomial_ablation.py ROLLS [--seconds N] [--bars N] [--only NAME ...] [--json F]
 
-ROLLS is a folder that `train_binomial` unpacked (`rolls` in the stage's working folder). Processor
+ROLLS is the folder of an artifact of `collect_rolls`. Processor
 seconds of the training steps count, not those of a clock, so that what else the machine does
 changes nothing. Judged on held-out segments by the cross-entropy of a cell, the variational bound
 in nats a bar (which alone compares noises of different density and schedule) and the cross-entropy
@@ -15,6 +15,7 @@ import math
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -51,16 +52,11 @@ FEATURES = (in_scale_rate, note_density, polyphony, groove_consistency, pitch_ra
 SMALL_UNET = UNetConfig(dim=16, multipliers=(1, 2, 4))
 VARIANTS: dict[str, dict[str, Any]] = {
     "time network, bce, density a pitch, linear": {},
+    "without the local correction": {"network": TimeNetworkConfig(local_dim=0)},
     "density one number": {"noise": NoiseConfig(density="number")},
     "cosine schedule": {"noise": NoiseConfig(schedule="cosine")},
     "l1": {"objective": ObjectiveConfig(loss="l1")},
-    "l1, density one number": {
-        "objective": ObjectiveConfig(loss="l1"),
-        "noise": NoiseConfig(density="number"),
-    },
     "small unet2d": {"network": SMALL_UNET},
-    "batches of 16": {"batch_size": 16},
-    "rate 2e-3": {"learning_rate": 2e-3},
 }
 
 
@@ -75,8 +71,9 @@ def train(dataset: RollDataset, variant: dict[str, Any], seconds: float) -> Bino
     )
     config = TrainingConfig(
         num_steps=1_000_000,
-        batch_size=variant.get("batch_size", 8),
-        learning_rate=variant.get("learning_rate", 1e-3),
+        batch_size=8,
+        learning_rate=1e-3,
+        warmup_steps=20,
         schedule="constant",
         ema_decay=0.98,
         validate_every=1_000_000,
@@ -137,11 +134,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("rolls", type=Path)
     parser.add_argument("--seconds", type=float, default=90.0)
+    parser.add_argument("--bars", type=int, default=24, help="of a segment")
     parser.add_argument("--only", nargs="*", default=list(VARIANTS))
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     prepare_torch(HardwareConfig())
     dataset = read_dataset(arguments.rolls)
+    shorter = dataset.config.model_copy(update={"segment_bars": arguments.bars})
+    dataset = replace(dataset, config=shorter)
     results: dict[str, dict[str, float]] = {"real": features(list(real_songs(dataset)))}
     for name in ["real", *arguments.only]:
         if name not in results:

@@ -12,6 +12,7 @@ from tasks.engine.stage import ArtifactRef, StageRunner
 from tasks.launch import Launch
 from tasks.stages.binomial_rolls import rolls_stage
 from tasks.stages.collect_phrases import phrases_stage
+from tasks.stages.collect_rolls import plain_rolls_stage
 from tasks.stages.collect_songs import songs_stage
 from tasks.stages.compose_corpus import corpus_stage
 from tasks.stages.encode_latents import latents_stage
@@ -138,4 +139,5 @@ def train_binomial_diffusion(runner: StageRunner, launched: Launch, corpus: Corp
     """Binomial diffusion on piano rolls, the second system (Atassi 2023)."""
     config = launched.config
     rolls = runner.run(rolls_stage(config, corpus.songs))
-    return runner.run(binomial_stage(config, rolls))
+    dataset = runner.run(plain_rolls_stage(rolls))
+    return runner.run(binomial_stage(config, dataset))

@@ -95,6 +95,8 @@ class TimeNetworkConfig(Frozen):
         num_blocks: residual blocks at sixteenths and at beats, on the way down and up each.
         num_bar_layers: attention layers over the bars.
         num_heads: of attention.
+        local_dim: width of the convolutions over steps and pitches that write the cells, the same
+            at every pitch; 0 leaves them out.
     """
 
     kind: Literal["time"] = "time"
@@ -104,6 +106,7 @@ class TimeNetworkConfig(Frozen):
     num_blocks: int = Field(default=1, ge=1, le=16)
     num_bar_layers: int = Field(default=4, ge=0, le=64)
     num_heads: int = Field(default=4, ge=1, le=64)
+    local_dim: int = Field(default=24, ge=0, le=256)
 
     @model_validator(mode="after")
     def _heads_fit(self) -> Self:

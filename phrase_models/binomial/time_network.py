@@ -1,7 +1,9 @@
 """The network over time: planes and pitches are channels, so a step of a song is one vector.
 
 Three scales: convolutions at sixteenths and at beats, attention over bars, and back up with what
-was seen on the way. Every block hears the timestep by scale and shift.
+was seen on the way. Every block hears the timestep by scale and shift. What it says of each cell is
+corrected by a few narrow convolutions over steps and pitches: what holds of every pitch, such as
+that a held step follows an onset, would else be learnt for each of them anew.
 """
 
 import torch
@@ -136,6 +138,27 @@ class Blocks(nn.ModuleList):
         return hidden
 
 
+class LocalCorrection(nn.Module):
+    """Convolutions over steps and pitches: what is near a cell, and what is said of it -> more."""
+
+    def __init__(self, num_inputs: int, num_outputs: int, dim: int) -> None:
+        super().__init__()
+        self.scale_shift = nn.Linear(TIME_DIM, 2 * dim)
+        self.first = nn.Conv2d(num_inputs, dim, (5, 3), padding="same")
+        self.second = nn.Conv2d(dim, dim, (5, 1), padding="same", dilation=(3, 1))
+        self.write = nn.Conv2d(dim, num_outputs, 1)
+        nn.init.zeros_(self.write.weight)
+        nn.init.zeros_(self.write.bias)
+
+    def forward(self, planes: Tensor, time: Tensor) -> Tensor:
+        """Of (B, inputs, S, P) and (B, TIME_DIM) -> (B, outputs, S, P)."""
+        scale, shift = self.scale_shift(time)[:, :, None, None].chunk(2, dim=1)
+        near = planes.contiguous(memory_format=torch.channels_last)
+        near = F.silu(torch.addcmul(shift, self.first(near), 1 + scale))
+        corrected: Tensor = self.write(F.silu(self.second(near)))
+        return corrected
+
+
 class TimeNetwork(nn.Module):
     """Implements `RollNetwork`."""
 
@@ -159,6 +182,10 @@ class TimeNetwork(nn.Module):
         self.write_norm = TimedNorm(step)
         self.write = nn.Linear(step, channels)
         _start_as_identity(self.write)
+        self.local: LocalCorrection | None = None
+        if config.local_dim:
+            num_inputs = roll.num_planes * (4 if knows_cells else 2)
+            self.local = LocalCorrection(num_inputs, roll.num_planes, config.local_dim)
 
     def forward(self, noisy: Tensor, times: Tensor, condition: RollCondition) -> Tensor:
         """See `RollNetwork`; any number of bars."""
@@ -176,7 +203,10 @@ class TimeNetwork(nn.Module):
         wider = _parted(self.from_beats(beats), STEPS_PER_BEAT_OF_ROLL)
         steps = self.steps_up(steps + wider, time)
         written: Tensor = self.write(self.write_norm(steps, time))
-        return written.reshape(*written.shape[:2], self.num_planes, -1).transpose(1, 2)
+        cells = written.reshape(*written.shape[:2], self.num_planes, -1).transpose(1, 2)
+        if self.local is None:
+            return cells
+        return cells + self.local(torch.cat((as_numbers(planes), cells), dim=1), time)
 
 
 def _place_table(dim: int) -> nn.Embedding:

@@ -83,7 +83,7 @@ def test_beside_the_road_are_the_baseline_and_the_scores_of_the_autoencoder():
 def test_binomial_diffusion_writes_the_songs_of_a_run_that_asks_for_it():
     runner = Recorder()
     run_until(runner, launched(generation__generator="binomial"))
-    assert runner.inputs["train_binomial"] == {"binomial_rolls"}
+    assert runner.inputs["train_binomial"] == {"collect_rolls"}
     assert runner.inputs["generate_songs"] == {"train_binomial"}
     assert runner.names[-1] == "evaluate_songs"
 

@@ -54,10 +54,10 @@ def test_a_flow_that_names_no_store_there_can_be_is_refused():
 def test_the_lock_of_a_device_has_the_host_in_its_name(machine):
     from storage.artifacts import ArtifactStore
     from tasks.engine.runtime import RuntimeConfig
-    from tasks.engine.stage import Session, _device
+    from tasks.engine.stage import Session, _devices
 
     session = Session(ArtifactStore(machine / "store"), RuntimeConfig(), None)
-    with _device(session):
+    with _devices(session):
         [path] = (machine / "store" / "locks").glob("device-*")
         assert path.name == f"device-{socket.gethostname()}-cpu.lock"
         assert f" on {socket.gethostname()} since " in path.read_text()

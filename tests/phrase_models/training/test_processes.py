@@ -18,7 +18,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from phrase_models import train
+from phrase_models import trainings
 from phrase_models.diffusion.config import NoiseScheduleConfig
 from phrase_models.diffusion.specification import (
     DiffusionRecipeConfig,
@@ -86,7 +86,7 @@ def write_data(folder: Path) -> None:
 
 def specification(
     kind: str, data: Path, hardware: HardwareConfig, dropout: float = 0.0
-) -> train.AnySpecification:
+) -> trainings.AnySpecification:
     if kind == "diffusion":
         recipe = DiffusionRecipeConfig(
             denoiser=form_config(), noise_schedule=NoiseScheduleConfig(), training=budget(5)
@@ -107,7 +107,7 @@ SCRIPT = """
 import sys
 from importlib import import_module
 from pathlib import Path
-from phrase_models.train import TRAINERS, read_specification
+from phrase_models.trainings import TRAINERS, read_specification
 
 for folder in map(Path, sys.argv[1:]):
     spec = read_specification(folder / "spec.json")
@@ -117,7 +117,7 @@ for folder in map(Path, sys.argv[1:]):
 """
 
 
-def run_all(specs: dict[Path, train.AnySpecification]) -> None:
+def run_all(specs: dict[Path, trainings.AnySpecification]) -> None:
     """Train one after the other in processes that are started once: their imports take longest."""
     for folder, spec in specs.items():
         folder.mkdir(parents=True, exist_ok=True)

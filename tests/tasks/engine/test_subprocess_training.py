@@ -12,10 +12,12 @@ from pathlib import Path
 import pytest
 
 from phrase_models.errors import UserError
+from phrase_models.training.local_processes import LOST_CODE
 from phrase_models.training.specification import HardwareConfig, TrainingSpecification
 from storage.errors import DiskFull
 from storage.writing import translate_disk_errors
 from tasks.engine import subprocess_training
+from tasks.engine.failures import ProcessEnded
 from tasks.engine.runtime import RuntimeConfig
 from tasks.engine.stage import StageContext
 from tasks.engine.subprocess_training import TrainingFailedError, run_training
@@ -136,11 +138,16 @@ def test_exit_code_2_is_the_users_and_its_last_line_the_sentence(stub, context):
 
 
 @pytest.mark.parametrize(
-    ("code", "sentence"), [(1, "ended with code 1"), (-9, r"was ended by signal 9 \(SIGKILL\)")]
+    ("code", "sentence", "failure"),
+    [
+        (1, "ended with code 1", TrainingFailedError),
+        (-9, r"was ended by signal 9 \(SIGKILL\)", ProcessEnded),
+        (LOST_CODE, f"ended with code {LOST_CODE}", ProcessEnded),
+    ],
 )
-def test_other_failures_show_the_end_of_the_log(stub, context, code, sentence):
+def test_other_failures_show_the_end_of_the_log(stub, context, code, sentence, failure):
     spec = StubSpecification(num_steps=3, fails_at=1, code=code, words="Traceback")
-    with pytest.raises(TrainingFailedError, match=sentence) as caught:
+    with pytest.raises(failure, match=sentence) as caught:
         run_training(context, spec)
     assert str(caught.value).endswith("Traceback")
 
@@ -154,7 +161,7 @@ def test_a_full_disk_in_the_child_is_known_as_one(stub, context):
 
 def test_a_killed_training_goes_on_and_its_lines_are_sent_from_the_start(stub, context):
     spec = StubSpecification(num_steps=6, fails_at=3, code=-9)
-    with pytest.raises(TrainingFailedError):
+    with pytest.raises(ProcessEnded):
         run_training(context, spec)
     assert context.tracker.points == points(1, 2, 3)
     context.tracker = Recorder()

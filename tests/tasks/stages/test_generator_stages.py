@@ -25,6 +25,8 @@ from tasks.engine.tracker import NullTracker
 from tasks.reports.song_values import SONG_VALUES, SongValues, song_values_of
 from tasks.settings.presets import load_preset
 from tasks.settings.stages import GenerationConfig
+from tasks.stages.binomial_rolls import rolls_stage
+from tasks.stages.collect_rolls import plain_rolls_stage
 from tasks.stages.compose_corpus import corpus_stage
 from tasks.stages.encode_latents import latents_stage
 from tasks.stages.evaluate_songs import evaluation_stage
@@ -73,7 +75,7 @@ class World:
 
 
 def commit_model(store: ArtifactStore, stage: str, save) -> ArtifactRef:
-    key = stage[-1] * 64
+    key = {"train_vae": "e", "train_diffusion": "d", "train_binomial": "b"}[stage] * 64
     with store.lock(stage, key):
         save(store.work(stage, key).output)
         return store.commit(stage, key, config={}, inputs={}, code={}, version=1, meta={})
@@ -83,6 +85,9 @@ def commit_model(store: ArtifactStore, stage: str, save) -> ArtifactRef:
 def world(tmp_path_factory) -> World:
     import torch
 
+    from phrase_models.binomial.dataset import read_dataset
+    from phrase_models.binomial.model import BinomialDiffusion
+    from phrase_models.binomial.pretrained import save_binomial
     from phrase_models.diffusion.model import PhraseLDM, PhraseLDMConfig
     from phrase_models.diffusion.plan import SongPlan
     from phrase_models.normalizer import fit_normalizer
@@ -112,7 +117,14 @@ def world(tmp_path_factory) -> World:
         [SongPlan(8)],
     )
     diffusion = commit_model(store, "train_diffusion", partial(save_ldm, model))
-    return World(runner, {"songs": songs, "vae": vae, "diffusion": diffusion}, latents)
+    rolls = runner.run(plain_rolls_stage(runner.run(rolls_stage(CONFIG, songs))))
+    recipe = CONFIG.require_binomial().recipe
+    binomial_model = BinomialDiffusion.for_dataset(
+        read_dataset(rolls.folder), recipe.noise, recipe.network, recipe.objective, seed=0
+    )
+    binomial = commit_model(store, "train_binomial", partial(save_binomial, binomial_model))
+    inputs = {"songs": songs, "vae": vae, "diffusion": diffusion, "binomial": binomial}
+    return World(runner, inputs, latents)
 
 
 @pytest.fixture
