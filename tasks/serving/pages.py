@@ -9,8 +9,7 @@ from phrase_models.gallery.style import STYLE
 DOCS_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 FORM_POLICY = (
     "default-src 'none'; connect-src 'self'; frame-src blob:; img-src data:; media-src data:; "
-    "style-src 'unsafe-inline'; script-src 'unsafe-inline'; form-action 'none'; "
-    "frame-ancestors 'none'"
+    "style-src 'unsafe-inline'; script-src 'unsafe-inline'; form-action 'none'"
 )
 """A song's page is shown in a frame, which inherits it."""
 _MORE_STYLE = """
