@@ -245,6 +245,7 @@ def build_application(
         summary="Whole pop songs as MIDI files by phrase-level latent diffusion.",
         docs_url=None,
         redoc_url=None,
+        redirect_slashes=False,
         lifespan=lifespan,
     )
     app.state.service = service

@@ -10,6 +10,8 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Generic, Literal, TypeVar
 
+from tasks.errors import plain_sentence
+
 logger = logging.getLogger(__name__)
 
 SongT = TypeVar("SongT")
@@ -200,7 +202,8 @@ class SongQueue(Generic[SongT]):
             job.future.set_exception(error)
         except BaseException as error:
             self.num_failed += 1
-            logger.exception("A song could not be made.")
+            if plain_sentence(error) is None:
+                logger.exception("A song could not be made.")
             job.finished_at = self.clock()
             job.future.set_exception(error)
         else:

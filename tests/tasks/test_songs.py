@@ -17,6 +17,7 @@ from storage.errors import MissingArtifact
 from tasks import songs
 from tasks.interruption import Stopped
 from tasks.reports.ldm_release import assemble_release
+from tasks.settings.stages import GenerationConfig
 from tasks.songs import form_of_file, generate, read_form
 
 FORM = "melody . * =2 ~2 | * *\nbridge * =1 . . =1 .\npiano * * =1 =2 ^1 *\n"
@@ -250,3 +251,15 @@ def test_stopped_songs_say_what_is_there(release, tmp_path, monkeypatch, after, 
     left = {path: path.read_bytes() for path in (tmp_path / "out").rglob("*.mid")}
     assert len(left) == after
     assert before.items() <= left.items()
+
+
+def test_models_are_loaded_once_whatever_the_sampler(release, pair_store, tmp_path):
+    for model in (release, None):
+        models = songs.find_models(tmp_path / "store", model, "phrase_ldm")
+        few, many = (
+            models.build(GenerationConfig(num_songs=1, sampler={"num_sampling_steps": steps}))
+            for steps in (2, 3)
+        )
+        assert few.model is many.model
+        assert few.codec is many.codec
+        assert [item.sampler.num_sampling_steps for item in (few, many)] == [2, 3]

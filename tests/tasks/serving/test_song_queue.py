@@ -4,6 +4,7 @@ import threading
 
 import pytest
 
+from phrase_models.errors import ConfigurationError
 from tasks.serving.song_queue import DroppedError, QueueFullError, SongQueue
 
 SECONDS = 10.0
@@ -81,13 +82,23 @@ def test_a_job_that_waits_leaves_the_queue_and_one_that_runs_ends_at_its_next_st
     assert (queue.num_made, queue.num_failed) == (1, 0)
 
 
-def test_a_failure_costs_its_song_alone():
+def test_what_the_user_can_mend_is_not_logged(caplog):
+    def refuse(_):
+        raise ConfigurationError("Ask for less.")
+
+    job = SongQueue(size=1).submit(refuse)
+    assert isinstance(job.future.exception(SECONDS), ConfigurationError)
+    assert caplog.text == ""
+
+
+def test_a_failure_costs_its_song_alone(caplog):
     queue = SongQueue(size=2)
     bad = queue.submit(lambda _: 1 / 0)
     good = queue.submit(lambda _: 4)
     assert good.future.result(SECONDS) == 4
     assert isinstance(bad.future.exception(), ZeroDivisionError)
     assert (bad.state, queue.num_made, queue.num_failed) == ("failed", 1, 1)
+    assert "ZeroDivisionError" in caplog.text
 
 
 def test_finished_jobs_are_kept_for_a_time_and_in_number():
