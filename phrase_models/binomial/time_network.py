@@ -121,7 +121,7 @@ def _rotate(states: Tensor) -> Tensor:
     return torch.cat((first * cosine - second * sine, second * cosine + first * sine), dim=-1)
 
 
-def _start_as_identity(layer: nn.Linear) -> None:
+def _start_as_identity(layer: nn.Linear | nn.Conv2d) -> None:
     """Let a residual branch begin with nothing."""
     nn.init.zeros_(layer.weight)
     if layer.bias is not None:
@@ -147,8 +147,7 @@ class LocalCorrection(nn.Module):
         self.first = nn.Conv2d(num_inputs, dim, (5, 3), padding="same")
         self.second = nn.Conv2d(dim, dim, (5, 1), padding="same", dilation=(3, 1))
         self.write = nn.Conv2d(dim, num_outputs, 1)
-        nn.init.zeros_(self.write.weight)
-        nn.init.zeros_(self.write.bias)
+        _start_as_identity(self.write)
 
     def forward(self, planes: Tensor, time: Tensor) -> Tensor:
         """Of (B, inputs, S, P) and (B, TIME_DIM) -> (B, outputs, S, P)."""
