@@ -27,6 +27,7 @@ VAE_TRAININGS = ("train_infilling", "train_autoencoder", "train_vae", "tune_deco
 TRAININGS = (*VAE_TRAININGS, "train_pianotree", "train_diffusion", "train_binomial")
 READING_ROWS = (
     *("tokenise_songs", "encode_latents", "collect_songs", "generate_songs", "evaluate_songs"),
+    "binomial_rolls",
 )
 USING_THE_CODEC = ("encode_latents", "collect_songs", "generate_songs")
 LOOP = (
