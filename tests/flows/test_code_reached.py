@@ -45,7 +45,7 @@ def note(frame, event, _):
     if event == "call" and not frame.f_code.co_name.startswith("<module"):
         called.add(frame.f_code.co_filename)
 
-from phrase_models import train
+from phrase_models import train, trainings
 
 def save():
     sys.setprofile(None)

@@ -134,6 +134,6 @@ def test_runs_at_once_in_a_fresh_store_do_each_stage_once(start):
         "ingest_songs": 1,
         "tokenise_songs": 1,
     }
-    waits = re.findall(r"process (\d+) \(since [^)]*\), which runs the same pipeline", said)
+    waits = re.findall(r"process (\d+) on \S+ \(since [^)]*\), which runs the same pipeline", said)
     assert {int(pid) for pid in waits} <= {run.process.pid for run in runs}
     assert waits
