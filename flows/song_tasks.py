@@ -1,6 +1,5 @@
 """`phraseldm harmonise`, `complete` and `vary`: a MIDI file in, variants of it out."""
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,6 +13,7 @@ from flows.options import (
     StoreOption,
     print_tracks,
     required,
+    use_sleeping_threads,
 )
 from tasks.command_line import CheckedGroup, CommandLine
 
@@ -148,8 +148,8 @@ def _options(
     role_map: list[str] | None,
     force: bool,
 ) -> "TaskOptions":
-    """Read when torch is loaded: threads that sleep while they wait, beside other programs."""
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    """What the three commands have in common; torch is loaded with it."""
+    use_sleeping_threads()
     from tasks.song_tasks import TaskOptions
 
     return TaskOptions(

@@ -152,6 +152,32 @@ def read_json_object(path: Path, most_bytes: int = SMALL_JSON) -> JsonFile:
     return JsonFile(path, content, plain)
 
 
+def read_model_description(path: Path, class_name: str, name: str, newest: int) -> JsonFile:
+    """The description of a model, whose class and format are as they should be.
+
+    Args:
+        path: of the JSON file in the folder of the model.
+        class_name: that it must state.
+        name: of such a model, for people.
+        newest: format that this program reads.
+
+    Raises:
+        ConfigurationError: if there is no model or a damaged one, another one, or one of a newer
+            format.
+    """
+    try:
+        file = read_json_object(path)
+    except MissingFileError as error:
+        message = f"There is no {name} in {path.parent}; train one or name another folder."
+        raise ConfigurationError(message) from error
+    found = file.plain.get("class")
+    if found != class_name:
+        message = f"The model in {path.parent} is no {name} but {shown(found)}."
+        raise ConfigurationError(message)
+    file.known_format(newest)
+    return file
+
+
 def read_json_as(path: Path, kind: type[ModelT], most_bytes: int = SMALL_JSON) -> ModelT:
     """Read a JSON file with every type checked; raises as `JsonFile.as_a`."""
     return _validated(kind, _read(path, most_bytes), path, ())

@@ -15,7 +15,8 @@ import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
 
-from storage.errors import DamagedArtifact, MissingArtifact, NotReadable, SchemaMismatch
+from storage.arrow_files import reading_arrow, stated, write_column
+from storage.errors import MissingArtifact, SchemaMismatch
 from storage.manifest import refuse_newer
 from storage.schemas import LATENT_SONGS
 from storage.tables import read_table, write_table
@@ -112,13 +113,7 @@ def write_latents(
     column = pa.FixedSizeListArray.from_arrays(values, latent_dim)
     field = pa.field(_FIELD, column.type, nullable=False, metadata={"unit": "raw latent"})
     schema = pa.schema([field], {_PREFIX + key: value for key, value in metadata.items()})
-    batch = pa.RecordBatch.from_arrays([column], schema=schema)
-    with (
-        replacing(folder / LATENTS_NAME) as aside,
-        aside.open("wb") as file,
-        pa.ipc.new_file(file, schema) as writer,
-    ):
-        writer.write_batch(batch)
+    write_column(folder / LATENTS_NAME, schema, column)
     write_table(folder / SONGS_NAME, LATENT_SONGS, songs)
     if bar_end is not None:
         with replacing(folder / BAR_END_NAME) as aside, aside.open("wb") as file:
@@ -137,14 +132,8 @@ def read_latents(folder: Path) -> LatentsFile:
     path = folder / LATENTS_NAME
     if not path.is_file():
         raise MissingArtifact(f"There are no latents at {path}: run the pipeline to encode them.")
-    try:
+    with reading_arrow(path):
         reader = pa.ipc.open_file(pa.memory_map(str(path)))
-    except PermissionError as error:
-        raise NotReadable(path) from error
-    except (pa.ArrowInvalid, OSError) as error:
-        raise DamagedArtifact(
-            f"{path} is not an Arrow file, or a damaged one: remove it and run the pipeline again."
-        ) from error
     metadata = _read_metadata(path, reader.schema)
     if reader.num_record_batches != 1:
         raise SchemaMismatch(f"{path} has {reader.num_record_batches} batches instead of one.")
@@ -164,9 +153,10 @@ def read_latents(folder: Path) -> LatentsFile:
 
 
 def _read_metadata(path: Path, schema: pa.Schema) -> dict[str, str]:
-    raw = {key.decode(): value.decode() for key, value in (schema.metadata or {}).items()}
     metadata = {
-        key.removeprefix(_PREFIX): value for key, value in raw.items() if key.startswith(_PREFIX)
+        key.removeprefix(_PREFIX): value
+        for key, value in stated(schema).items()
+        if key.startswith(_PREFIX)
     }
     version = metadata.get("schema_version", "")
     if not version.isdigit() or _FIELD not in schema.names:

@@ -14,11 +14,11 @@ import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
 
-from storage.errors import DamagedArtifact, MissingArtifact, NotReadable, SchemaMismatch
+from storage.arrow_files import reading_arrow, stated, write_column
+from storage.errors import MissingArtifact, SchemaMismatch
 from storage.manifest import refuse_newer
 from storage.schemas import ROLL_SONGS
 from storage.tables import read_table, write_table
-from storage.writing import replacing
 
 ROLLS_NAME = "rolls.arrow"
 SONGS_NAME = "songs.parquet"
@@ -73,14 +73,7 @@ def write_rolls(
     metadata[_VERSION] = str(ROLLS_SCHEMA_VERSION)
     field = pa.field(_FIELD, kind, nullable=False, metadata={"unit": "bits of cells"})
     schema = pa.schema([field], metadata)
-    batch = pa.RecordBatch.from_arrays([column], schema=schema)
-    options = pa.ipc.IpcWriteOptions(compression=_COMPRESSION)
-    with (
-        replacing(folder / ROLLS_NAME) as aside,
-        aside.open("wb") as file,
-        pa.ipc.new_file(file, schema, options=options) as writer,
-    ):
-        writer.write_batch(batch)
+    write_column(folder / ROLLS_NAME, schema, column, compression=_COMPRESSION)
     write_table(folder / SONGS_NAME, ROLL_SONGS, songs)
 
 
@@ -96,17 +89,10 @@ def read_rolls(folder: Path) -> RollsFile:
     path = folder / ROLLS_NAME
     if not path.is_file():
         raise MissingArtifact(f"There are no rolls at {path}: run the pipeline to make them.")
-    try:
-        with pa.memory_map(str(path)) as file:
-            table = pa.ipc.open_file(file).read_all().combine_chunks()
-    except PermissionError as error:
-        raise NotReadable(path) from error
-    except (pa.ArrowInvalid, OSError) as error:
-        raise DamagedArtifact(
-            f"{path} is not an Arrow file, or a damaged one: remove it and run the pipeline again."
-        ) from error
-    stated = {key.decode(): value.decode() for key, value in (table.schema.metadata or {}).items()}
-    version = stated.get(_VERSION, "")
+    with reading_arrow(path), pa.memory_map(str(path)) as file:
+        table = pa.ipc.open_file(file).read_all().combine_chunks()
+    metadata = stated(table.schema)
+    version = metadata.get(_VERSION, "")
     if not version.isdigit() or table.schema.names != [_FIELD]:
         raise SchemaMismatch(f"{path} does not hold rolls of this program: name another folder.")
     refuse_newer(path, "rolls file", int(version), ROLLS_SCHEMA_VERSION)
@@ -114,7 +100,9 @@ def read_rolls(folder: Path) -> RollsFile:
     width = column.type.byte_width
     rows = np.frombuffer(column.buffers()[1], np.uint8)[: len(column) * width]
     description = {
-        key.removeprefix(_PREFIX): value for key, value in stated.items() if key.startswith(_PREFIX)
+        key.removeprefix(_PREFIX): value
+        for key, value in metadata.items()
+        if key.startswith(_PREFIX)
     }
     songs = read_table(folder / SONGS_NAME, ROLL_SONGS).sort("first_row")
     return RollsFile(rows.reshape(-1, width), songs, description)

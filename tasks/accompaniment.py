@@ -16,7 +16,7 @@ from phrase_models.request_text import chords_of_text
 from phrase_models.score.key_names import key_name
 from phrase_models.score.midi import OpenMidi, open_parsed
 from phrase_models.score.midi_parser import parse_midi_bytes
-from phrase_models.score.song import ROLE_NAMES, Song
+from phrase_models.score.song import ROLE_NAMES, ROLES_BY_WORD, Song
 from phrase_models.score.track_roles import parse_role_choices
 from phrase_models.score.transforms import choose_key, shift_to_c, transpose
 from phrase_models.song_batch import song_bytes
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
 UPLOADED = Path("upload.mid")
 """What a file that came without a name is called in messages."""
-ROLES_OF_NAMES = {name.lower(): role for role, name in ROLE_NAMES.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,10 +104,10 @@ def kept_roles(names: Sequence[str]) -> tuple[int, ...]:
         ConfigurationError: for what is no instrument.
     """
     for name in names:
-        if name.lower() not in ROLES_OF_NAMES:
-            message = f"--keep {name!r} is no instrument; there are {', '.join(ROLES_OF_NAMES)}."
+        if name.lower() not in ROLES_BY_WORD:
+            message = f"--keep {name!r} is no instrument; there are {', '.join(ROLES_BY_WORD)}."
             raise ConfigurationError(message)
-    return tuple(ROLES_OF_NAMES[name.lower()] for name in dict.fromkeys(names))
+    return tuple(ROLES_BY_WORD[name.lower()] for name in dict.fromkeys(names))
 
 
 def open_upload(content: bytes, role_map: Sequence[str] = ()) -> OpenMidi:

@@ -12,7 +12,7 @@ from phrase_models.errors import BadMidiError, ConfigurationError
 from phrase_models.score.key_names import key_name, relative_major
 from phrase_models.score.midi import MidiReading
 from phrase_models.score.reading_report import counted, part_name
-from phrase_models.score.song import MELODY, ROLE_NAMES, Song
+from phrase_models.score.song import MELODY, ROLES_BY_WORD, Song
 from phrase_models.score.transforms import key_of_notes, shift_to_c, transpose
 from phrase_models.song_tasks import ACCOMPANIMENT, Hole, SongTasks, WrittenSong, melody_alone
 from phrase_models.variant_writing import (
@@ -167,17 +167,16 @@ def parse_hole(
     if all(limit is None for limit in (bars, pitches, roles, share)):
         message = "Nothing is to be filled; say what, with --bars, --pitches, --roles or --random."
         raise ConfigurationError(message)
-    programs = {name.lower(): program for program, name in ROLE_NAMES.items()}
     names = [] if roles is None else [name.strip().lower() for name in roles.split(",")]
-    unknown = [name for name in names if name not in programs]
+    unknown = [name for name in names if name not in ROLES_BY_WORD]
     if unknown:
-        message = f"--roles has no {unknown[0]!r}; there are {', '.join(programs)}."
+        message = f"--roles has no {unknown[0]!r}; there are {', '.join(ROLES_BY_WORD)}."
         raise ConfigurationError(message)
     span = None if bars is None else _range("--bars", bars)
     return Hole(
         bars=None if span is None else (span[0] - 1, span[1]),
         pitches=None if pitches is None else _range("--pitches", pitches),
-        programs=tuple(dict.fromkeys(programs[name] for name in names)),
+        programs=tuple(dict.fromkeys(ROLES_BY_WORD[name] for name in names)),
         share=1.0 if share is None else share,
     )
 

@@ -171,15 +171,12 @@ def binomial_folder(store: Path) -> Path:
 
 def _newest_binomial(store: Path) -> Path | None:
     from storage.opening import existing_store
+    from tasks.reports.provenance import newest_of_stage
 
     if not store.is_dir():
         return None
-    artifacts, stage = existing_store(store), STAGES_OF_INPUTS["binomial"]
-    for manifest in artifacts.manifests(stage):
-        ref = artifacts.find(stage, manifest.key)
-        if ref is not None:
-            return ref.folder
-    return None
+    newest = newest_of_stage(existing_store(store), STAGES_OF_INPUTS["binomial"])
+    return None if newest is None else newest.folder
 
 
 def _of_store(store: Path, generator: str) -> Models:

@@ -15,11 +15,10 @@ from phrase_models.binomial.model import BinomialDiffusion, KnownLayout
 from phrase_models.binomial.network import build_network
 from phrase_models.errors import ConfigurationError
 from phrase_models.model_files import (
-    MissingFileError,
     read_array,
     read_json_as,
     read_json_object,
-    shown,
+    read_model_description,
     unusable,
 )
 from phrase_models.training.weights import load_module, module_weights, save_weights
@@ -74,16 +73,9 @@ def load_binomial(folder: Path) -> BinomialDiffusion:
     Raises:
         ConfigurationError: if there is no model or a damaged one, or one of a newer format.
     """
-    try:
-        file = read_json_object(folder / CONFIG_FILE)
-    except MissingFileError as error:
-        message = f"There is no binomial diffusion in {folder}; train one or name another folder."
-        raise ConfigurationError(message) from error
-    if file.plain.get("class") != CLASS_NAME:
-        kind = shown(file.plain.get("class"))
-        message = f"The model in {folder} is no binomial diffusion but {kind}."
-        raise ConfigurationError(message)
-    file.known_format(FORMAT_VERSION)
+    file = read_model_description(
+        folder / CONFIG_FILE, CLASS_NAME, "binomial diffusion", FORMAT_VERSION
+    )
     config = file.part("config", BinomialConfig)
     shape = (config.roll.num_planes, config.roll.num_pitches)
     densities = read_array(folder / DENSITIES_FILE, "float32", shape)

@@ -15,10 +15,9 @@ from phrase_models.diffusion.plan import SongPlan, check_vocabulary, plan_from_l
 from phrase_models.diffusion.plan_arrays import PlanArrays
 from phrase_models.errors import ConfigurationError
 from phrase_models.model_files import (
-    MissingFileError,
     read_array,
     read_json_as,
-    read_json_object,
+    read_model_description,
     shown,
     unusable,
 )
@@ -62,15 +61,7 @@ def load_ldm(folder: Path) -> PhraseLDM:
     Raises:
         ConfigurationError: if there is no model or a damaged one, or one of a newer format.
     """
-    try:
-        file = read_json_object(folder / CONFIG_FILE)
-    except MissingFileError as error:
-        message = f"There is no PhraseLDM in {folder}; train one or name another folder."
-        raise ConfigurationError(message) from error
-    if file.plain.get("class") != "PhraseLDM":
-        message = f"The model in {folder} is no PhraseLDM but {shown(file.plain.get('class'))}."
-        raise ConfigurationError(message)
-    file.known_format(FORMAT_VERSION)
+    file = read_model_description(folder / CONFIG_FILE, "PhraseLDM", "PhraseLDM", FORMAT_VERSION)
     config = file.part("config", PhraseLDMConfig)
     slots, latent_dim = config.slots_per_bar, config.latent_dim
     if slots != slots_per_bar(config.layout):

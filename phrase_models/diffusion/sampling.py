@@ -254,8 +254,9 @@ def _sample_batch(
     first, *later = passes
     songs = sample(first, draw_noise)
     for one in later:
+        assert reencode is not None  # looked at by `draw_songs`
         clean = torch.zeros(shape)
-        for row, song in enumerate(reencode(songs) if reencode else songs):
+        for row, song in enumerate(reencode(songs)):
             clean[row, : len(song)] = torch.from_numpy(model.normalizer.normalise(song))
         clean = fixed.correct(clean.to(device), follow=False)
         songs = sample(one, renoised(clean, model.schedule, one.timesteps[0], draw_noise))

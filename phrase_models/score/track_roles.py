@@ -13,7 +13,7 @@ import numpy as np
 from phrase_models.errors import ConfigurationError
 from phrase_models.score.midi_file import MidiFile, MidiTrack
 from phrase_models.score.midi_writer import SOUNDS
-from phrase_models.score.song import BRIDGE, MELODY, PIANO, ROLE_NAMES, ROLE_PROGRAMS
+from phrase_models.score.song import BRIDGE, MELODY, PIANO, ROLE_PROGRAMS, ROLES_BY_WORD
 
 EXACT_NAMES = {
     MELODY: {"melody", "主旋律", "旋律", "メロディ", "メロディー", "melodie", "mélodie", "melodia"},
@@ -77,8 +77,7 @@ def parse_role_choices(texts: Iterable[str]) -> tuple[RoleChoice, ...]:
     Raises:
         ConfigurationError: for what is no choice.
     """
-    roles: dict[str, int | None] = {name.lower(): role for role, name in ROLE_NAMES.items()}
-    roles["none"] = None
+    roles: dict[str, int | None] = {**ROLES_BY_WORD, "none": None}
     choices = []
     for text in texts:
         track, equals, role = text.rpartition("=")

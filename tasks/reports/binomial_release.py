@@ -15,9 +15,10 @@ from phrase_models.binomial.pretrained import (
     load_binomial,
     save_binomial,
 )
-from storage.artifacts import ArtifactStore
 from storage.errors import MissingArtifact
 from storage.manifest import Manifest
+from storage.opening import existing_store
+from tasks.reports.provenance import newest_of_stage
 from tasks.reports.release import (
     CARD_FILE,
     DTYPES,
@@ -25,6 +26,7 @@ from tasks.reports.release import (
     Precision,
     ReleaseKind,
     check_release_folder,
+    count_weights,
     write_release,
 )
 
@@ -88,8 +90,9 @@ def assemble_binomial(
         (aside / CARD_FILE).write_text(card, encoding="utf-8")
 
     size = write_release(output, BINOMIAL_RELEASE, fill)
+    count = count_weights(model.network)
     return (
-        f"Wrote {output}: binomial diffusion, {count_weights(model):,} weights in {precision}, "
+        f"Wrote {output}: binomial diffusion, {count:,} weights in {precision}, "
         f"{size / MEBIBYTE:.1f} MiB in all"
     )
 
@@ -112,16 +115,14 @@ def export_binomial(store: Path, folder: Path, precision: Precision, *, force: b
         StorageError: if the store has no such model, or a damaged one.
     """
     check_release_folder(folder, BINOMIAL_RELEASE, force=force)
-    artifacts = ArtifactStore.existing(store)
-    for manifest in artifacts.manifests(STAGE):
-        ref = artifacts.find(STAGE, manifest.key)
-        if ref is not None:
-            model = load_binomial(ref.folder)
-            return assemble_binomial(
-                model, plain_card(model, manifest), folder, precision=precision
-            )
-    message = f"There is no binomial diffusion in {store}: run `phraseldm binomial` first."
-    raise MissingArtifact(message)
+    artifacts = existing_store(store)
+    newest = newest_of_stage(artifacts, STAGE)
+    if newest is None:
+        message = f"There is no binomial diffusion in {store}: run `phraseldm binomial` first."
+        raise MissingArtifact(message)
+    model = load_binomial(newest.folder)
+    card = plain_card(model, artifacts.manifest(newest))
+    return assemble_binomial(model, card, folder, precision=precision)
 
 
 def plain_card(model: BinomialDiffusion, manifest: Manifest) -> str:
@@ -129,7 +130,7 @@ def plain_card(model: BinomialDiffusion, manifest: Manifest) -> str:
     config, training, meta = model.config, manifest.config["training"], manifest.meta
     roll = config.roll
     return CARD.format(
-        num_weights=count_weights(model),
+        num_weights=count_weights(model.network),
         num_planes=roll.num_planes,
         lowest=roll.lowest_pitch,
         highest=roll.lowest_pitch + roll.num_pitches - 1,
@@ -141,8 +142,3 @@ def plain_card(model: BinomialDiffusion, manifest: Manifest) -> str:
         best_score=meta.get("best_score", math.nan),
         best_step=meta.get("best_step", "?"),
     )
-
-
-def count_weights(model: BinomialDiffusion) -> int:
-    """Trained numbers of the network."""
-    return sum(parameter.numel() for parameter in model.network.parameters())

@@ -26,10 +26,10 @@ from tasks.reports.release import (
     Precision,
     ReleaseKind,
     check_release_folder,
+    count_weights,
     write_release,
 )
 from tasks.reports.vae_release import RELEASE_FILES as VAE_FILES
-from tasks.reports.vae_release import count_weights
 
 MAX_BYTES = 64 * MEBIBYTE
 _MODEL_ENDINGS = (".safetensors", ".json", ".npy")
@@ -88,7 +88,7 @@ def assemble_release(
     phase = phase_of(vae_folder)
     if sampler is None:
         sampler = SamplerConfig(force_silence=ldm.empty_slot_latents is not None)
-    count = count_weights(vae) + _num_weights(ldm)
+    count = count_weights(vae) + count_weights(ldm.denoiser)
 
     def fill(aside: Path) -> None:
         save_vae(vae.to(DTYPES[precision]), phase, aside / VAE_FOLDER)
@@ -142,7 +142,9 @@ def export_ldm(store: Path, folder: Path, precision: Precision, *, force: bool =
     provenance = provenance_of(artifacts, vae)
     ldm = load_ldm(diffusion.folder)
     sampler = artifacts.latest_run()["extra"]["generation"]["sampler"]
-    pair = PairOfModels(provenance, artifacts.manifest(diffusion), _num_weights(ldm), precision)
+    pair = PairOfModels(
+        provenance, artifacts.manifest(diffusion), count_weights(ldm.denoiser), precision
+    )
     return assemble_release(
         vae.folder,
         diffusion.folder,
@@ -160,7 +162,3 @@ def measured_songs(artifacts: ArtifactStore) -> str | None:
         return None
     evaluated = artifacts.latest("evaluate_songs", verify=False)
     return artifacts.read_bytes(evaluated, "metrics.md").decode()
-
-
-def _num_weights(ldm: PhraseLDM) -> int:
-    return sum(parameter.numel() for parameter in ldm.denoiser.parameters())

@@ -2,7 +2,7 @@
 
 import json
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,12 +76,27 @@ def newest_vae(store: ArtifactStore) -> ArtifactRef:
         with suppress(MissingArtifact):
             return store.latest(stage)
     for stage in VAE_STAGES:
-        for manifest in store.manifests(stage):
-            ref = store.find(stage, manifest.key)
-            if ref is not None and granularity_of(manifest) == "phrase":
-                return ref
+        left = newest_of_stage(store, stage, lambda item: granularity_of(item) == "phrase")
+        if left is not None:
+            return left
     message = f"There is no finished PhraseVAE in {store.root}: run the pipeline first."
     raise MissingArtifact(message)
+
+
+def newest_of_stage(
+    store: ArtifactStore, stage: str, wanted: Callable[[Manifest], bool] = lambda _: True
+) -> ArtifactRef | None:
+    """What a stage left last in a store, of any run or beside them, if it left anything wanted.
+
+    Raises:
+        DamagedArtifact: if it is damaged.
+    """
+    for manifest in store.manifests(stage):
+        if wanted(manifest):
+            ref = store.find(stage, manifest.key)
+            if ref is not None:
+                return ref
+    return None
 
 
 def _vae_folder(store: Path, vae: Path | None) -> Path:

@@ -8,6 +8,7 @@ from secrets import token_hex
 from typing import Literal, get_args
 
 import torch
+from torch import nn
 
 from phrase_models.errors import ConfigurationError
 from storage.paths import FolderKind, check_new_folder
@@ -47,6 +48,11 @@ def check_precision(name: str) -> Precision:
             return precision
     message = f"There is no precision {name!r}; there are {', '.join(get_args(Precision))}."
     raise ConfigurationError(message)
+
+
+def count_weights(module: nn.Module) -> int:
+    """Trained numbers of a network."""
+    return sum(parameter.numel() for parameter in module.parameters())
 
 
 def write_release(folder: Path, kind: ReleaseKind, fill: Callable[[Path], None]) -> int:

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-from phrase_models.vae.model import PhraseVAE
 from phrase_models.vae.pretrained import (
     CONFIG_FILE,
     WEIGHTS_FILE,
@@ -20,6 +19,7 @@ from tasks.reports.release import (
     Precision,
     ReleaseKind,
     check_release_folder,
+    count_weights,
     write_release,
 )
 
@@ -59,11 +59,6 @@ def export_vae(store: Path, folder: Path, precision: Precision, *, force: bool =
         f"Wrote {folder}: PhraseVAE {ref.stage}/{ref.folder.name}, {weights.count:,} weights in "
         f"{precision}, {size:.1f} MB"
     )
-
-
-def count_weights(vae: PhraseVAE) -> int:
-    """Trained numbers of a PhraseVAE."""
-    return sum(parameter.numel() for parameter in vae.parameters())
 
 
 VAE_RELEASE = ReleaseKind("PhraseVAE", RELEASE_FILES.__contains__, describes_vae)
