@@ -118,7 +118,7 @@ def tokenize(
     list_tracks: ListTracksOption = False,
 ) -> None:
     """Print the REMI-z tokens of a MIDI file, bars ending in b-1."""
-    from tasks.token_files import tokens_of_file
+    from tasks.music.token_files import tokens_of_file
 
     if list_tracks:
         print_tracks([file], role_map)
@@ -138,7 +138,7 @@ def detokenize(
     force: ForceOption = False,
 ) -> None:
     """Write the MIDI file of REMI-z tokens."""
-    from tasks.token_files import write_tokens_file
+    from tasks.music.token_files import write_tokens_file
 
     said = write_tokens_file(
         tokens, output, tempo_bpm=tempo, key=key, sections=sections, force=force
@@ -186,7 +186,7 @@ def generate(
 ) -> None:
     """Make songs with the models trained last in a store, else with those that come with it."""
     use_sleeping_threads()
-    from tasks import songs
+    from tasks.music import songs
 
     songs.generate(
         store,
@@ -222,7 +222,7 @@ def form(
     list_tracks: ListTracksOption = False,
 ) -> None:
     """Print what repeats what in a song, to be edited and given back with `generate --form`."""
-    from tasks import songs
+    from tasks.music import songs
 
     if list_tracks:
         print_tracks([file], role_map)
@@ -252,7 +252,7 @@ def evaluate(
     if folder is None:
         typer.echo(commands.stored_metrics(store, reference, json_file))
     else:
-        from tasks.folder_evaluation import evaluate_folder
+        from tasks.music.folder_evaluation import evaluate_folder
 
         typer.echo(evaluate_folder(folder, reference, store, json_file, force=force))
 
@@ -409,7 +409,7 @@ def interpolate(
     if list_tracks:
         print_tracks([first, second], role_map)
         return
-    from tasks.interpolation import interpolate_files
+    from tasks.music.interpolation import interpolate_files
 
     sentence = interpolate_files(
         store,

@@ -73,7 +73,7 @@ def export_midi(
     Aligned: 4/4 throughout, bar 1 begins at tick 0, notes on a grid of 48 places a bar, tracks
     named Melody, Bridge and Piano.
     """
-    from tasks import corpus_midi
+    from tasks.music import corpus_midi
 
     corpus_midi.check_corpus_folder(folder, force=force)
     songs = None

@@ -91,7 +91,7 @@ def check_servers(*, orchestrated: bool) -> None:
 
 def print_tracks(files: list[Path], role_map: list[str] | None) -> None:
     """What `--list-tracks` asks for."""
-    from tasks import reading
+    from tasks.music import reading
 
     typer.echo(reading.list_tracks(files, role_map or ()))
 

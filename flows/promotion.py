@@ -11,8 +11,8 @@ from prefect.states import Completed
 
 from flows.measure import measure
 from flows.pipeline import pipeline
-from tasks import songs
 from tasks.engine.prefect_runs import Resumed, run_name
+from tasks.music import songs
 from tasks.promotion import commands
 from tasks.settings.choices import PresetName, SourceName
 from tasks.store_address import asked_store

@@ -52,7 +52,7 @@ def accompany(
         print_tracks([file], role_map)
         return
     use_sleeping_threads()
-    from tasks.accompaniment import Accompaniment, accompany_file, kept_roles
+    from tasks.music.accompaniment import Accompaniment, accompany_file, kept_roles
 
     asked = Accompaniment(
         kept_roles(keep or ["melody"]),

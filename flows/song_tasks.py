@@ -18,7 +18,7 @@ from flows.options import (
 from tasks.command_line import CheckedGroup, CommandLine
 
 if TYPE_CHECKING:
-    from tasks.song_tasks import TaskOptions
+    from tasks.music.song_tasks import TaskOptions
 
 song_tasks_app = CommandLine(cls=CheckedGroup)
 
@@ -60,7 +60,7 @@ def harmonise(
     if list_tracks:
         print_tracks([file], role_map)
         return
-    from tasks.song_tasks import harmonise_file
+    from tasks.music.song_tasks import harmonise_file
 
     harmonise_file(
         _options(file, required(output), store, model, seed, number, steps, key, role_map, force)
@@ -96,7 +96,7 @@ def complete(
     if list_tracks:
         print_tracks([file], role_map)
         return
-    from tasks.song_tasks import complete_file
+    from tasks.music.song_tasks import complete_file
 
     complete_file(
         _options(file, required(output), store, model, seed, number, steps, key, role_map, force),
@@ -128,7 +128,7 @@ def vary(
     if list_tracks:
         print_tracks([file], role_map)
         return
-    from tasks.song_tasks import vary_file
+    from tasks.music.song_tasks import vary_file
 
     vary_file(
         _options(file, required(output), store, model, seed, number, steps, key, role_map, force),
@@ -150,7 +150,7 @@ def _options(
 ) -> "TaskOptions":
     """What the three commands have in common; torch is loaded with it."""
     use_sleeping_threads()
-    from tasks.song_tasks import TaskOptions
+    from tasks.music.song_tasks import TaskOptions
 
     return TaskOptions(
         file, output, store, model, seed, number, steps, key, tuple(role_map or ()), force

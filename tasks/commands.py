@@ -21,13 +21,13 @@ from storage.artifacts import ArtifactRef
 from storage.opening import existing_store, open_store, store_address
 from storage.paths import check_new_file
 from storage.writing import translate_disk_errors
-from tasks.encoding import encode_with_figures, refinement_cost
 from tasks.engine.runtime import configure_environment
 from tasks.engine.services import check_prefect
 from tasks.engine.stage import StageRunner
 from tasks.engine.tracking import Tracking
 from tasks.launch import Launch, Request, launch
-from tasks.reading import open_files, read_for_model
+from tasks.music.encoding import encode_with_figures, refinement_cost
+from tasks.music.reading import open_files, read_for_model
 from tasks.reports.provenance import phrase_codec
 from tasks.settings.pipeline import parse_assignments
 from tasks.stages.registry import STAGE_NAMES

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from tasks.command_line import shortened
 from tasks.errors import plain_reason
-from tasks.song_orders import SongOrder
+from tasks.music.song_orders import SongOrder
 
 LARGEST_SEED = 2**63 - 1
 Seed = Annotated[int, Field(ge=-LARGEST_SEED, le=LARGEST_SEED)]

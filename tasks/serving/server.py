@@ -16,10 +16,10 @@ from rich.console import Console
 
 from phrase_models.errors import ConfigurationError
 from tasks.interruption import Stopped
+from tasks.music.songs import PHRASE_LDM, find_models
 from tasks.serving.application import build_application
 from tasks.serving.limits import ServingLimits
 from tasks.serving.song_writer import SongWriter
-from tasks.songs import PHRASE_LDM, find_models
 
 console = Console()
 STOPPED = "Stopped: songs that were not finished are dropped."

@@ -10,10 +10,10 @@ from phrase_models.batch_writing import gallery_song
 from phrase_models.gallery.page import render_gallery
 from phrase_models.generator import GeneratedSong, Generator
 from phrase_models.song_batch import describe_song, song_bytes
-from tasks.accompaniment import Accompaniment, hear, kept_roles, open_upload
+from tasks.music.accompaniment import Accompaniment, hear, kept_roles, open_upload
+from tasks.music.songs import PHRASE_LDM, Models
 from tasks.serving.requests import AccompanyRequest, GenerateRequest, sampling_of
 from tasks.settings.stages import GenerationConfig
-from tasks.songs import PHRASE_LDM, Models
 
 if TYPE_CHECKING:
     from phrase_models.diffusion.sampling import Progress

@@ -12,9 +12,9 @@ from phrase_models.tokens import vocabulary
 from phrase_models.tokens.song_layout import bars_to_slots, song_to_bars
 from storage.artifacts import ArtifactRef
 from storage.latents import write_latents
-from tasks.encoding import encode_with_figures
 from tasks.engine.stage import Stage
 from tasks.engine.stage_kind import StageKind
+from tasks.music.encoding import encode_with_figures
 from tasks.settings.pipeline import PipelineConfig
 from tasks.settings.stages import EncodeLatentsConfig
 from tasks.stages.rows import read_accepted_songs, splits_of

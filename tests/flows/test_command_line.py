@@ -126,7 +126,7 @@ def test_an_empty_data_folder_is_one_sentence(monkeypatch, capsys, tmp_path):
 
 
 def test_a_store_without_models_says_what_to_run(monkeypatch, capsys, tmp_path):
-    monkeypatch.setattr("tasks.songs.RELEASE", tmp_path / "absent")
+    monkeypatch.setattr("tasks.music.songs.RELEASE", tmp_path / "absent")
     code, _, err = call(
         monkeypatch, capsys, "generate", "--store", tmp_path / "store", "-o", tmp_path / "out"
     )

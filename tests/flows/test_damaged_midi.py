@@ -12,7 +12,7 @@ from phrase_models.errors import UserError
 from phrase_models.score.midi_parser import MAX_BYTES, parse_midi_bytes
 from phrase_models.score.midi_writer import write_midi
 from phrase_models.score.song import BRIDGE, MELODY, PIANO, Note, Song, Track, parse_section_layout
-from tasks.token_files import tokens_of_file
+from tasks.music.token_files import tokens_of_file
 from tests.conftest import DATA_CANDIDATES
 from tests.phrase_models.score.midi_bytes import NOTE, chunk, header, meta, midi
 

@@ -90,7 +90,7 @@ def test_killed_in_every_stage_and_resumed_it_ends_the_same(whole, tmp_path):
 
 
 def test_song_k_is_the_same_however_many_are_made(whole, tmp_path):
-    from tasks.songs import generate
+    from tasks.music.songs import generate
 
     request = {
         "key": "G",
@@ -110,7 +110,7 @@ def test_song_k_is_the_same_however_many_are_made(whole, tmp_path):
 
 def test_plans_are_drawn_from_the_priors_of_the_run(whole, tmp_path):
     from phrase_models.form.plan_priors import PlanPriors
-    from tasks.songs import generate
+    from tasks.music.songs import generate
 
     priors = PlanPriors.load(next((whole[0] / "artifacts" / "fit_priors").glob("*/priors.json")))
     assert priors.chords is not None
@@ -209,7 +209,7 @@ def test_reconstruct_sends_a_song_through_the_vae(whole, tmp_path):
 )
 def test_a_song_that_cannot_be_made_is_refused_with_a_sentence(whole, tmp_path, request_, words):
     from phrase_models.errors import ConfigurationError
-    from tasks.songs import generate
+    from tasks.music.songs import generate
 
     request = {
         "key": "C",

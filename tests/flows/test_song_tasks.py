@@ -198,7 +198,7 @@ def test_a_song_that_is_too_long_is_one_sentence(monkeypatch, capsys, model, tmp
 
 
 def test_without_any_model_it_is_said_where_one_was_looked_for(monkeypatch, capsys, midi, tmp_path):
-    monkeypatch.setattr("tasks.songs.BINOMIAL_RELEASE", tmp_path / "absent")
+    monkeypatch.setattr("tasks.music.songs.BINOMIAL_RELEASE", tmp_path / "absent")
     code, _, err = call(
         monkeypatch, capsys, "vary", midi, "-o", tmp_path / "out", "--store", tmp_path / "store"
     )
@@ -207,7 +207,7 @@ def test_without_any_model_it_is_said_where_one_was_looked_for(monkeypatch, caps
 
 
 def test_generate_takes_the_family_or_its_folder_as_its_model(monkeypatch, capsys, model, tmp_path):
-    monkeypatch.setattr("tasks.songs.BINOMIAL_RELEASE", model)
+    monkeypatch.setattr("tasks.music.songs.BINOMIAL_RELEASE", model)
     monkeypatch.chdir(tmp_path)
     written = []
     for named in ("binomial", model):

@@ -226,7 +226,7 @@ def test_the_loaded_model_writes_the_bytes_of_the_command_line(
     import pandas as pd
     from mlflow.exceptions import MlflowException
 
-    from tasks.songs import generate
+    from tasks.music.songs import generate
 
     register()
     promote(registry, lambda *_: measured_model("x"))

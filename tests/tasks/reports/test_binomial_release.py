@@ -14,8 +14,8 @@ from phrase_models.diffusion.sampler_config import SamplerConfig
 from phrase_models.errors import ConfigurationError
 from phrase_models.generator import SongRequest
 from phrase_models.generators import from_pretrained
+from tasks.music.songs import BINOMIAL, find_models
 from tasks.reports.binomial_release import RELEASE_FILES, assemble_binomial
-from tasks.songs import BINOMIAL, find_models
 
 
 @pytest.fixture

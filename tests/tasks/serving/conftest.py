@@ -12,10 +12,10 @@ from phrase_models.diffusion.sampler_config import SamplerConfig
 from phrase_models.errors import ConfigurationError
 from phrase_models.generator import GeneratedSong, SongRequest
 from phrase_models.score.song import MELODY, Note, Song, Track
+from tasks.music.songs import Models
 from tasks.serving.application import build_application
 from tasks.serving.limits import ServingLimits
 from tasks.serving.song_writer import SongWriter
-from tasks.songs import Models
 
 SECONDS = 10.0
 

@@ -48,7 +48,7 @@ import sys
 sys.path.insert(0, {tests!r})
 from conftest import OneNote
 from phrase_models.diffusion.sampler_config import SamplerConfig
-from tasks import songs
+from tasks.music import songs
 from tasks.interruption import ending_when_asked
 from tasks.serving import server
 
@@ -128,10 +128,10 @@ def test_listening_to_others_is_said_and_their_names_for_it_are_taken():
 def test_the_release_sends_the_bytes_that_the_command_line_writes(release, tmp_path):
     from fastapi.testclient import TestClient
 
+    from tasks.music.songs import find_models, generate
     from tasks.serving.application import build_application
     from tasks.serving.limits import ServingLimits
     from tasks.serving.song_writer import SongWriter
-    from tasks.songs import find_models, generate
 
     asked = {"sections": "A4 B4", "seed": 3, "key": "F", "tempo": 80.0}
     sampling = {"num_sampling_steps": 6, "guidance_scale": 2.0}

@@ -6,11 +6,11 @@ from fastapi.testclient import TestClient
 from phrase_models.score.midi import read_midi
 from phrase_models.score.midi_writer import midi_bytes
 from phrase_models.score.song import MELODY, PIANO, Note, Song, Track, parse_section_layout
+from tasks.music.songs import find_models, generate
 from tasks.reports.ldm_release import assemble_release
 from tasks.serving.application import build_application
 from tasks.serving.limits import ServingLimits
 from tasks.serving.song_writer import SongWriter
-from tasks.songs import find_models, generate
 
 MIDI = {"content-type": "audio/midi"}
 WHITE = (60, 62, 64, 65, 67)

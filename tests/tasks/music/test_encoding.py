@@ -7,7 +7,7 @@ from phrase_models.codec import PhraseCodec
 from phrase_models.tokens.remiz import from_text
 from phrase_models.vae.model import PhraseVAE
 from phrase_models.vae.refinement_config import RefinementConfig
-from tasks.encoding import encode_with_figures, refinement_cost
+from tasks.music.encoding import encode_with_figures, refinement_cost
 from tasks.settings.presets import load_preset
 
 PHRASES = [from_text(f"i-0 o-0 p-{pitch} d-12") for pitch in (48, 50, 48)]

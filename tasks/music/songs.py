@@ -29,11 +29,11 @@ from phrase_models.tokens.song_layout import bars_to_slots, song_to_bars
 from storage.errors import MissingArtifact
 from storage.paths import FolderKind, check_new_folder, replacing_files
 from tasks.interruption import Stopped
-from tasks.reading import read_file
+from tasks.music.reading import read_file
+from tasks.music.song_orders import SongOrder
 from tasks.settings.stages import GenerationConfig
-from tasks.song_orders import SongOrder
 
-RELEASES = Path(__file__).resolve().parents[1] / "releases"
+RELEASES = Path(__file__).resolve().parents[2] / "releases"
 RELEASE, BINOMIAL_RELEASE = RELEASES / "phraseldm-pop909", RELEASES / "binomial-pop909"
 """Models that come with the program."""
 ALIASES = ("champion", "candidate")

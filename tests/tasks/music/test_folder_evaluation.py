@@ -13,7 +13,7 @@ from phrase_models.score.transforms import transpose
 from phrase_models.song_batch import write_descriptions, write_song
 from phrase_models.sources.synthetic.composer import SyntheticConfig, compose_song
 from storage.errors import NotWritable
-from tasks.folder_evaluation import evaluate_folder
+from tasks.music.folder_evaluation import evaluate_folder
 
 CONFIG = SyntheticConfig(num_songs=4, seed=0, min_bars=8, max_bars=12)
 SONGS = [compose_song(CONFIG, index).song for index in range(4)]

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from phrase_models.batch_writing import BatchSettings
     from phrase_models.form.song_form import SongForm
-    from tasks.songs import Models
+    from tasks.music.songs import Models
 
 OPTIONS_OF_FIELDS = {
     "tempo_bpm": "--tempo",

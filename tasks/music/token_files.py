@@ -15,7 +15,7 @@ from phrase_models.tokens.song_layout import song_to_text
 from phrase_models.tokens.token_text import read_token_text
 from storage.paths import check_new_file
 from storage.writing import translate_disk_errors
-from tasks.reading import read_file
+from tasks.music.reading import read_file
 
 MAX_BYTES = 8 << 20
 SLOWEST, FASTEST = 3.57628, 6e7

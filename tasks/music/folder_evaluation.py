@@ -24,7 +24,7 @@ from storage.errors import MissingArtifact
 from storage.opening import existing_store
 from storage.paths import check_new_file
 from storage.writing import write_json
-from tasks.reading import read_of_many
+from tasks.music.reading import read_of_many
 from tasks.stages.evaluate_songs import cell_text, duplicate_groups, plain_results
 from tasks.stages.rows import read_accepted_songs, splits_of
 

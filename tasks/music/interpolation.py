@@ -13,8 +13,8 @@ from phrase_models.tokens import vocabulary
 from phrase_models.tokens.song_layout import bars_to_slots, bars_to_song, song_to_bars
 from phrase_models.vae.interpolation import Smoothness, decode_paths, mean_smoothness
 from storage.paths import FolderKind, check_new_folder, replacing_files
-from tasks.encoding import encode_with_figures, refinement_cost
-from tasks.reading import ModelReading, open_files, read_for_model
+from tasks.music.encoding import encode_with_figures, refinement_cost
+from tasks.music.reading import ModelReading, open_files, read_for_model
 from tasks.reports.provenance import phrase_codec
 
 STRIP_FILE = "strip.png"

@@ -10,7 +10,7 @@ from phrase_models.score.midi_writer import write_midi
 from phrase_models.score.song import MELODY, PIANO, Note, Song, Track
 from phrase_models.vae.config import VAEConfig
 from phrase_models.vae.model import PhraseVAE
-from tasks.reading import list_tracks, open_files, read_file, read_for_model, read_of_many
+from tasks.music.reading import list_tracks, open_files, read_file, read_for_model, read_of_many
 
 TRIPLETS = Song(
     "triplets",

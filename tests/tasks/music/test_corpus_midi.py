@@ -8,7 +8,7 @@ from phrase_models.score.midi_parser import parse_midi
 from phrase_models.score.transforms import transpose
 from storage.errors import NotWritable
 from tasks import commands
-from tasks.corpus_midi import check_corpus_folder, export_corpus
+from tasks.music.corpus_midi import check_corpus_folder, export_corpus
 from tasks.stages.rows import read_accepted_songs
 
 

@@ -23,8 +23,8 @@ from phrase_models.variant_writing import (
 )
 from storage.paths import FolderKind, check_new_folder, replacing_files
 from tasks.interruption import Stopped
-from tasks.reading import read_file
-from tasks.songs import BINOMIAL, binomial_folder
+from tasks.music.reading import read_file
+from tasks.music.songs import BINOMIAL, binomial_folder
 
 VARIANTS = FolderKind("variants of a song", belongs_to_variants)
 _RANGE = re.compile(r"\s*(\d{1,4})\s*-\s*(\d{1,4})\s*")

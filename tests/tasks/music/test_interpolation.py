@@ -11,7 +11,7 @@ from phrase_models.score.song import BRIDGE, MELODY, PIANO, Note, Phrase, Phrase
 from phrase_models.tokens.song_layout import song_to_bars
 from phrase_models.vae.interpolation import decode_paths, mean_smoothness
 from storage.errors import NotWritable
-from tasks.interpolation import interpolate_files, phrase_pairs, song_of_pairs
+from tasks.music.interpolation import interpolate_files, phrase_pairs, song_of_pairs
 
 MELODY_OF_THREE = Track(MELODY, (Note(0, 72, 12), Note(48, 74, 12), Note(96, 76, 12)))
 FIRST = Song("first", 3, (MELODY_OF_THREE, Track(PIANO, (Note(0, 48, 48),))), (), 120.0)

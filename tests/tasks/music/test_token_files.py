@@ -4,7 +4,7 @@ import pytest
 
 from phrase_models.errors import ConfigurationError, UserError
 from phrase_models.score.midi_parser import parse_midi
-from tasks.token_files import write_tokens_file
+from tasks.music.token_files import write_tokens_file
 
 TEXT = "i-13 o-0 p-72 d-12 i-40 o-0 p-60 d-6 i-128 o-0 p-36 d-3 b-1 b-1"
 

@@ -14,11 +14,11 @@ from phrase_models.score.midi_writer import write_midi
 from phrase_models.score.song import PIANO, Note, Song, Track
 from phrase_models.song_batch import read_batch
 from storage.errors import MissingArtifact
-from tasks import songs
 from tasks.interruption import Stopped
+from tasks.music import songs
+from tasks.music.songs import form_of_file, generate, read_form
 from tasks.reports.ldm_release import assemble_release
 from tasks.settings.stages import GenerationConfig
-from tasks.songs import form_of_file, generate, read_form
 
 FORM = "melody . * =2 ~2 | * *\nbridge * =1 . . =1 .\npiano * * =1 =2 ^1 *\n"
 

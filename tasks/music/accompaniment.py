@@ -23,12 +23,12 @@ from phrase_models.song_batch import song_bytes
 from phrase_models.whole_files import write_whole
 from storage.paths import check_new_file
 from storage.writing import translate_disk_errors
-from tasks.reading import check_choices, open_files, say
-from tasks.song_orders import SongOrder
-from tasks.songs import PHRASE_LDM, find_models
+from tasks.music.reading import check_choices, open_files, say
+from tasks.music.song_orders import SongOrder
+from tasks.music.songs import PHRASE_LDM, find_models
 
 if TYPE_CHECKING:
-    from tasks.songs import Models
+    from tasks.music.songs import Models
 
 UPLOADED = Path("upload.mid")
 """What a file that came without a name is called in messages."""

@@ -13,7 +13,7 @@ from phrase_models.score.midi_writer import midi_bytes, write_midi
 from phrase_models.score.song import MELODY, PIANO, Note, Song, Track, parse_section_layout
 from phrase_models.score.transforms import transpose
 from storage.errors import NotWritable
-from tasks.accompaniment import (
+from tasks.music.accompaniment import (
     Accompaniment,
     accompany_file,
     hear,
