@@ -13,7 +13,7 @@ from storage.errors import DamagedArtifact, MissingArtifact, StorageError
 from storage.locks import lock_if_free, read_note
 from storage.manifest import MANIFEST_NAME, read_manifest, verify_files
 from storage.objects import ObjectInfo
-from storage.published import tell
+from storage.published import named_files, tell
 from storage.shared_artifacts import SharedStore
 from storage.shared_states import STATES
 from storage.writing import replacing
@@ -225,7 +225,16 @@ class SharedInventory:
 
     def remove_leftovers(self) -> None:
         """See `Inventory`."""
-        self._objects.delete(item.name for item in self._old_files())
+        by_place: dict[str, list[str]] = {}
+        for item in self._old_files():
+            by_place.setdefault(_place(item), []).append(item.name)
+        for place, names in by_place.items():
+            # Held, so that nobody publishes here; who did since the listing has a manifest now.
+            with self._leases.hold_if_free(place, "clears the store") as free:
+                if free:
+                    found = self._published.manifests(PurePosixPath(place).parts[0])
+                    named = named_files([item.manifest for item in found])
+                    self._objects.delete(name for name in names if name not in named)
 
     def _old_files(self) -> list[ObjectInfo]:
         """Files without a manifest, and states of what is finished.

@@ -245,12 +245,17 @@ class PublishedArtifacts:
 
     def without_manifest(self, manifests: Sequence[Manifest]) -> list[ObjectInfo]:
         """Files that no manifest names: of publishers that were cut off, or came second."""
-        named = {
-            file_name(manifest.stage, manifest.key, record.sha256)
-            for manifest in manifests
-            for record in manifest.files
-        }
+        named = named_files(manifests)
         return [item for item in self.objects.list(ARTIFACTS) if item.name not in named]
+
+
+def named_files(manifests: Sequence[Manifest]) -> set[str]:
+    """The objects of all files that manifests name."""
+    return {
+        file_name(manifest.stage, manifest.key, record.sha256)
+        for manifest in manifests
+        for record in manifest.files
+    }
 
 
 def _this_process() -> str:

@@ -44,7 +44,8 @@ def test_what_only_this_computer_reaches(address, loopback):
 
 
 TOY = """
-import sys
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever started the tests
 sys.path.insert(0, {tests!r})
 from conftest import OneNote
 from phrase_models.diffusion.sampler_config import SamplerConfig
