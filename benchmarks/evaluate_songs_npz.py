@@ -193,7 +193,7 @@ def with_obedience(column: Column, songs: Sequence[TokenSong], real: Sequence[To
 
 
 # ----------------------------------------------------------------------- printing
-def _cell(result: MetricResult | None) -> str:
+def cell(result: MetricResult | None) -> str:
     if result is None:
         return ""
     if math.isnan(result.value):
@@ -215,8 +215,8 @@ def table(columns: Mapping[str, Column], ratios: Mapping[str, MetricResult]) -> 
         if all(result is None or math.isnan(result.value) for result in results):
             absent.append(name)
             continue
-        cells = " | ".join(map(_cell, results))
-        lines.append(f"| {name} | {cells} | {_cell(ratios.get(name))} |")
+        cells = " | ".join(map(cell, results))
+        lines.append(f"| {name} | {cells} | {cell(ratios.get(name))} |")
     lines += ["", f"Not measured here (they need latents): {', '.join(absent)}."]
     for label, column in columns.items():
         lines.append(f"{label}: {_longest(column)}")
@@ -233,7 +233,7 @@ def _longest(column: Column) -> str:
     return ", ".join(f"{name} at most {np.nanmax(column.values[name]):.0f}" for name in names)
 
 
-def _as_json(results: Mapping[str, MetricResult]) -> dict[str, dict]:
+def as_json(results: Mapping[str, MetricResult]) -> dict[str, dict]:
     return {
         name: {
             key: None if isinstance(value, float) and math.isnan(value) else value
@@ -281,8 +281,8 @@ def main() -> None:
         if arguments.json:
             arguments.json.mkdir(parents=True, exist_ok=True)
             content = {
-                "columns": {name: _as_json(column.results) for name, column in columns.items()},
-                "ratios": _as_json(ratios),
+                "columns": {name: as_json(column.results) for name, column in columns.items()},
+                "ratios": as_json(ratios),
                 "values": {
                     name: {
                         key: [None if math.isnan(x) else x for x in numbers.tolist()]
