@@ -16,7 +16,11 @@ STOP_SECONDS = 8.0
 
 
 def guard(parent: int, command: list[str]) -> int:
-    """Run a command until it ends, a SIGTERM comes or the parent is gone; its exit code."""
+    """Run a command until it ends, a SIGTERM comes or the parent is gone.
+
+    Returns:
+        Its exit code, as a shell has it: 128 and the signal's number for one that was killed.
+    """
     asked = threading.Event()
     signal.signal(signal.SIGTERM, lambda _number, _frame: asked.set())
     child = subprocess.Popen(command)
@@ -31,7 +35,7 @@ def guard(parent: int, command: list[str]) -> int:
             child.wait()
     if os.getppid() != parent:  # nobody else is left to do it
         os.killpg(0, signal.SIGKILL)
-    return child.returncode
+    return child.returncode if child.returncode >= 0 else 128 - child.returncode
 
 
 if __name__ == "__main__":

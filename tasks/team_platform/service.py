@@ -56,10 +56,9 @@ class RunningService:
         """
         code = self.guard.poll()
         if code is not None:
-            how = f"with code {code}" if code >= 0 else f"by signal {-code}"
             raise ServiceEnded(
-                f"The {self.service.name} ended {how}: the end of {self.log} says why; everything "
-                "else was ended, too, and what was finished is kept."
+                f"The {self.service.name} ended with code {code}: the end of {self.log} says why; "
+                "everything else was ended, too, and what was finished is kept."
             )
 
 
