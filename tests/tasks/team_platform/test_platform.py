@@ -17,6 +17,8 @@ pytestmark = [
     pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="looks into /proc"),
 ]
 MARK = "PLATFORM_UNDER_TEST"
+HEARING_CTRL_C = ("env", "--default-signal=INT")
+"""As in a terminal, also where these tests are a shell's background job."""
 
 
 def free_port() -> int:
@@ -58,13 +60,20 @@ def test_a_platform_runs_a_deployment_and_leaves_no_process(tmp_path):
     base |= {"HOME": str(tmp_path), "PYTHONPATH": child_environment()["PYTHONPATH"], MARK: mark}
     with said.open("wb") as file:
         platform = subprocess.Popen(
-            [sys.executable, "-m", "flows", "platform", "--folder", str(folder), *ports],
+            [
+                *HEARING_CTRL_C,
+                sys.executable,
+                "-m",
+                "flows",
+                "platform",
+                "--folder",
+                folder,
+                *ports,
+            ],
             cwd=tmp_path,
             env=base,
             stdout=file,
             stderr=file,
-            # As in a terminal, also where these tests are a shell's background job.
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
     try:
         wait_for_words(platform, said, "Ctrl-C ends all of it.")
