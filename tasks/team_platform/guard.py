@@ -23,6 +23,8 @@ def guard(parent: int, command: list[str]) -> int:
     """
     asked = threading.Event()
     signal.signal(signal.SIGTERM, lambda _number, _frame: asked.set())
+    # A shell's background job ignores it and hands that down, but Prefect's worker ends by it.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     child = subprocess.Popen(command)
     while child.poll() is None and os.getppid() == parent and not asked.wait(POLL_SECONDS):
         pass
