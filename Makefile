@@ -4,6 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 DEMO_STORE ?= demo/store
+# Options of `make platform`, such as PLATFORM="--prefect-port 4300 --no-worker".
+PLATFORM ?=
 RELEASE ?= releases/phraseldm-pop909
 
 export DO_NOT_TRACK = true
@@ -14,7 +16,7 @@ export OMP_WAIT_POLICY ?= PASSIVE
 # A worker a core; one that has no tests left takes some of another's.
 PARALLEL ?= -n logical --dist worksteal
 
-.PHONY: demo test lint fast clean
+.PHONY: demo platform test lint fast clean
 
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -24,6 +26,9 @@ $(INSTALLED): pyproject.toml constraints.txt
 demo: $(INSTALLED)  ## four songs of the release, then the whole pipeline, small, on synthetic songs
 	$(BIN)/phraseldm generate --model $(RELEASE) -n 4 -o demo/songs --force
 	$(BIN)/phraseldm run --preset demo --store $(DEMO_STORE)
+
+platform: $(INSTALLED)  ## servers, a store in memory and a worker on this computer, until Ctrl-C
+	@$(BIN)/phraseldm platform $(PLATFORM)
 
 test: $(INSTALLED) lint  ## style, types, import contracts and every test but GPU ones
 	$(BIN)/python -m pytest -m 'not gpu' $(PARALLEL)

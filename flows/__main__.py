@@ -35,6 +35,7 @@ from flows.song_commands import song_app
 from flows.song_tasks import song_tasks_app
 from flows.start import main
 from flows.store import store_app
+from flows.team_platform import platform_app
 from tasks.command_line import CheckedGroup, CommandLine
 from tasks.settings.sources import SOURCE_NAMES
 
@@ -46,6 +47,7 @@ app = CommandLine(
     help="Full-song multitrack symbolic music by phrase-level latent diffusion.",
 )
 app.add_typer(export_app, name="export")
+app.add_typer(platform_app)
 app.add_typer(song_app)
 app.add_typer(song_tasks_app)
 app.add_typer(store_app, name="store")

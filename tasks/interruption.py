@@ -49,6 +49,14 @@ def ending_when_asked() -> Iterator[None]:
         sys.exit(128 + ending.number)
 
 
+def end_in_own_time() -> None:
+    """From now on the end that a signal asks for is waited for, however long it lasts.
+
+    For a command that ends processes of others in order, each within bounds of its own.
+    """
+    signal.set_wakeup_fd(-1)
+
+
 class _Ending:
     """The end of this process, once a signal asks for it.
 

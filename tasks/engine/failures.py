@@ -2,6 +2,8 @@
 
 import errno
 
+from storage.errors import StoreUnreachable
+
 PASSING = frozenset(
     {
         errno.EAGAIN,
@@ -33,7 +35,7 @@ def passes_by_itself(error: BaseException) -> bool:
     """Whether it, or what it came from, is a failure of the surroundings for a while."""
     found: BaseException | None = error
     while found is not None:
-        if isinstance(found, ProcessEnded | TimeoutError | ConnectionError):
+        if isinstance(found, ProcessEnded | StoreUnreachable | TimeoutError | ConnectionError):
             return True
         if isinstance(found, OSError) and found.errno in PASSING:
             return True

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from prefect import task
@@ -17,6 +18,7 @@ from prefect.runtime import flow_run
 from prefect.states import Completed
 
 from storage.artifacts import ArtifactRef
+from storage.opening import store_address
 from tasks.engine.failures import RETRY_SECONDS, passes_by_itself
 from tasks.engine.mlflow_sender import run_link
 from tasks.engine.prefect_pages import PrefectPages
@@ -93,7 +95,7 @@ def _may_pass(_: object, __: object, state: State[Any]) -> bool:
 
 def _report(stage: Stage, result: StageResult, session: Session) -> str:
     """Headline figures of a stage, made now or before, and where MLflow tells more."""
-    figures: dict[str, Any] = {"artifact": result.ref.folder}
+    figures: dict[str, Any] = {"artifact": _place(result.ref, session.store.root)}
     if not result.cached:
         figures["seconds"] = round(result.seconds, 1)
     run_id = result.tracking_run or tracked_run(result.ref)
@@ -102,6 +104,12 @@ def _report(stage: Stage, result: StageResult, session: Session) -> str:
     figures |= session.store.manifest(result.ref).meta
     rows = "\n".join(f"| {name} | {_show(value)} |" for name, value in figures.items())
     return f"## {stage.name}\n\n| figure | value |\n|---|---|\n{rows}\n"
+
+
+def _place(ref: ArtifactRef, root: Path) -> str:
+    """Where any reader of the page finds an artifact, who may be at another machine."""
+    address = store_address(root)
+    return str(ref.folder) if address == str(root) else f"{ref.key[:12]} in {address}"
 
 
 def _show(value: Any) -> str:

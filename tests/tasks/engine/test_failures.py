@@ -5,7 +5,7 @@ import errno
 import pytest
 
 from phrase_models.errors import ConfigurationError, DivergedError
-from storage.errors import StorageError
+from storage.errors import StorageError, StoreRefused, StoreUnreachable
 from tasks.engine.failures import ProcessEnded, passes_by_itself
 
 
@@ -27,6 +27,9 @@ def caused(error, cause):
         (ConfigurationError("There is no preset 'x'."), False),
         (DivergedError(2, "loss is nan"), False),
         (StorageError("damaged"), False),
+        (StoreUnreachable("does not answer"), True),
+        (caused(RuntimeError("download"), StoreUnreachable("does not answer")), True),
+        (StoreRefused("refuses access"), False),
         (MemoryError(), False),
     ],
 )
