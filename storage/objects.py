@@ -59,7 +59,11 @@ def _patient(
                 if time.monotonic() - begun >= objects.patience:
                     raise
                 if not told:
-                    _logger.warning("%s Trying on for %.0f s.", error, objects.patience)
+                    _logger.warning(
+                        "%s That is for later: it is tried for %.0f s more.",
+                        error,
+                        objects.patience,
+                    )
                 told = True
                 time.sleep(PAUSE_SECONDS)
 

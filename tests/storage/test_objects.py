@@ -94,4 +94,4 @@ def test_a_store_that_is_away_for_a_while_is_waited_for_and_said_once(objects, m
     assert objects.get("x").content == b"1"
     assert slept == [objects_module.PAUSE_SECONDS] * 3
     [said] = caplog.messages
-    assert said.endswith("Trying on for 600 s.")
+    assert said.endswith("That is for later: it is tried for 600 s more.")
