@@ -3,7 +3,8 @@
     <store>/champions.json      what the registry said last; read where the registry is away
 
 Artifacts that it names are kept by whoever clears a store: without them neither the champion could
-write songs, nor could it be rolled back.
+write songs, nor could it be rolled back. Of a shared store it is an object, for every machine that
+may clear it.
 """
 
 import json
@@ -12,9 +13,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from storage.errors import StorageError
-from storage.locks import hold_lock
+from storage.inventory import open_inventory
+from storage.opening import open_store, store_address
 from storage.sealing import sealed, unsealed
-from storage.writing import write_json
+from storage.writing import json_text
 
 CHAMPIONS_NAME = "champions.json"
 
@@ -38,8 +40,8 @@ class StoredChampion:
 
 def write_champions(root: Path, champions: Sequence[StoredChampion]) -> None:
     """Write down the champion, and after it those that it can be rolled back to."""
-    with hold_lock(root / "locks" / "champions.lock", "writes down the champion"):
-        write_json(root / CHAMPIONS_NAME, sealed({"champions": [asdict(one) for one in champions]}))
+    content = json_text(sealed({"champions": [asdict(one) for one in champions]}))
+    open_inventory(open_store(root)).write_file(CHAMPIONS_NAME, content.encode())
 
 
 def read_champions(root: Path) -> list[StoredChampion]:
@@ -48,15 +50,16 @@ def read_champions(root: Path) -> list[StoredChampion]:
     Raises:
         StorageError: if the file is damaged.
     """
-    path = root / CHAMPIONS_NAME
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-        return [StoredChampion(**item) for item in unsealed(data, required=True)["champions"]]
-    except FileNotFoundError:
+    content = open_inventory(open_store(root)).read_file(CHAMPIONS_NAME)
+    if not content:
         return []
+    try:
+        data = json.loads(content)
+        return [StoredChampion(**item) for item in unsealed(data, required=True)["champions"]]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         message = (
-            f"{path} is damaged: remove it and run `phraseldm champion`, which writes it again."
+            f"{store_address(root)}/{CHAMPIONS_NAME} is damaged: remove it and run "
+            "`phraseldm champion`, which writes it again."
         )
         raise StorageError(message) from error
 

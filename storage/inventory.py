@@ -52,16 +52,20 @@ class Inventory(Protocol):
     def remove_leftovers(self) -> None:
         """Remove them."""
 
-    def read_pins(self) -> bytes:
-        """The text of the pins; see `read_pins`."""
+    def read_file(self, name: str) -> bytes:
+        """A file that is no artifact, such as `pins`, as all machines see it; empty without one."""
 
-    def write_pins(self, text: bytes) -> None:
-        """Replace the text of the pins."""
+    def write_file(self, name: str, content: bytes) -> None:
+        """Make or replace such a file.
+
+        Raises:
+            StorageError: if another machine does so in the same moment.
+        """
 
 
 def read_pins(inventory: Inventory) -> dict[str, str]:
     """Keys that stay, with the words behind them: a line each of the file `pins` of a store."""
-    lines = inventory.read_pins().decode(errors="replace").splitlines()
+    lines = inventory.read_file(PINS).decode(errors="replace").splitlines()
     words = [line.strip().partition(" ") for line in lines if line.strip()]
     return {key: reason.strip() or "pinned" for key, _, reason in words}
 
@@ -69,7 +73,7 @@ def read_pins(inventory: Inventory) -> dict[str, str]:
 def write_pins(inventory: Inventory, pins: Mapping[str, str]) -> None:
     """Replace the pins of a store."""
     lines = [f"{key} {reason}\n" for key, reason in sorted(pins.items())]
-    inventory.write_pins("".join(lines).encode())
+    inventory.write_file(PINS, "".join(lines).encode())
 
 
 def newest_run_keys(store: ArtifactStore) -> list[str]:
@@ -148,15 +152,15 @@ class LocalInventory:
     def remove_leftovers(self) -> None:
         """See `Inventory`."""
 
-    def read_pins(self) -> bytes:
+    def read_file(self, name: str) -> bytes:
         """See `Inventory`."""
-        path = self._root / PINS
+        path = self._root / name
         return path.read_bytes() if path.exists() else b""
 
-    def write_pins(self, text: bytes) -> None:
+    def write_file(self, name: str, content: bytes) -> None:
         """See `Inventory`."""
-        with replacing(self._root / PINS) as aside:
-            aside.write_bytes(text)
+        with replacing(self._root / name) as aside:
+            aside.write_bytes(content)
 
 
 class WorkingInventory(LocalInventory):
@@ -255,21 +259,22 @@ class SharedInventory:
         old = [item for item in files if item.modified < written.info.modified - LEFTOVER_AGE]
         return [item for item in (*old, *states) if _place(item) not in held]
 
-    def read_pins(self) -> bytes:
+    def read_file(self, name: str) -> bytes:
         """See `Inventory`."""
-        read = self._objects.get(PINS)
+        read = self._objects.get(name)
         return read.content if read else b""
 
-    def write_pins(self, text: bytes) -> None:
+    def write_file(self, name: str, content: bytes) -> None:
         """See `Inventory`."""
-        seen = self._objects.get(PINS)
+        seen = self._objects.get(name)
         written = (
-            self._objects.create(PINS, text)
+            self._objects.create(name, content)
             if seen is None
-            else self._objects.replace(PINS, text, seen.version)
+            else self._objects.replace(name, content, seen.version)
         )
         if written is None:
-            raise StorageError("The pins were changed by another machine: run the command again.")
+            shown = self._objects.shown(name)
+            raise StorageError(f"{shown} was changed by another machine: run the command again.")
 
 
 def _place(item: ObjectInfo) -> str:

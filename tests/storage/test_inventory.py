@@ -98,7 +98,8 @@ def test_pins_are_lines_of_a_key_and_words(any_store):
     commit(any_store, KEYS[0])
     write_pins(inventory, {KEYS[0]: "champion of phrase-vae", KEYS[1]: "pinned"})
     write_pins(inventory, {**read_pins(inventory), KEYS[2]: "for the paper"})
-    inventory.write_pins(inventory.read_pins() + f"\n{KEYS[3]}\n".encode())
+    more = inventory.read_file("pins") + f"\n{KEYS[3]}\n".encode()
+    inventory.write_file("pins", more)
     assert read_pins(open_inventory(any_store)) == {
         KEYS[0]: "champion of phrase-vae",
         KEYS[1]: "pinned",

@@ -157,10 +157,13 @@ def test_gc_says_what_would_go_and_takes_it_only_when_told(call, address):
     assert "0 artifacts, 0 B, would go" in call("gc", "--last", "1")[1]
 
 
-def test_gc_keeps_what_the_champion_is_made_of(address):
-    made, root = chain(address), working_folder(address)
+def test_gc_keeps_what_the_champion_is_made_of_whoever_clears(address, monkeypatch, tmp_path):
+    made = chain(address)
     artifacts = {"train": made[0][2].key, "gone": "e" * 64}
-    write_champions(root, [StoredChampion("phraseldm-generator", 1, {}, artifacts)])
+    champion = StoredChampion("phraseldm-generator", 1, {}, artifacts)
+    write_champions(working_folder(address), [champion])
+    another_machine(monkeypatch, tmp_path)
+    root = working_folder(address)
     said = clear_store(root, last=1, delete=True)
     assert f"{'e' * 64} is to be kept and is not in this store." in said
     kept = {ref.key[:20] for refs in (made[0], made[-1]) for ref in refs}
