@@ -66,20 +66,12 @@ def write_corpus(folder: Path, config: SyntheticConfig) -> None:
             Files of the same name are replaced, others are left alone.
         config: number of songs, seed and bounds.
     """
-    songs = [compose_song(config, index) for index in range(config.num_songs)]
-    for song in songs:
-        write_song(folder, song)
-    rows = [
-        (
-            composed.song.song_id,
-            f"Synthetic song {composed.song.song_id}",
-            "phraseldm",
-            "1",
-            "2",
-            "2",
-        )
-        for composed in songs
-    ]
+    rows = []
+    for index in range(config.num_songs):
+        composed = compose_song(config, index)
+        write_song(folder, composed)
+        song_id = composed.song.song_id
+        rows.append((song_id, f"Synthetic song {song_id}", "phraseldm", "1", "2", "2"))
     index_path = folder / "POP909-Dataset" / "POP909" / "index.xlsx"
     _write_workbook(index_path, [INDEX_COLUMNS, *rows])
 
