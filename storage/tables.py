@@ -1,7 +1,8 @@
 """Parquet tables of songs, sections, bars, phrases, notes and chords: rows in, polars frames out.
 
-The same rows give the same bytes with the same versions of polars and pyarrow. Nothing is converted on the
-way in but integers to floating point: polars alone would cut 1.5 to 1 in a column of integers.
+The same rows give the same bytes with the same versions of polars and pyarrow. Nothing is converted
+on the way in but integers to floating point: polars alone would cut 1.5 to 1 in a column of
+integers.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -151,12 +152,15 @@ def table_writer(path: Path, schema: TableSchema) -> Iterator[Callable[[Rows], N
     arrow = schema.arrow_schema()
     waiting: list[Mapping[str, Any]] = []
     num_written = 0
-    with replacing(path) as aside, pq.ParquetWriter(
-        aside,
-        arrow.with_metadata(schema.file_metadata()),
-        compression="zstd",
-        compression_level=3,
-    ) as file:
+    with (
+        replacing(path) as aside,
+        pq.ParquetWriter(
+            aside,
+            arrow.with_metadata(schema.file_metadata()),
+            compression="zstd",
+            compression_level=3,
+        ) as file,
+    ):
 
         def write_group(rows: Rows) -> None:
             nonlocal num_written

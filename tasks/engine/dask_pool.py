@@ -1,4 +1,4 @@
-"""Workers of Dask: a cluster that is there, or processes of this machine that end with the stage."""
+"""Workers of Dask: a cluster that is there, or one of this machine that ends with the stage."""
 
 from __future__ import annotations
 

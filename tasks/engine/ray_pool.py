@@ -13,12 +13,12 @@ from typing import Any
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # read when it is imported
 
-import ray  # noqa: E402
-from ray.exceptions import RayTaskError, WorkerCrashedError  # noqa: E402
+import ray
+from ray.exceptions import RayTaskError, WorkerCrashedError
 
-from phrase_models.errors import ConfigurationError  # noqa: E402
-from tasks.engine.child_process import child_environment  # noqa: E402
-from tasks.engine.shards import WorkerDied  # noqa: E402
+from phrase_models.errors import ConfigurationError
+from tasks.engine.child_process import child_environment
+from tasks.engine.shards import WorkerDied
 
 OBJECT_STORE_BYTES = 256 * 2**20
 """Shared memory of a cluster of this machine: some shards and their results."""
@@ -66,7 +66,7 @@ def ray_pool(num_workers: int, address: str | None) -> Iterator[RayPool]:
     """
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     quiet = {"log_to_driver": False, "logging_level": "CRITICAL", "configure_logging": True}
-    folder = None if address else tempfile.mkdtemp(prefix="ray", dir="/tmp")  # noqa: S108
+    folder = None if address else tempfile.mkdtemp(prefix="ray", dir="/tmp")
     try:
         if address:
             try:

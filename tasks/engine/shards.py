@@ -1,4 +1,4 @@
-"""Shards of a stage's work over the workers of an engine: results in order, a lost worker retried."""
+"""Shards of work over workers: results in order, and a worker that dies costs only its shard."""
 
 from __future__ import annotations
 
