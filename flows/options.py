@@ -87,7 +87,7 @@ EngineOption = Annotated[
     typer.Option(
         "--engine",
         callback=_use_engine,
-        help="Of data stages: processes (the default), dask or ray; PHRASELDM_ENGINE says the same.",
+        help="Of data stages: processes (the default), dask or ray; as PHRASELDM_ENGINE.",
     ),
 ]
 ForceOption = Annotated[bool, typer.Option("--force", help="Replace what is there already.")]

@@ -10,7 +10,7 @@ from tasks.settings.engines import EngineName
 
 
 @flow(name="phrase-ldm", flow_run_name=run_name)
-def pipeline(  # noqa: PLR0913 - a form has as many fields as it has
+def pipeline(  # noqa: PLR0913, PLR0917 - a form has as many fields as it has
     preset: PresetName = "smoke",
     source: SourceName | None = None,
     data: str | None = None,
