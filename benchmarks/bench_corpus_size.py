@@ -4,8 +4,8 @@ python benchmarks/bench_corpus_size.py --folder F [--songs 91 909] [--engines pr
     [--stages ingest tokenise ...] [--workers 2]
 
 The corpus is composed (`sources/synthetic`); 909 songs are as many as POP909 has, and larger ones
-are copies of these. Latents are those of a small PhraseVAE with random weights, of 64 numbers and not
-refined; songs are made by `bar_shuffle`, which reads the training songs. Each stage runs in a
+are copies of these. Latents are those of a small PhraseVAE with random weights, of 64 numbers and
+not refined; songs are made by `bar_shuffle`, which reads the training songs. Each stage runs in a
 process of its own. Memory is what is not backed by a file (RssAnon and RssShmem), sampled five
 times a second: of the process of the stage, and of the largest of its children (a worker; with Ray
 also its servers) beside the sum of them all. Digests are compared between engines.

@@ -69,7 +69,8 @@ def dask_pool(num_workers: int, address: str | None) -> Iterator[DaskPool]:
                     threads_per_worker=1,
                     processes=True,
                     host="127.0.0.1",
-                    dashboard_address=None,
+                    dashboard_address="127.0.0.1:0",
+                    worker_dashboard_address="127.0.0.1:0",
                     memory_limit=0,
                 )
             )

@@ -126,5 +126,5 @@ def _after(attempt: _Attempt, cause: BaseException) -> _Attempt:
             "memory of this machine, or damaged; run with fewer --workers, or leave them out."
         )
         raise ShardFailed(message) from cause
-    logger.warning("A worker died on %s; they are given to another one.", words)
+    logger.warning("A worker died on %s: another one takes over.", words)
     return replace(attempt, deaths=deaths)
