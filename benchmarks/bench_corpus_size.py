@@ -13,6 +13,7 @@ also its servers) beside the sum of them all. Digests are compared between engin
 
 import argparse
 import json
+import shutil
 import subprocess
 import sys
 import time
@@ -129,8 +130,9 @@ def run_stage(stage: str, engine: str, folder: Path, num_workers: int) -> None:
             "generated": ref("generate_songs", before / "generate"),
         }
     output, state = folder / engine / stage, folder / engine / f"{stage}-state"
-    output.mkdir(parents=True)
-    state.mkdir()
+    for path in (output, state):
+        shutil.rmtree(path, ignore_errors=True)
+        path.mkdir(parents=True)
     context = StageContext(
         stage=stage,
         config=settings[stage](),

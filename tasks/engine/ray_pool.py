@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import signal
 import tempfile
@@ -11,7 +12,13 @@ from concurrent.futures import Future
 from contextlib import contextmanager
 from typing import Any
 
-os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # read when it is imported
+from tasks.settings.engines import ADDRESS_VARIABLE
+
+# Read when Ray is imported.
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+if not os.environ.get(ADDRESS_VARIABLE) and "RAY_AUTH_MODE" not in os.environ:
+    # The servers of a cluster of this machine listen on every interface: they ask for a secret.
+    os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
 
 import ray
 from ray.exceptions import RayTaskError, WorkerCrashedError
@@ -78,7 +85,6 @@ def ray_pool(num_workers: int, address: str | None) -> Iterator[RayPool]:
             ray.init(
                 num_cpus=num_workers,
                 include_dashboard=False,
-                _node_ip_address="127.0.0.1",
                 object_store_memory=OBJECT_STORE_BYTES,
                 runtime_env={"env_vars": {"PYTHONPATH": child_environment()["PYTHONPATH"]}},
                 _temp_dir=folder,
