@@ -1,7 +1,4 @@
-"""The command line: `phraseldm`.
-
-Heavy imports happen inside the commands, so that `phraseldm --help` answers at once.
-"""
+"""The command line: `phraseldm`; heavy imports wait in the commands, so that help comes at once."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -12,6 +9,7 @@ from flows.champion import champion, promote, rollback
 from flows.export import export_app
 from flows.options import (
     DataOption,
+    EngineOption,
     ForceOption,
     GuidanceOption,
     ListTracksOption,
@@ -69,6 +67,7 @@ def run(
         str, typer.Option(help="Last part: data, vae, latents, diffusion, songs or metrics.")
     ] = "metrics",
     workers: WorkersOption = None,
+    engine: EngineOption = None,  # noqa: ARG001
     plain: Annotated[bool, typer.Option(help="Without Prefect, for debugging.")] = False,
 ) -> None:
     """Run the pipeline, whole or up to a part; what is done already is taken from the store."""
@@ -99,6 +98,7 @@ def prepare(
     preset: PresetOption = "demo",
     setting: SetOption = None,
     workers: WorkersOption = None,
+    engine: EngineOption = None,  # noqa: ARG001
 ) -> None:
     """Ingest and tokenise songs only; prints where the tables are and why songs were refused."""
     check_servers(orchestrated=False)

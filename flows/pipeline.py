@@ -6,10 +6,11 @@ from flows.road import Part, run_until
 from tasks.engine.prefect_runs import Resumed, run_name
 from tasks.launch import Request, launch
 from tasks.settings.choices import PresetName, SourceName, StageName
+from tasks.settings.engines import EngineName
 
 
 @flow(name="phrase-ldm", flow_run_name=run_name)
-def pipeline(
+def pipeline(  # noqa: PLR0913, PLR0917 - a form has as many fields as it has
     preset: PresetName = "smoke",
     source: SourceName | None = None,
     data: str | None = None,
@@ -18,6 +19,7 @@ def pipeline(
     refresh: list[StageName] | None = None,
     latent_dim: int | None = None,
     seed: int | None = None,
+    engine: EngineName | None = None,
     until: Part = "metrics",
     resumed: Resumed = 0,  # noqa: ARG001 - names the run
 ) -> dict[str, str]:
@@ -33,6 +35,8 @@ def pipeline(
         refresh: stages to do again though nothing has changed.
         latent_dim: size of a phrase's latent, for experiments.
         seed: of every training and of generation, for experiments.
+        engine: of data stages: processes, dask or ray; by default what PHRASELDM_ENGINE names on
+            the machine that runs it, else processes.
         until: the last part to run; metrics is the end.
         resumed: how often the run was started again after its process had died.
 
@@ -48,6 +52,7 @@ def pipeline(
         refresh=refresh or [],
         latent_dim=latent_dim,
         seed=seed,
+        engine=engine,
     )
     launched = launch(request, orchestrated=True)
     with launched.running() as runner:

@@ -1,7 +1,7 @@
 """A batch of songs made by any generator and written, with a gallery to look at and listen to."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,13 +54,37 @@ def write_batch(
         ConfigurationError: if the generator cannot meet the request, or transposing a song takes a
             note out of MIDI's range.
     """
-    songs = []
-    for index in range(settings.num_songs):
-        song = generator.generate(settings.request, settings.seed, index)
+    indices = range(settings.num_songs)
+    songs = (generator.generate(settings.request, settings.seed, index) for index in indices)
+    return write_songs(songs, generator.name, settings, folder, report)
+
+
+def write_songs(
+    coming: Iterable[GeneratedSong],
+    generator: str,
+    settings: BatchSettings,
+    folder: Path,
+    report: Progress,
+) -> list[GeneratedSong]:
+    """Write all files of a batch whose songs come one after the other.
+
+    Args:
+        coming: songs 0, 1, ... of the seed.
+        generator: name of what makes them.
+        settings: of the batch.
+        folder: gets the files; made if missing.
+        report: called with (share done, words).
+
+    Returns:
+        See `write_batch`, also for what is raised.
+    """
+    songs: list[GeneratedSong] = []
+    for song in coming:
         write_song(song, settings.semitones, folder)
         songs.append(song)
-        report((index + 1) / settings.num_songs, f"{index + 1} of {settings.num_songs} songs")
-    write_descriptions(songs, generator.name, settings.semitones, folder)
+        done = len(songs)
+        report(done / settings.num_songs, f"{done} of {settings.num_songs} songs")
+    write_descriptions(songs, generator, settings.semitones, folder)
     shown = [
         gallery_song(song, settings.semitones, midi_path(folder, song.name).read_bytes())
         for song in songs

@@ -26,6 +26,7 @@ LATENTS_NAME = "latents.arrow"
 SONGS_NAME = "songs.parquet"
 BAR_END_NAME = "bar_end.npy"
 LATENTS_SCHEMA_VERSION = 1
+_CHECKED_ROWS = 65_536
 _PREFIX = "phraseldm."
 _FIELD = "latent"
 
@@ -88,7 +89,7 @@ def write_latents(
 
     Args:
         folder: made if needed.
-        latents: [R, D] float32.
+        latents: [R, D] float32; may be mapped from a file, and is then not copied.
         songs: rows of song_id, split, first_row, num_bars that cover the R rows without gaps.
         layout: name of the slot layout.
         slots_per_bar: rows a bar takes.
@@ -170,9 +171,11 @@ def _check_latents(latents: FloatArray) -> None:
         raise SchemaMismatch(f"Latents have the shape {latents.shape} instead of [rows, D].")
     if latents.dtype != np.float32:
         raise SchemaMismatch(f"Latents are {latents.dtype} instead of float32.")
-    if not np.isfinite(latents).all():
-        row = int(np.argmin(np.isfinite(latents).all(axis=1)))
-        raise SchemaMismatch(f"Latents hold a value that is not finite, first in row {row}.")
+    for start in range(0, len(latents), _CHECKED_ROWS):
+        is_finite = np.isfinite(latents[start : start + _CHECKED_ROWS]).all(axis=1)
+        if not is_finite.all():
+            row = start + int(np.argmin(is_finite))
+            raise SchemaMismatch(f"Latents hold a value that is not finite, first in row {row}.")
 
 
 def _check_songs(songs: Sequence[dict[str, Any]], num_rows: int, slots_per_bar: int) -> None:

@@ -1,10 +1,12 @@
 """Parquet tables of songs, sections, bars, phrases, notes and chords: rows in, polars frames out.
 
-The same rows give the same bytes with the same versions of polars. Nothing is converted on the
-way in but integers to floating point: polars alone would cut 1.5 to 1 in a column of integers.
+The same rows give the same bytes with the same versions of polars and pyarrow. Nothing is converted
+on the way in but integers to floating point: polars alone would cut 1.5 to 1 in a column of
+integers.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -41,6 +43,10 @@ _KINDS: Mapping[type, tuple[type, ...]] = {
     pl.Float64: (*_INTEGERS, float, np.floating),
 }
 
+GROUP_ROWS = 32_768
+"""Rows of a row group, which are held in memory when a table is written."""
+BATCH_ROWS = 8192
+"""Rows held in memory when a table is read song by song."""
 Rows = Sequence[Mapping[str, Any]]
 
 
@@ -128,19 +134,91 @@ def write_table(path: Path, schema: TableSchema, rows: Rows) -> None:
         SchemaMismatch: if a row does not fit the schema.
         DiskFull: if the disk is full.
     """
-    frame = _frame(schema, rows)
-    with replacing(path) as aside:
-        frame.write_parquet(
+    with table_writer(path, schema) as write:
+        write(rows)
+
+
+@contextmanager
+def table_writer(path: Path, schema: TableSchema) -> Iterator[Callable[[Rows], None]]:
+    """Write one Parquet file bit by bit; the same rows give the same bytes in whatever pieces.
+
+    Args:
+        path: of the file, replaced whole at the end.
+        schema: of the table.
+
+    Yields:
+        A function that takes the next rows; raises as `write_table`.
+    """
+    arrow = schema.arrow_schema()
+    waiting: list[Mapping[str, Any]] = []
+    num_written = 0
+    with (
+        replacing(path) as aside,
+        pq.ParquetWriter(
             aside,
+            arrow.with_metadata(schema.file_metadata()),
             compression="zstd",
             compression_level=3,
-            arrow_schema=schema.arrow_schema(),
-            metadata=schema.file_metadata(),
-        )
+        ) as file,
+    ):
+
+        def write_group(rows: Rows) -> None:
+            nonlocal num_written
+            columns = _frame(schema, rows, num_written).to_arrow().columns
+            file.write_table(pa.Table.from_arrays(columns, schema=arrow), len(rows) or None)
+            num_written += len(rows)
+
+        def write(rows: Rows) -> None:
+            waiting.extend(rows)
+            while len(waiting) >= GROUP_ROWS:
+                write_group(waiting[:GROUP_ROWS])
+                del waiting[:GROUP_ROWS]
+
+        yield write
+        write_group(waiting)
 
 
 def read_table(path: Path, schema: TableSchema) -> pl.DataFrame:
     """Read a table whose file must be of exactly this schema; raises as `read_songs`."""
+    _check_header(path, schema)
+    try:
+        frame = pl.read_parquet(path)
+    except pl.exceptions.PolarsError as error:
+        raise _damaged_table(path) from error
+    _check_columns(path, schema, frame)
+    return frame
+
+
+def iter_songs(path: Path, schema: TableSchema) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    """Songs of a table with their rows, read bit by bit; rows of a song stand together.
+
+    Args:
+        path: of the file.
+        schema: of the table, which has a column `song_id`.
+
+    Yields:
+        The id of a song and its rows, in the order of the file. Raises as `read_songs`.
+    """
+    _check_header(path, schema)
+    song_id, rows = "", list[dict[str, Any]]()
+    try:
+        with pq.ParquetFile(path) as file:
+            for batch in file.iter_batches(BATCH_ROWS):
+                frame = pl.DataFrame(pl.from_arrow(batch))
+                _check_columns(path, schema, frame)
+                for row in frame.iter_rows(named=True):
+                    if row["song_id"] != song_id and rows:
+                        yield song_id, rows
+                        rows = []
+                    song_id = row["song_id"]
+                    rows.append(row)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise _damaged_table(path) from error
+    if rows:
+        yield song_id, rows
+
+
+def _check_header(path: Path, schema: TableSchema) -> None:
     try:
         stored = pq.read_metadata(path).metadata or {}
     except FileNotFoundError as error:
@@ -157,16 +235,14 @@ def read_table(path: Path, schema: TableSchema) -> pl.DataFrame:
             f"{path} is not the table {schema.name} of this program: name the right file."
         )
     refuse_newer(path, f"table {schema.name}", int(stated[VERSION_KEY]), TABLE_SCHEMA_VERSION)
-    try:
-        frame = pl.read_parquet(path)
-    except pl.exceptions.PolarsError as error:
-        raise _damaged_table(path) from error
+
+
+def _check_columns(path: Path, schema: TableSchema, frame: pl.DataFrame) -> None:
     if list(frame.schema.items()) != [(column.name, column.dtype) for column in schema.columns]:
         raise SchemaMismatch(
             f"The table {schema.name} at {path} has other columns than this program expects: "
             "remove it and run the pipeline again."
         )
-    return frame
 
 
 def _damaged_table(path: Path) -> DamagedArtifact:
@@ -175,7 +251,7 @@ def _damaged_table(path: Path) -> DamagedArtifact:
     )
 
 
-def _frame(schema: TableSchema, rows: Rows) -> pl.DataFrame:
+def _frame(schema: TableSchema, rows: Rows, first: int) -> pl.DataFrame:
     known = {column.name for column in schema.columns}
     unknown = sorted(set(chain.from_iterable(rows)) - known)
     if unknown:
@@ -183,13 +259,13 @@ def _frame(schema: TableSchema, rows: Rows) -> pl.DataFrame:
             f"The table {schema.name} has no column {', '.join(unknown)}: add it to the schema or "
             "leave it out."
         )
-    return pl.DataFrame([_series(schema, column, rows) for column in schema.columns])
+    return pl.DataFrame([_series(schema, column, rows, first) for column in schema.columns])
 
 
-def _series(schema: TableSchema, column: Column, rows: Rows) -> pl.Series:
+def _series(schema: TableSchema, column: Column, rows: Rows, first: int) -> pl.Series:
     values = [row.get(column.name) for row in rows]
     if not column.optional and None in values:
-        index = values.index(None)
+        index = first + values.index(None)
         raise SchemaMismatch(
             f"Row {index} of the table {schema.name} has no {column.name}, which every row needs."
         )

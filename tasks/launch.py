@@ -30,6 +30,7 @@ from tasks.engine.tracking import Tracking
 from tasks.interruption import Stopped
 from tasks.promotion.execution import execution_of
 from tasks.settings.choices import PresetName, SourceName, StageName
+from tasks.settings.engines import EngineName
 from tasks.settings.pipeline import PipelineConfig
 from tasks.settings.presets import load_preset
 from tasks.stages.registry import STAGE_NAMES
@@ -49,6 +50,8 @@ class Request(BaseModel):
         refresh: stages to do again though nothing has changed, or "all".
         latent_dim: size of a phrase's latent, for experiments.
         seed: of every training and of generation, for experiments.
+        engine: of data stages: processes, dask or ray; by default what PHRASELDM_ENGINE names on
+            the machine that runs it, else processes.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -61,6 +64,7 @@ class Request(BaseModel):
     refresh: list[StageName] = Field(default_factory=list)
     latent_dim: int | None = None
     seed: int | None = None
+    engine: EngineName | None = None
 
 
 @dataclass
@@ -235,7 +239,7 @@ def launch(request: Request, *, num_workers: int | None = None, orchestrated: bo
 
     Args:
         request: what is asked for.
-        num_workers: processes that read songs; all cores by default.
+        num_workers: of data stages; all cores by default.
         orchestrated: whether Prefect runs the stages.
 
     Raises:
@@ -249,7 +253,7 @@ def launch(request: Request, *, num_workers: int | None = None, orchestrated: bo
         data=check_data(config, Path(request.data) if request.data else None),
         store=store,
         refresh=check_refresh(request.refresh),
-        runtime=default_runtime(num_workers=num_workers),
+        runtime=default_runtime(num_workers=num_workers, engine=request.engine),
         request=request,
         orchestrated=orchestrated,
     )

@@ -445,7 +445,7 @@ def _table_entry(
 def evaluate_songs(
     generated: Sequence[EvaluatedSong | None],
     reference: Sequence[EvaluatedSong],
-    training: TrainingReference,
+    training: TrainingReference | None,
     *,
     seed: int = 0,
     leave_one_out: bool = False,
@@ -459,7 +459,7 @@ def evaluate_songs(
             and those whose latents are not finite count in `failures`; where they have no value,
             the note of a metric says so, and `num_items` is the number of songs that have one.
         reference: real songs; the distances between distributions are taken to them.
-        training: the melodies of the training songs.
+        training: the melodies of the training songs; None where `values` are there.
         seed: seed of the resampling.
         leave_one_out: see `measure_song`; for real songs measured against a training set that
             holds them.
@@ -472,6 +472,9 @@ def evaluate_songs(
     if not generated:
         return [undefined("num_songs", "no songs to evaluate")]
     if values is None:
+        if training is None:
+            message = "songs are measured beside training melodies"
+            raise ValueError(message)
         values = song_values(generated, training, leave_one_out=leave_one_out, metrics=metrics)
     sets = SongSets(generated, reference, seed)
     failures = [failure_of(item) for item in generated]

@@ -1,21 +1,30 @@
 """Songs that are in a corpus twice, and the split that keeps them together."""
 
 import hashlib
-from collections import defaultdict
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import pairwise
+from itertools import combinations, pairwise
 from typing import Literal
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
 
 Split = Literal["train", "validation"]
 GRAM = 12
+NO_ZERO = 0x4000
+"""Added to intervals, so that their last byte is not zero, which would end a string of bytes."""
 MIN_OVERLAP = 0.15
 """Shared melody of a pair; in POP909 duplicates share .31 and more, other pairs at most .05."""
 
 
-def _grams(pitches: Sequence[int]) -> frozenset[tuple[int, ...]]:
-    """Runs of pitch intervals, so that a transposed copy counts too."""
-    steps = [after - before for before, after in pairwise(pitches)]
-    return frozenset(tuple(steps[i : i + GRAM]) for i in range(len(steps) - GRAM + 1))
+def _grams(pitches: Sequence[int]) -> NDArray[np.bytes_]:
+    """Distinct runs of pitch intervals, so that a transposed copy counts too."""
+    steps = np.diff(np.asarray([*pitches], "<i2"))
+    if len(steps) < GRAM:
+        return np.empty(0, f"S{2 * GRAM}")
+    runs = np.ascontiguousarray(sliding_window_view((steps + NO_ZERO).astype("<i2"), GRAM))
+    return np.unique(runs.view(f"S{2 * GRAM}").ravel())
 
 
 def find_duplicate_groups(melodies: Mapping[str, Sequence[int]]) -> dict[str, str]:
@@ -27,21 +36,29 @@ def find_duplicate_groups(melodies: Mapping[str, Sequence[int]]) -> dict[str, st
     Returns:
         Group name (the smallest song id in it) of every song that has a duplicate.
     """
-    grams = {song_id: _grams(pitches) for song_id, pitches in melodies.items()}
-    owners: dict[tuple[int, ...], list[str]] = defaultdict(list)
-    for song_id in sorted(grams):
-        for gram in grams[song_id]:
-            owners[gram].append(song_id)
-    shared: dict[tuple[str, str], int] = defaultdict(int)
-    for songs in owners.values():
-        for index, first in enumerate(songs):
-            for second in songs[index + 1 :]:
-                shared[first, second] += 1
+    names = sorted(melodies)
+    grams = [_grams(melodies[name]) for name in names]
     groups: dict[str, str] = {}
-    for (first, second), count in sorted(shared.items()):
+    for (first, second), count in sorted(_shared_grams(grams).items()):
         if count >= MIN_OVERLAP * min(len(grams[first]), len(grams[second])):
-            _join(groups, first, second)
+            _join(groups, names[first], names[second])
     return groups
+
+
+def _shared_grams(grams: Sequence[NDArray[np.bytes_]]) -> Counter[tuple[int, int]]:
+    """How many runs each pair of songs has in common, of those that have any."""
+    shared: Counter[tuple[int, int]] = Counter()
+    if not grams:
+        return shared
+    runs = np.concatenate(grams)
+    owners = np.repeat(np.arange(len(grams)), [len(song) for song in grams])
+    order = np.argsort(runs, kind="stable")
+    runs, owners = runs[order], owners[order]
+    first = np.flatnonzero(np.append(True, runs[1:] != runs[:-1])) if len(runs) else owners
+    for start, end in pairwise([*first.tolist(), len(runs)]):
+        if end - start > 1:
+            shared.update(combinations(owners[start:end].tolist(), 2))
+    return shared
 
 
 def _join(groups: dict[str, str], first: str, second: str) -> None:

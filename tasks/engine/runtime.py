@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from phrase_models.errors import ConfigurationError
 from phrase_models.training.specification import HardwareConfig
+from tasks.settings.engines import ADDRESS_VARIABLE, EngineName, chosen_engine
 
 TRAIN_PROCESSES, MICRO_BATCHES = "PHRASELDM_TRAIN_PROCESSES", "PHRASELDM_MICRO_BATCHES"
 MOST_PARTS, MOST_DIGITS = 1024, 9
@@ -24,7 +25,9 @@ class RuntimeConfig(BaseModel):
 
     device: str = "cpu"
     num_threads: int = Field(default=1, ge=1)
-    num_workers: int = Field(default=1, ge=1)
+    num_workers: int = Field(default=1, ge=1, description="of data stages")
+    engine: EngineName = "processes"
+    engine_address: str | None = Field(default=None, description="of a cluster of Dask or Ray")
     num_processes: int = Field(default=1, ge=1, description="of a training on this machine")
     micro_batches: int = Field(default=1, ge=1, description="of each process of a training")
     tracking: bool = True
@@ -77,12 +80,17 @@ def _count(variable: str) -> int:
     return number
 
 
-def default_runtime(num_workers: int | None = None) -> RuntimeConfig:
+def default_runtime(num_workers: int | None = None, engine: str | None = None) -> RuntimeConfig:
     """A CUDA device if there is one, else all cores; the environment says how trainings divide.
 
+    Args:
+        num_workers: of data stages; all cores by default.
+        engine: of data stages; what the environment says by default.
+
     Raises:
-        ConfigurationError: if a variable of the environment does not do.
+        ConfigurationError: if a variable of the environment does not do, or the engine is missing.
     """
+    chosen = chosen_engine(engine)
     num_processes, micro_batches = _count(TRAIN_PROCESSES), _count(MICRO_BATCHES)
     import torch
 
@@ -91,6 +99,8 @@ def default_runtime(num_workers: int | None = None) -> RuntimeConfig:
         device="cuda" if torch.cuda.is_available() else "cpu",
         num_threads=cores or 1,
         num_workers=num_workers or cores or 1,
+        engine=chosen,
+        engine_address=os.environ.get(ADDRESS_VARIABLE) or None,
         num_processes=num_processes,
         micro_batches=micro_batches,
         tracking=tracking_wanted(),

@@ -5,36 +5,47 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
 
 from phrase_models.generation_metrics import generated_song, real_song
 from phrase_models.generator import GeneratedSong
-from phrase_models.metrics.evaluated_song import EvaluatedSong, build_training_reference
+from phrase_models.metrics.evaluated_song import (
+    EvaluatedSong,
+    TrainingReference,
+    build_training_reference,
+)
 from phrase_models.metrics.evaluation import evaluate_songs, song_values
 from phrase_models.metrics.memorisation import build_training_melodies, melody_tokens
 from phrase_models.metrics.result import MetricResult
 from phrase_models.metrics.structure import bar_ssm
 from phrase_models.plots import bar_ssm as plot_bar_ssm
 from phrase_models.plots import figure_png
-from phrase_models.score.song import Song, format_section_layout
+from phrase_models.score.song import Song
 from phrase_models.song_batch import read_batch
 from phrase_models.tokens.song_layout import check_layout
 from phrase_models.training.randomness import numpy_generator
 from storage import tables
 from storage.artifacts import ArtifactRef
 from storage.latents import read_latents
+from tasks.engine.engines import sharded
+from tasks.engine.shards import Shard
 from tasks.engine.stage import Stage
 from tasks.engine.stage_kind import StageKind
 from tasks.reports.song_values import SongValues, write_resamples, write_song_values
 from tasks.settings.pipeline import PipelineConfig
 from tasks.settings.stages import EvaluationConfig
-from tasks.stages.rows import read_accepted_songs, splits_of
+from tasks.stages.rows import iter_accepted_songs, splits_of
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tasks.engine.stage import StageContext
 
+SHARD_SONGS = 16
 HEADLINE = (
     "srs_notes_50",
     "srs_notes_70",
@@ -58,43 +69,98 @@ def score_songs(context: StageContext) -> Mapping[str, Any]:
     songs_folder = context.inputs["songs"].folder
     latents = read_latents(context.inputs["latents"].folder)
     layout = check_layout(latents.layout)
-    splits = splits_of(songs_folder)
-    songs = read_accepted_songs(songs_folder)
-    train = [song for song in songs if splits[song.song_id] == "train"]
-    held_out = [song for song in songs if splits[song.song_id] != "train"]
-    melodies = build_training_melodies(
-        {song.song_id: melody_tokens(song) for song in train}, duplicate_groups(songs_folder)
-    )
-    training = build_training_reference(melodies, held_out)
-    context.report_progress(0.1, "training melodies indexed")
-
-    def real(song: Song) -> EvaluatedSong:
-        return real_song(song, latents.song(song.song_id), layout, latents.bar_end)
-
     generated = read_batch(context.inputs["generated"].folder)
     asked = {item.request.section_layout for item in generated} - {""}
+    train, held_out = layouts_by_split(songs_folder)
     order = reference_order(train, asked, seed=config.seed)
     floor_size = min(config.num_floor_songs, len(train) // 2)
-    reference = [real(song) for song in order[floor_size:][: config.num_reference_songs]]
+    floor, reference = order[:floor_size], order[floor_size:][: config.num_reference_songs]
+    wanted = {*floor, *reference, *held_out}
+    real = {
+        song.song_id: real_song(song, latents.song(song.song_id), layout, latents.bar_end)
+        for song in iter_accepted_songs(songs_folder)
+        if song.song_id in wanted
+    }
+    songs = {
+        "generated": [generated_song(item, layout, latents.bar_end) for item in generated],
+        "real": [real[name] for name in floor],
+        "held_out": [real[name] for name in held_out],
+    }
+    compared = [real[name] for name in reference]
     columns: dict[str, Sequence[MetricResult]] = {}
     values: dict[str, SongValues] = {}
-    for name, items, leave_one_out in (
-        ("generated", [generated_song(item, layout, latents.bar_end) for item in generated], False),
-        ("real", [real(song) for song in order[:floor_size]], True),
-        ("held_out", [real(song) for song in held_out], False),
-    ):
-        measured = song_values(items, training, leave_one_out=leave_one_out)
-        values[name] = SongValues.of_songs(items, measured)
+    for name, measured in measured_songs(context, songs_folder, songs).items():
+        values[name] = SongValues.of_songs(songs[name], measured)
         columns[name] = evaluate_songs(
-            items, reference, training, seed=config.seed, values=measured
-        )
-        context.report_progress(
-            0.1 + 0.3 * len(columns), f"{name.replace('_', '-')} songs measured"
+            songs[name], compared, None, seed=config.seed, values=measured
         )
     write_song_values(context.output, values)
     write_resamples(context.output, columns["generated"])
     write_results(context, columns, generated)
     return headline(columns)
+
+
+def measured_songs(
+    context: StageContext, songs_folder: Path, songs: Mapping[str, Sequence[EvaluatedSong]]
+) -> dict[str, dict[str, np.ndarray]]:
+    """Values of each song of every column (see `song_values`), over the workers of the engine."""
+    parts = [
+        _Part(name, tuple(items[start : start + SHARD_SONGS]))
+        for name, items in songs.items()
+        for start in range(0, max(1, len(items)), SHARD_SONGS)
+    ]
+    shards = [Shard(tuple(item.song.song_id for item in part.songs), part) for part in parts]
+    found: dict[str, list[dict[str, np.ndarray]]] = {name: [] for name in songs}
+    measure = partial(measure_part, songs_folder)
+    with sharded(context.runtime, measure, shards, len(shards)) as results:
+        for done, (part, values) in enumerate(zip(parts, results, strict=True), start=1):
+            found[part.column].append(values)
+            words = f"{part.column.replace('_', '-')} songs measured"
+            context.report_progress(done / len(parts), words)
+    return {
+        name: {metric: np.concatenate([part[metric] for part in some]) for metric in some[0]}
+        for name, some in found.items()
+    }
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Some songs of a column."""
+
+    column: str
+    songs: tuple[EvaluatedSong, ...]
+
+
+def measure_part(songs_folder: Path, part: _Part) -> dict[str, np.ndarray]:
+    """Values of some songs; training songs are compared with the others only."""
+    training = training_reference(songs_folder)
+    return song_values(part.songs, training, leave_one_out=part.column == "real")
+
+
+@lru_cache(maxsize=1)
+def training_reference(songs_folder: Path) -> TrainingReference:
+    """The training melodies, indexed once in a process."""
+    splits = splits_of(songs_folder)
+    melodies: dict[str, list[int]] = {}
+    held_out: list[Song] = []
+    for song in iter_accepted_songs(songs_folder):
+        if splits[song.song_id] == "train":
+            melodies[song.song_id] = melody_tokens(song)
+        else:
+            held_out.append(song)
+    indexed = build_training_melodies(melodies, duplicate_groups(songs_folder))
+    return build_training_reference(indexed, held_out)
+
+
+def layouts_by_split(songs_folder: Path) -> tuple[dict[str, str], dict[str, str]]:
+    """Sections by song id, of the training songs and of those held out."""
+    table = tables.read_songs(songs_folder / "songs.parquet").filter(pl.col("accepted"))
+    train: dict[str, str] = {}
+    held_out: dict[str, str] = {}
+    for row in table.iter_rows(named=True):
+        side = train if row["split"] == "train" else held_out
+        side[row["song_id"]] = row["section_layout"] or ""
+    return train, held_out
 
 
 def duplicate_groups(songs_folder: Path) -> dict[str, str]:
@@ -107,11 +173,18 @@ def duplicate_groups(songs_folder: Path) -> dict[str, str]:
     }
 
 
-def reference_order(train: Sequence[Song], asked: Collection[str], *, seed: int) -> list[Song]:
-    """Training songs in random order, those with sections that were asked for before others."""
-    order = numpy_generator(seed, "reference").permutation(len(train))
-    shuffled = [train[int(index)] for index in order]
-    return sorted(shuffled, key=lambda song: format_section_layout(song.sections) not in asked)
+def reference_order(train: Mapping[str, str], asked: Collection[str], *, seed: int) -> list[str]:
+    """Training songs in random order, those with sections that were asked for before others.
+
+    Args:
+        train: sections by song id.
+        asked: sections.
+        seed: of the order.
+    """
+    names = [*train]
+    order = numpy_generator(seed, "reference").permutation(len(names))
+    shuffled = [names[int(index)] for index in order]
+    return sorted(shuffled, key=lambda name: train[name] not in asked)
 
 
 def write_results(

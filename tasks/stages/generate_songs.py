@@ -2,29 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache, partial
+from itertools import chain
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from phrase_models.batch_writing import BatchSettings, write_batch
+from phrase_models.batch_writing import BatchSettings, write_songs
 from phrase_models.generator import (
+    GeneratedSong,
+    Generator,
     GeneratorEntry,
     GeneratorInputs,
     InputName,
     request_from_layout,
 )
 from storage.artifacts import ArtifactRef
+from tasks.engine.engines import sharded
+from tasks.engine.shards import Shard
 from tasks.engine.stage import Stage
 from tasks.engine.stage_kind import StageKind
 from tasks.settings.stages import GenerationConfig
 from tasks.stages.rows import read_training_songs
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tasks.engine.stage import StageContext
+
+SHARD_SONGS = 4
 
 
 def generate_songs(context: StageContext, entry: GeneratorEntry) -> Mapping[str, Any]:
@@ -35,8 +42,15 @@ def generate_songs(context: StageContext, entry: GeneratorEntry) -> Mapping[str,
         entry: the generator that its configuration names.
     """
     config = context.config_as(GenerationConfig)
-    generator = entry.build(generator_inputs(entry, context.inputs, config, context.state))
-    songs = write_batch(generator, batch_settings(config), context.output, context.report_progress)
+    settings = batch_settings(config)
+    made_of = _MadeOf(entry, tuple(context.inputs.items()), config, context.state)
+    indices = range(settings.num_songs)
+    parts = [indices[start : start + SHARD_SONGS] for start in indices[::SHARD_SONGS]]
+    shards = [Shard(tuple(f"{index}" for index in part), part) for part in parts]
+    generate = partial(generate_part, made_of)
+    with sharded(context.runtime, generate, shards, len(shards)) as results:
+        coming = chain.from_iterable(results)
+        songs = write_songs(coming, entry.name, settings, context.output, context.report_progress)
     context.tracker.log_folder(context.output / "midi", "midi")
     context.tracker.log_file(context.output / "gallery.html")
     return {
@@ -46,6 +60,29 @@ def generate_songs(context: StageContext, entry: GeneratorEntry) -> Mapping[str,
         "num_repairs": sum(song.num_repairs for song in songs),
         "mean_num_bars": float(np.mean([song.song.num_bars for song in songs])),
     }
+
+
+@dataclass(frozen=True)
+class _MadeOf:
+    """All that decides the songs of a batch; equal ones make equal songs."""
+
+    entry: GeneratorEntry
+    inputs: tuple[tuple[str, ArtifactRef], ...]
+    config: GenerationConfig
+    state: Path
+
+
+def generate_part(made_of: _MadeOf, indices: Sequence[int]) -> list[GeneratedSong]:
+    """Some songs of a batch; the generator is built once in a process."""
+    generator, settings = _built(made_of)
+    return [generator.generate(settings.request, settings.seed, index) for index in indices]
+
+
+@lru_cache(maxsize=1)
+def _built(made_of: _MadeOf) -> tuple[Generator, BatchSettings]:
+    config = made_of.config
+    inputs = generator_inputs(made_of.entry, dict(made_of.inputs), config, made_of.state)
+    return made_of.entry.build(inputs), batch_settings(config)
 
 
 def batch_settings(config: GenerationConfig) -> BatchSettings:

@@ -7,20 +7,23 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from phrase_models.errors import ConfigurationError
-from phrase_models.score.song import Song, format_section_layout
+from phrase_models.score.song import Section, Song, format_section_layout
 from phrase_models.sources.duplicates import assign_splits, find_duplicate_groups
 from phrase_models.sources.registry import find_source
 from phrase_models.sources.source import IngestedSong, SongEntry, SongSource
 from storage import tables
 from storage.artifacts import ArtifactRef
 from storage.fingerprint import digest_folder
-from tasks.engine.process_pool import worker_pool
+from storage.schemas import CHORDS, NOTES, SECTIONS, SONGS
+from tasks.engine.engines import sharded
+from tasks.engine.shards import Shard
 from tasks.engine.stage import Stage
 from tasks.engine.stage_kind import StageKind
 from tasks.settings.pipeline import PipelineConfig
@@ -30,8 +33,7 @@ if TYPE_CHECKING:
     from tasks.engine.stage import StageContext
 
 logger = logging.getLogger(__name__)
-CHUNK = 8
-"""Songs handed to a worker process at once."""
+SHARD_SONGS = 8
 
 
 def ingest_songs(context: StageContext, data: Path, source: SongSource[Any]) -> Mapping[str, Any]:
@@ -49,48 +51,75 @@ def ingest_songs(context: StageContext, data: Path, source: SongSource[Any]) -> 
         message = f"There are no songs in {data}: it should be {source.folder_holds}."
         raise ConfigurationError(message)
     read = partial(source.read_song, data, rules=config.ingest, settings=settings)
-    ingested = read_songs(read, entries, context)
-    groups = find_duplicate_groups({item.song_id: item.melody for item in ingested})
-    splits = assign_splits([item.song_id for item in ingested], groups, config.validation_fraction)
-    rows = [song_row(item, splits[item.song_id], groups.get(item.song_id)) for item in ingested]
-    accepted = [item.song for item in ingested if item.accepted and item.song]
-    tables.write_songs(context.output / "songs.parquet", rows)
-    tables.write_sections(
-        context.output / "sections.parquet",
-        [row for song in accepted for row in section_rows(song, splits[song.song_id])],
-    )
-    tables.write_notes(
-        context.output / "notes.parquet", [row for song in accepted for row in note_rows(song)]
-    )
-    tables.write_chords(
-        context.output / "chords.parquet",
-        [row for song in accepted for row in chord_rows(song, splits[song.song_id])],
-    )
-    reasons = Counter(item.reason for item in ingested)
+    heard: list[_Heard] = []
+    with tables.table_writer(context.output / "notes.parquet", NOTES) as write_notes:
+        for item in read_songs(read, entries, context):
+            if item.accepted and item.song:
+                write_notes(note_rows(item.song))
+            heard.append(_Heard.of(item))
+    write_song_tables(context.output, heard, config.validation_fraction)
+    reasons = Counter(item.row["reason"] for item in heard)
     return {
         "num_songs": sum(entry.present for entry in entries),
-        "num_accepted": len(accepted),
+        "num_accepted": sum(item.row["accepted"] for item in heard),
         "reasons": dict(sorted(reasons.items(), key=lambda pair: (-pair[1], pair[0]))),
     }
 
 
+@dataclass(frozen=True)
+class _Heard:
+    """What is kept of a song until all are read and the splits are known: not its notes."""
+
+    row: dict[str, Any]
+    melody: bytes
+    sections: tuple[Section, ...] = ()
+    chords: bytes = b""
+
+    @classmethod
+    def of(cls, item: IngestedSong) -> _Heard:
+        row, melody = song_row(item), bytes(item.melody)
+        if not (item.accepted and item.song):
+            return cls(row, melody)
+        chords = bytes(chord for bar in item.song.chords for chord in bar)
+        return cls(row, melody, item.song.sections, chords)
+
+
+def write_song_tables(folder: Path, heard: Sequence[_Heard], validation_fraction: float) -> None:
+    """Write songs, sections and chords with the splits, for which all melodies are compared."""
+    groups = find_duplicate_groups({item.row["song_id"]: item.melody for item in heard})
+    splits = assign_splits((item.row["song_id"] for item in heard), groups, validation_fraction)
+    with (
+        tables.table_writer(folder / "songs.parquet", SONGS) as write_songs,
+        tables.table_writer(folder / "sections.parquet", SECTIONS) as write_sections,
+        tables.table_writer(folder / "chords.parquet", CHORDS) as write_chords,
+    ):
+        for item in heard:
+            song_id = item.row["song_id"]
+            split = splits[song_id]
+            group = groups.get(song_id)
+            write_songs([{**item.row, "split": split, "duplicate_group": group}])
+            write_sections(section_rows(song_id, item.sections, split))
+            write_chords(chord_rows(song_id, item.chords, split))
+
+
 def read_songs(
     read: Callable[[SongEntry], IngestedSong], entries: Sequence[SongEntry], context: StageContext
+) -> Iterator[IngestedSong]:
+    """Read every song, over the workers of the engine; the order is that of the entries."""
+    parts = [entries[start : start + SHARD_SONGS] for start in range(0, len(entries), SHARD_SONGS)]
+    shards = [Shard(tuple(entry.song_id for entry in part), part) for part in parts]
+    done = 0
+    with sharded(context.runtime, partial(_read_part, read), shards, len(shards)) as results:
+        for part in results:
+            yield from part
+            done += len(part)
+            context.report_progress(done / len(entries), f"{done} of {len(entries)} songs")
+
+
+def _read_part(
+    read: Callable[[SongEntry], IngestedSong], entries: Sequence[SongEntry]
 ) -> list[IngestedSong]:
-    """Read every song, in parallel over processes; the order is that of the entries."""
-    num_workers = context.runtime.num_workers
-    read = partial(_read_or_refuse, read)
-    results: list[IngestedSong] = []
-    if num_workers <= 1:
-        for entry in entries:
-            results.append(read(entry))
-            _report(context, len(results), len(entries))
-        return results
-    with worker_pool(num_workers) as map_songs:
-        for result in map_songs(read, entries, chunksize=CHUNK):
-            results.append(result)
-            _report(context, len(results), len(entries))
-    return results
+    return [_read_or_refuse(read, entry) for entry in entries]
 
 
 def _read_or_refuse(read: Callable[[SongEntry], IngestedSong], entry: SongEntry) -> IngestedSong:
@@ -103,13 +132,8 @@ def _read_or_refuse(read: Callable[[SongEntry], IngestedSong], entry: SongEntry)
         return IngestedSong(entry.song_id, accepted=False, reason="reader_failed", detail=sentence)
 
 
-def _report(context: StageContext, done: int, total: int) -> None:
-    if done % 50 == 0 or done == total:
-        context.report_progress(done / total, f"{done} of {total} songs")
-
-
-def song_row(item: IngestedSong, split: str, duplicate_group: str | None) -> dict[str, Any]:
-    """One row of `songs.parquet`."""
+def song_row(item: IngestedSong) -> dict[str, Any]:
+    """One row of `songs.parquet`, without split and duplicate group."""
     return {
         **(song_facts(item.song) if item.song else {}),
         **item.statistics,
@@ -117,8 +141,6 @@ def song_row(item: IngestedSong, split: str, duplicate_group: str | None) -> dic
         "accepted": item.accepted,
         "reason": item.reason,
         "detail": item.detail,
-        "split": split,
-        "duplicate_group": duplicate_group,
     }
 
 
@@ -133,18 +155,18 @@ def song_facts(song: Song) -> dict[str, Any]:
     }
 
 
-def section_rows(song: Song, split: str) -> list[dict[str, Any]]:
+def section_rows(song_id: str, sections: Sequence[Section], split: str) -> list[dict[str, Any]]:
     """Rows of `sections.parquet`."""
     return [
         {
-            "song_id": song.song_id,
+            "song_id": song_id,
             "split": split,
             "section_index": index,
             "label": section.label,
             "start_bar": section.start_bar,
             "num_bars": section.num_bars,
         }
-        for index, section in enumerate(song.sections)
+        for index, section in enumerate(sections)
     ]
 
 
@@ -164,17 +186,23 @@ def note_rows(song: Song) -> list[dict[str, Any]]:
     ]
 
 
-def chord_rows(song: Song, split: str) -> list[dict[str, Any]]:
-    """Rows of `chords.parquet`, none of a song whose chords are not known."""
+def chord_rows(song_id: str, chords: Sequence[int], split: str) -> list[dict[str, Any]]:
+    """Rows of `chords.parquet`, none of a song whose chords are not known.
+
+    Args:
+        song_id: of the song.
+        chords: ids, two a bar.
+        split: of the song.
+    """
     return [
         {
-            "song_id": song.song_id,
+            "song_id": song_id,
             "split": split,
             "bar_index": bar_index,
             "first": first,
             "second": second,
         }
-        for bar_index, (first, second) in enumerate(song.chords)
+        for bar_index, (first, second) in enumerate(zip(chords[::2], chords[1::2], strict=True))
     ]
 
 

@@ -2,62 +2,88 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import polars as pl
 
 from phrase_models.score.song import Section, Song
 from phrase_models.tokens.remiz import to_text
 from phrase_models.tokens.song_tokens import SongTokens, encode_song
 from storage import tables
 from storage.artifacts import ArtifactRef
+from storage.schemas import BARS, PHRASES, SONGS
+from tasks.engine.engines import sharded
 from tasks.engine.stage import Stage
 from tasks.engine.stage_kind import StageKind
 from tasks.settings.stages import EmptyConfig
-from tasks.stages.rows import read_accepted_songs, splits_of
+from tasks.stages.rows import song_shards, splits_of
 
 if TYPE_CHECKING:
     from tasks.engine.stage import StageContext
 
+SHARD_SONGS = 32
+
 
 def tokenise_songs(context: StageContext) -> Mapping[str, Any]:
     """Write songs, sections, bars, phrases and chords: the tables of a corpus in one folder."""
-    source = context.inputs["songs"].folder
+    source, output = context.inputs["songs"].folder, context.output
     splits = splits_of(source)
-    songs = read_accepted_songs(source)
-    bars: list[dict[str, Any]] = []
-    phrases: list[dict[str, Any]] = []
+    shards, num_shards = song_shards(source, SHARD_SONGS)
     counts: dict[str, dict[str, int]] = {}
-    for number, song in enumerate(songs):
-        tokens = encode_song(song)
-        new_bars = bar_rows(song, tokens, splits[song.song_id])
-        new_phrases = phrase_rows(song, tokens, splits[song.song_id])
-        counts[song.song_id] = {"num_phrases": len(new_phrases), "num_tokens": len(tokens.ids)}
-        bars += new_bars
-        phrases += new_phrases
-        if number % 100 == 0:
-            context.report_progress(number / len(songs), f"{number} of {len(songs)} songs")
-    tables.write_bars(context.output / "bars.parquet", bars)
-    tables.write_phrases(context.output / "phrases.parquet", phrases)
-    sections = tables.read_sections(source / "sections.parquet")
-    tables.write_sections(context.output / "sections.parquet", sections.to_dicts())
-    chords = tables.read_chords(source / "chords.parquet")
-    tables.write_chords(context.output / "chords.parquet", chords.to_dicts())
+    num_bars = num_notes = 0
+    with (
+        tables.table_writer(output / "bars.parquet", BARS) as write_bars,
+        tables.table_writer(output / "phrases.parquet", PHRASES) as write_phrases,
+        sharded(context.runtime, tokenise, shards, num_shards) as results,
+    ):
+        for part in results:
+            write_bars(part.bars)
+            write_phrases(part.phrases)
+            counts |= part.counts
+            num_bars += len(part.bars)
+            num_notes += sum(row["num_notes"] for row in part.phrases)
+            context.report_progress(
+                len(counts) / len(splits), f"{len(counts)} of {len(splits)} songs"
+            )
+    for name in ("sections.parquet", "chords.parquet"):
+        shutil.copyfile(source / name, output / name)
     table = tables.read_songs(source / "songs.parquet")
-    rows = [{**row, **counts.get(row["song_id"], {})} for row in table.iter_rows(named=True)]
-    tables.write_songs(context.output / "songs.parquet", rows)
-    accepted = table.filter(pl.col("accepted"))
+    with tables.table_writer(output / "songs.parquet", SONGS) as write_songs:
+        for row in table.iter_rows(named=True):
+            write_songs([{**row, **counts.get(row["song_id"], {})}])
     return {
-        "num_songs": len(songs),
-        "num_bars": len(bars),
-        "num_phrases": len(phrases),
+        "num_songs": len(splits),
+        "num_bars": num_bars,
+        "num_phrases": sum(count["num_phrases"] for count in counts.values()),
         "num_tokens": sum(count["num_tokens"] for count in counts.values()),
-        "num_notes": sum(row["num_notes"] for row in phrases),
-        "num_validation_songs": accepted.filter(pl.col("split") == "validation").height,
+        "num_notes": num_notes,
+        "num_validation_songs": sum(split == "validation" for split in splits.values()),
     }
+
+
+@dataclass(frozen=True)
+class TokenisedSongs:
+    """Rows of some songs, and their counts of phrases and tokens by song id."""
+
+    bars: list[dict[str, Any]]
+    phrases: list[dict[str, Any]]
+    counts: dict[str, dict[str, int]]
+
+
+def tokenise(songs: Sequence[tuple[Song, str]]) -> TokenisedSongs:
+    """Tables of some songs, each with its split."""
+    part = TokenisedSongs([], [], {})
+    for song, split in songs:
+        tokens = encode_song(song)
+        phrases = phrase_rows(song, tokens, split)
+        part.counts[song.song_id] = {"num_phrases": len(phrases), "num_tokens": len(tokens.ids)}
+        part.bars.extend(bar_rows(song, tokens, split))
+        part.phrases.extend(phrases)
+    return part
 
 
 def bar_rows(song: Song, tokens: SongTokens, split: str) -> list[dict[str, Any]]:

@@ -207,7 +207,7 @@ def test_full_disk_keeps_the_old_table(tmp_path, monkeypatch):
     def full(*_args, **_kwargs):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(pl.DataFrame, "write_parquet", full)
+    monkeypatch.setattr(pq.ParquetWriter, "write_table", full)
     with pytest.raises(DiskFull):
         tables.write_songs(path, [SONG, REJECTED])
     assert path.read_bytes() == before

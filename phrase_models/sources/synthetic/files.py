@@ -66,19 +66,18 @@ def write_corpus(folder: Path, config: SyntheticConfig) -> None:
             Files of the same name are replaced, others are left alone.
         config: number of songs, seed and bounds.
     """
-    songs = [compose_song(config, index) for index in range(config.num_songs)]
-    for song in songs:
+    names = []
+    for index in range(config.num_songs):
+        song = compose_song(config, index)
         write_song(folder, song)
+        names.append(song.song.song_id)
+    write_index(folder, names)
+
+
+def write_index(folder: Path, song_ids: Sequence[str]) -> None:
+    """Write the index workbook of a corpus whose songs are written."""
     rows = [
-        (
-            composed.song.song_id,
-            f"Synthetic song {composed.song.song_id}",
-            "phraseldm",
-            "1",
-            "2",
-            "2",
-        )
-        for composed in songs
+        (song_id, f"Synthetic song {song_id}", "phraseldm", "1", "2", "2") for song_id in song_ids
     ]
     index_path = folder / "POP909-Dataset" / "POP909" / "index.xlsx"
     _write_workbook(index_path, [INDEX_COLUMNS, *rows])

@@ -1,4 +1,4 @@
-"""Worker processes: results in order, and none left after an error."""
+"""Worker processes: none is left after an error, and a process that died is replaced."""
 
 import multiprocessing
 import os
@@ -6,22 +6,41 @@ import time
 
 import pytest
 
-from tasks.engine.process_pool import worker_pool
+from tasks.engine.process_pool import InlinePool, process_pool
+from tasks.engine.shards import Shard, map_shards
 
 
 def double(number: int) -> int:
     return 2 * number
 
 
-def test_results_come_in_the_order_of_the_items():
-    with worker_pool(2) as map_items:
-        assert list(map_items(double, range(7), chunksize=2)) == [0, 2, 4, 6, 8, 10, 12]
+def shards(works) -> list[Shard]:
+    return [Shard((str(work),), work) for work in works]
+
+
+@pytest.mark.parametrize("num_workers", [1, 2])
+def test_results_come_in_the_order_of_the_items(num_workers):
+    with process_pool(num_workers) as pool:
+        assert [*map_shards(pool, double, shards(range(7)))] == [0, 2, 4, 6, 8, 10, 12]
+
+
+def test_without_workers_shards_are_made_as_they_are_taken():
+    taken = []
+
+    def coming():
+        for number in range(9):
+            taken.append(number)
+            yield Shard((), number)
+
+    results = map_shards(InlinePool(), double, coming())
+    assert [next(results), next(results)] == [0, 2]
+    assert len(taken) <= 3
 
 
 def test_after_an_error_workers_are_ended_and_what_they_have_not_begun_is_dropped():
     def fail() -> None:
-        with worker_pool(1) as map_items:
-            list(map_items(sleep_or_fail, [0.0, -1.0, *[30.0] * 5]))
+        with process_pool(2) as pool:
+            list(map_shards(pool, sleep_or_fail, shards([30.0, -1.0, *[30.0] * 5])))
 
     others = {child.pid for child in multiprocessing.active_children()}
     began = time.monotonic()

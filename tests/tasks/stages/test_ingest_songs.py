@@ -3,6 +3,7 @@
 from types import SimpleNamespace
 
 from phrase_models.sources.source import IngestedSong, SongEntry
+from tasks.engine.runtime import RuntimeConfig
 from tasks.stages.ingest_songs import read_songs
 
 
@@ -12,10 +13,8 @@ def test_what_a_source_did_not_foresee_costs_one_song():
             raise OverflowError("too large")
         return IngestedSong(entry.song_id, accepted=True, reason="ok")
 
-    context = SimpleNamespace(
-        runtime=SimpleNamespace(num_workers=1), report_progress=lambda share, text: None
-    )
-    songs = read_songs(read, [SongEntry("a"), SongEntry("b"), SongEntry("c")], context)
+    context = SimpleNamespace(runtime=RuntimeConfig(), report_progress=lambda share, text: None)
+    songs = [*read_songs(read, [SongEntry("a"), SongEntry("b"), SongEntry("c")], context)]
     assert [(song.song_id, song.reason) for song in songs] == [
         ("a", "ok"),
         ("b", "reader_failed"),
