@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from prefect import task
@@ -18,12 +17,11 @@ from prefect.runtime import flow_run
 from prefect.states import Completed
 
 from storage.artifacts import ArtifactRef
-from storage.opening import store_address
 from tasks.engine.failures import RETRY_SECONDS, passes_by_itself
-from tasks.engine.mlflow_sender import run_link
 from tasks.engine.prefect_pages import PrefectPages
 from tasks.engine.prefect_runs import deployed_run
-from tasks.engine.stage import Session, Stage, StageResult, run_stage, tracked_run
+from tasks.engine.stage import Session, Stage, StageResult, run_stage
+from tasks.engine.stage_report import stage_report
 from tasks.engine.temporary_server import server_is_temporary
 
 FOLLOWED_LOGGERS = ("phrase_models", "tasks", "storage")
@@ -71,7 +69,8 @@ class PrefectRunner:
         def run_as_task() -> State[StageResult]:
             result = run_stage(stage, session)
             took = "Cached" if result.cached else f"{result.seconds:.0f} s"
-            self.pages.report(stage.name, _report(stage, result, session), f"{stage.name}, {took}")
+            report = stage_report(stage, result, session)
+            self.pages.report(stage.name, report, f"{stage.name}, {took}")
             if result.cached:
                 message = f"taken from the store: {result.ref.key[:12]}"
                 return Completed(name="Cached", message=message, data=result)
@@ -91,26 +90,3 @@ def _may_pass(_: object, __: object, state: State[Any]) -> bool:
     """Whether a stage that failed is tried again."""
     error = state.result(raise_on_failure=False)
     return isinstance(error, BaseException) and passes_by_itself(error)
-
-
-def _report(stage: Stage, result: StageResult, session: Session) -> str:
-    """Headline figures of a stage, made now or before, and where MLflow tells more."""
-    figures: dict[str, Any] = {"artifact": _place(result.ref, session.store.root)}
-    if not result.cached:
-        figures["seconds"] = round(result.seconds, 1)
-    run_id = result.tracking_run or tracked_run(result.ref)
-    if run_id is not None:
-        figures["MLflow run"] = run_link(run_id)
-    figures |= session.store.manifest(result.ref).meta
-    rows = "\n".join(f"| {name} | {_show(value)} |" for name, value in figures.items())
-    return f"## {stage.name}\n\n| figure | value |\n|---|---|\n{rows}\n"
-
-
-def _place(ref: ArtifactRef, root: Path) -> str:
-    """Where any reader of the page finds an artifact, who may be at another machine."""
-    address = store_address(root)
-    return str(ref.folder) if address == str(root) else f"{ref.key[:12]} in {address}"
-
-
-def _show(value: Any) -> str:
-    return f"{value:.4f}" if isinstance(value, float) else str(value)

@@ -6,8 +6,7 @@ import pytest
 from pydantic import BaseModel, ConfigDict
 
 from phrase_models.errors import ConfigurationError
-from storage.artifacts import ArtifactRef, ArtifactStore
-from storage.opening import working_folder
+from storage.artifacts import ArtifactStore
 from tasks.engine import prefect_pages, prefect_runner
 from tasks.engine.prefect_pages import showing
 from tasks.engine.prefect_runner import PrefectRunner, flow_run_tags
@@ -117,17 +116,6 @@ def test_a_stage_is_completed_and_then_cached(execute, monkeypatch):
         assert tags["prefect.flow_run_id"] == run["id"]
         assert tags["prefect.flow_run_name"] == run["flow"].name
         assert tags["prefect.flow_run_url"].endswith(f"/flow-run/{run['id']}")
-
-
-def test_an_artifact_is_named_by_the_place_that_all_readers_know(tmp_path, monkeypatch):
-    monkeypatch.setenv("PHRASE_LDM_CACHE", str(tmp_path))
-    shared = working_folder("s3://bucket/songs")
-    for root, place in (
-        (shared, "aaaaaaaaaaaa in s3://bucket/songs"),
-        (tmp_path / "store", f"{tmp_path}/store/artifacts/train/aaaa"),
-    ):
-        ref = ArtifactRef("train", "a" * 64, "d" * 64, root / "artifacts" / "train" / "aaaa")
-        assert prefect_runner._place(ref, root) == place
 
 
 def test_a_temporary_server_has_no_page_to_link(execute, monkeypatch):
