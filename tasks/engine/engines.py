@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 ResultT = TypeVar("ResultT")
 
+SHARDS_WORTH_A_PROCESS = 2
+"""Below it a process costs more, by its imports, than it saves."""
+
 
 @contextmanager
 def sharded(
@@ -33,17 +36,18 @@ def sharded(
         runtime: names the engine, its address and the number of workers.
         function: of the work of a shard; a function of a module, or a `partial` of one.
         shards: may be made as they are taken.
-        num_shards: how many there are; more workers are not started.
+        num_shards: how many there are; no more workers are started than have something to do.
 
     Raises:
         ShardFailed: if a shard has cost three workers.
         ConfigurationError: if the engine's address does not answer.
     """
-    with _pool(runtime, max(1, min(runtime.num_workers, num_shards))) as pool:
+    with _pool(runtime, num_shards) as pool:
         yield map_shards(pool, function, shards)
 
 
-def _pool(runtime: RuntimeConfig, num_workers: int) -> AbstractContextManager[Pool]:
+def _pool(runtime: RuntimeConfig, num_shards: int) -> AbstractContextManager[Pool]:
+    num_workers = max(1, min(runtime.num_workers, num_shards))
     if runtime.engine == "dask":
         from tasks.engine.dask_pool import dask_pool
 
@@ -52,6 +56,7 @@ def _pool(runtime: RuntimeConfig, num_workers: int) -> AbstractContextManager[Po
         from tasks.engine.ray_pool import ray_pool
 
         return ray_pool(num_workers, runtime.engine_address)
-    if num_workers == 1:
+    num_workers = min(num_workers, num_shards // SHARDS_WORTH_A_PROCESS)
+    if num_workers <= 1:
         return nullcontext(InlinePool())
     return process_pool(num_workers, max(1, runtime.num_threads // num_workers))

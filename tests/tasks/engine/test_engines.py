@@ -3,6 +3,7 @@
 import logging
 import os
 import signal
+import time
 from contextlib import nullcontext
 from importlib.util import find_spec
 from pathlib import Path
@@ -54,6 +55,11 @@ def always_killed(name: str) -> str:
     return name
 
 
+def process_after(seconds: float) -> int:
+    time.sleep(seconds)
+    return os.getpid()
+
+
 def refuse(name: str) -> str:
     raise ConfigurationError(f"Song {name} is no song.")
 
@@ -77,13 +83,22 @@ def test_a_worker_that_dies_costs_its_shard_and_not_the_others(engine, tmp_path,
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_a_shard_that_kills_three_workers_is_named(engine):
-    shards = [Shard((name, f"{name}-2"), name) for name in ("good", "bad", "last")]
+    shards = [Shard((name, f"{name}-2"), name) for name in ("good", "bad", "more", "last")]
     expected = "^3 workers died one after the other on songs bad, bad-2: "
     with (
         pytest.raises(ShardFailed, match=expected),
         sharded(runtime(engine), always_killed, shards, len(shards)) as results,
     ):
         list(results)
+
+
+@pytest.mark.parametrize(("num_shards", "num_processes"), [(3, 1), (4, 2)])
+def test_few_shards_are_not_worth_a_process(num_shards, num_processes):
+    shards = [Shard((f"{number}",), 0.5) for number in range(num_shards)]
+    with sharded(runtime("processes"), process_after, shards, num_shards) as results:
+        found = {*results}
+    assert len(found) == num_processes
+    assert (os.getpid() in found) == (num_processes == 1)
 
 
 @pytest.mark.parametrize("engine", ENGINES)
