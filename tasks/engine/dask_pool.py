@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import dask
@@ -63,6 +64,9 @@ def dask_pool(num_workers: int, address: str | None) -> Iterator[DaskPool]:
     with ExitStack() as stack:
         if address is None:
             stack.enter_context(dask.config.set(LOCAL_SETTINGS))
+            folder = stack.enter_context(
+                TemporaryDirectory(prefix="dask", ignore_cleanup_errors=True)
+            )
             cluster: Any = stack.enter_context(
                 LocalCluster(
                     n_workers=num_workers,
@@ -72,6 +76,7 @@ def dask_pool(num_workers: int, address: str | None) -> Iterator[DaskPool]:
                     dashboard_address="127.0.0.1:0",
                     worker_dashboard_address="127.0.0.1:0",
                     memory_limit=0,
+                    local_directory=folder,
                 )
             )
             client = stack.enter_context(Client(cluster, set_as_default=False))
