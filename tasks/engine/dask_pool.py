@@ -63,10 +63,11 @@ def dask_pool(num_workers: int, address: str | None) -> Iterator[DaskPool]:
     logging.getLogger("distributed").setLevel(logging.CRITICAL)
     with ExitStack() as stack:
         if address is None:
-            stack.enter_context(dask.config.set(LOCAL_SETTINGS))
             folder = stack.enter_context(
                 TemporaryDirectory(prefix="dask", ignore_cleanup_errors=True)
             )
+            settings = {**LOCAL_SETTINGS, "temporary-directory": folder}
+            stack.enter_context(dask.config.set(settings))
             cluster: Any = stack.enter_context(
                 LocalCluster(
                     n_workers=num_workers,
@@ -76,7 +77,6 @@ def dask_pool(num_workers: int, address: str | None) -> Iterator[DaskPool]:
                     dashboard_address="127.0.0.1:0",
                     worker_dashboard_address="127.0.0.1:0",
                     memory_limit=0,
-                    local_directory=folder,
                 )
             )
             client = stack.enter_context(Client(cluster, set_as_default=False))
