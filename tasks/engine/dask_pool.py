@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import dask
@@ -62,7 +63,11 @@ def dask_pool(num_workers: int, address: str | None) -> Iterator[DaskPool]:
     logging.getLogger("distributed").setLevel(logging.CRITICAL)
     with ExitStack() as stack:
         if address is None:
-            stack.enter_context(dask.config.set(LOCAL_SETTINGS))
+            folder = stack.enter_context(
+                TemporaryDirectory(prefix="dask", ignore_cleanup_errors=True)
+            )
+            settings = {**LOCAL_SETTINGS, "temporary-directory": folder}
+            stack.enter_context(dask.config.set(settings))
             cluster: Any = stack.enter_context(
                 LocalCluster(
                     n_workers=num_workers,

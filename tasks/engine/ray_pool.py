@@ -6,6 +6,7 @@ import os
 import secrets
 import shutil
 import signal
+import socket
 import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
@@ -27,6 +28,7 @@ from phrase_models.errors import ConfigurationError
 from tasks.engine.child_process import child_environment
 from tasks.engine.shards import WorkerDied
 
+CONNECT_SECONDS = 20
 OBJECT_STORE_BYTES = 256 * 2**20
 """Shared memory of a cluster of this machine: some shards and their results."""
 
@@ -56,6 +58,13 @@ class RayPool:
         return error
 
 
+def _knock(address: str) -> None:
+    """Raise OSError if nobody listens there, for which Ray itself takes minutes."""
+    host, _, port = address.rpartition("/")[2].rpartition(":")
+    if port.isdigit():
+        socket.create_connection((host, int(port)), CONNECT_SECONDS).close()
+
+
 def _call(function: Callable[[Any], Any], work: Any) -> Any:
     return function(work)
 
@@ -77,6 +86,7 @@ def ray_pool(num_workers: int, address: str | None) -> Iterator[RayPool]:
     try:
         if address:
             try:
+                _knock(address)
                 ray.init(address, **quiet)
             except (ConnectionError, OSError, ValueError, RuntimeError) as error:
                 message = f"No cluster of Ray answers at {address}: start one, or mend it."
