@@ -67,7 +67,7 @@ def run(
         str, typer.Option(help="Last part: data, vae, latents, diffusion, songs or metrics.")
     ] = "metrics",
     workers: WorkersOption = None,
-    engine: EngineOption = None,  # noqa: ARG001
+    engine: EngineOption = None,
     plain: Annotated[bool, typer.Option(help="Without Prefect, for debugging.")] = False,
 ) -> None:
     """Run the pipeline, whole or up to a part; what is done already is taken from the store."""
@@ -77,8 +77,9 @@ def run(
 
     last = commands.check_until(until, PARTS)
     launched = commands.launch_run(
-        preset, source, data, store, setting or [], refresh or [], workers, orchestrated=not plain
-    )
+        preset, source, data, store, setting, refresh,
+        workers=workers, engine=engine, orchestrated=not plain,
+    )  # fmt: skip
     if plain:
         with launched.running() as runner:
             run_until(runner, launched, last)
@@ -98,7 +99,7 @@ def prepare(
     preset: PresetOption = "demo",
     setting: SetOption = None,
     workers: WorkersOption = None,
-    engine: EngineOption = None,  # noqa: ARG001
+    engine: EngineOption = None,
 ) -> None:
     """Ingest and tokenise songs only; prints where the tables are and why songs were refused."""
     check_servers(orchestrated=False)
@@ -106,7 +107,7 @@ def prepare(
     from tasks import commands
 
     launched = commands.launch_run(
-        preset, source, data, store, setting or [], [], workers, orchestrated=False
+        preset, source, data, store, setting, workers=workers, engine=engine, orchestrated=False
     )
     with launched.running() as runner:
         corpus = prepare_corpus(runner, launched)
@@ -311,7 +312,7 @@ def sweep(
     from tasks import commands
     from tasks.reports.sweep import SCORING, parse_axes, sweep_points, sweep_table
 
-    request = commands.run_request(preset, source, data, store, setting or [], [])
+    request = commands.run_request(preset, source, data, store, setting)
     axes, last = parse_axes(over), commands.check_until(until, tuple(SCORING))
     points = sweep_points(request, axes, orchestrated=not plain)
     if plain:
@@ -340,9 +341,7 @@ def baseline(
     from flows.road import train_baseline
     from tasks import commands
 
-    launched = commands.launch_run(
-        preset, source, data, store, setting or [], [], None, orchestrated=False
-    )
+    launched = commands.launch_run(preset, source, data, store, setting, orchestrated=False)
     launched.config.require_pianotree()
     launched.recorded = False
     with launched.running() as runner:
@@ -362,9 +361,7 @@ def binomial(
     from flows.road import train_binomial_diffusion
     from tasks import commands
 
-    launched = commands.launch_run(
-        preset, source, data, store, setting or [], [], None, orchestrated=False
-    )
+    launched = commands.launch_run(preset, source, data, store, setting, orchestrated=False)
     launched.config.require_binomial()
     launched.recorded = False
     with launched.running() as runner:
@@ -440,9 +437,7 @@ def explain(
     from flows.road import run_until
     from tasks import commands
 
-    launched = commands.launch_run(
-        preset, source, data, store, setting or [], [], None, orchestrated=False
-    )
+    launched = commands.launch_run(preset, source, data, store, setting, orchestrated=False)
     for line in commands.explain_stage(launched, stage, run_until):
         typer.echo(line)
 
@@ -462,9 +457,7 @@ def accept(
     from tasks import commands
     from tasks.acceptance import accept_stage
 
-    launched = commands.launch_run(
-        preset, source, data, store, setting or [], [], None, orchestrated=False
-    )
+    launched = commands.launch_run(preset, source, data, store, setting, orchestrated=False)
     typer.echo(accept_stage(launched, commands.check_stage(stage), why, run_until))
 
 

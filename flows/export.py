@@ -82,7 +82,7 @@ def export_midi(
         from tasks import commands
 
         launched = commands.launch_run(
-            "demo", source or "pop909", data, store, [], [], workers, orchestrated=False
+            "demo", source or "pop909", data, store, workers=workers, orchestrated=False
         )
         with launched.running() as runner:
             songs = prepare_corpus(runner, launched).songs

@@ -6,7 +6,6 @@ from typing import Annotated
 
 import typer
 
-from tasks.settings.engines import ENGINE_VARIABLE
 from tasks.settings.sources import SOURCE_NAMES
 
 
@@ -75,18 +74,10 @@ PrecisionOption = Annotated[str, typer.Option(help="bf16 or fp32.")]
 WorkersOption = Annotated[int | None, typer.Option(min=1, max=256, help="Workers of data stages.")]
 
 
-def _use_engine(name: str | None) -> str | None:
-    """Runs read it where they start, on whatever machine that is."""
-    if name is not None:
-        os.environ[ENGINE_VARIABLE] = name
-    return name
-
-
 EngineOption = Annotated[
     str | None,
     typer.Option(
         "--engine",
-        callback=_use_engine,
         help="Of data stages: processes (the default), dask or ray; as PHRASELDM_ENGINE.",
     ),
 ]

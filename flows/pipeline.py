@@ -6,7 +6,7 @@ from flows.road import Part, run_until
 from tasks.engine.prefect_runs import Resumed, run_name
 from tasks.launch import Request, launch
 from tasks.settings.choices import PresetName, SourceName, StageName
-from tasks.settings.engines import EngineName
+from tasks.settings.engines import EngineName, NumWorkers
 
 
 @flow(name="phrase-ldm", flow_run_name=run_name)
@@ -19,6 +19,7 @@ def pipeline(  # noqa: PLR0913, PLR0917 - a form has as many fields as it has
     refresh: list[StageName] | None = None,
     latent_dim: int | None = None,
     seed: int | None = None,
+    num_workers: NumWorkers = None,
     engine: EngineName | None = None,
     until: Part = "metrics",
     resumed: Resumed = 0,  # noqa: ARG001 - names the run
@@ -35,6 +36,7 @@ def pipeline(  # noqa: PLR0913, PLR0917 - a form has as many fields as it has
         refresh: stages to do again though nothing has changed.
         latent_dim: size of a phrase's latent, for experiments.
         seed: of every training and of generation, for experiments.
+        num_workers: of data stages; a worker a core by default.
         engine: of data stages: processes, dask or ray; by default what PHRASELDM_ENGINE names on
             the machine that runs it, else processes.
         until: the last part to run; metrics is the end.
@@ -52,6 +54,7 @@ def pipeline(  # noqa: PLR0913, PLR0917 - a form has as many fields as it has
         refresh=refresh or [],
         latent_dim=latent_dim,
         seed=seed,
+        num_workers=num_workers,
         engine=engine,
     )
     launched = launch(request, orchestrated=True)

@@ -29,6 +29,7 @@ from tasks.launch import Launch, Request, launch
 from tasks.music.encoding import encode_with_figures, refinement_cost
 from tasks.music.reading import open_files, read_for_model
 from tasks.reports.provenance import phrase_codec
+from tasks.settings.engines import chosen_engine
 from tasks.settings.pipeline import parse_assignments
 from tasks.stages.registry import STAGE_NAMES
 
@@ -45,15 +46,18 @@ def launch_run(
     source: str | None,
     data: Path | None,
     store: Path,
-    settings: list[str],
-    refresh: list[str],
-    workers: int | None,
+    settings: Sequence[str] | None = None,
+    refresh: Sequence[str] | None = None,
     *,
+    workers: int | None = None,
+    engine: str | None = None,
     orchestrated: bool,
 ) -> Launch:
     """Check a request before anything heavy starts."""
-    request = run_request(preset, source, data, store, settings, refresh)
-    return launch(request, num_workers=workers, orchestrated=orchestrated)
+    request = run_request(
+        preset, source, data, store, settings, refresh, workers=workers, engine=engine
+    )
+    return launch(request, orchestrated=orchestrated)
 
 
 def check_until(until: str, parts: Sequence[PartT]) -> PartT:
@@ -74,8 +78,11 @@ def run_request(
     source: str | None,
     data: Path | None,
     store: Path,
-    settings: list[str],
-    refresh: list[str],
+    settings: Sequence[str] | None = None,
+    refresh: Sequence[str] | None = None,
+    *,
+    workers: int | None = None,
+    engine: str | None = None,
 ) -> Request:
     """What the options of a command line ask for."""
     return Request(
@@ -83,8 +90,10 @@ def run_request(
         source=source,
         data=str(data) if data else None,
         store=store_address(store),
-        overrides=parse_assignments(settings),
-        refresh=refresh,
+        overrides=parse_assignments([*(settings or ())]),
+        refresh=[*(refresh or ())],
+        num_workers=workers,
+        engine=chosen_engine(engine) if engine else None,
     )
 
 

@@ -30,7 +30,7 @@ from tasks.engine.tracking import Tracking
 from tasks.interruption import Stopped
 from tasks.promotion.execution import execution_of
 from tasks.settings.choices import PresetName, SourceName, StageName
-from tasks.settings.engines import EngineName
+from tasks.settings.engines import EngineName, NumWorkers
 from tasks.settings.pipeline import PipelineConfig
 from tasks.settings.presets import load_preset
 from tasks.stages.registry import STAGE_NAMES
@@ -50,6 +50,7 @@ class Request(BaseModel):
         refresh: stages to do again though nothing has changed, or "all".
         latent_dim: size of a phrase's latent, for experiments.
         seed: of every training and of generation, for experiments.
+        num_workers: of data stages; a worker a core by default.
         engine: of data stages: processes, dask or ray; by default what PHRASELDM_ENGINE names on
             the machine that runs it, else processes.
     """
@@ -64,6 +65,7 @@ class Request(BaseModel):
     refresh: list[StageName] = Field(default_factory=list)
     latent_dim: int | None = None
     seed: int | None = None
+    num_workers: NumWorkers = None
     engine: EngineName | None = None
 
 
@@ -234,12 +236,11 @@ def _differences(store: ArtifactStore, stage: Stage) -> list[str]:
     return [f"{stage.name}: {line}" for line in lines]
 
 
-def launch(request: Request, *, num_workers: int | None = None, orchestrated: bool) -> Launch:
+def launch(request: Request, *, orchestrated: bool) -> Launch:
     """Check a request.
 
     Args:
         request: what is asked for.
-        num_workers: of data stages; all cores by default.
         orchestrated: whether Prefect runs the stages.
 
     Raises:
@@ -253,7 +254,7 @@ def launch(request: Request, *, num_workers: int | None = None, orchestrated: bo
         data=check_data(config, Path(request.data) if request.data else None),
         store=store,
         refresh=check_refresh(request.refresh),
-        runtime=default_runtime(num_workers=num_workers, engine=request.engine),
+        runtime=default_runtime(request.num_workers, request.engine),
         request=request,
         orchestrated=orchestrated,
     )

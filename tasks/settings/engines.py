@@ -2,12 +2,15 @@
 
 import os
 from importlib.util import find_spec
-from typing import Literal, get_args
+from typing import Annotated, Literal, get_args
+
+from pydantic import Field
 
 from phrase_models.errors import ConfigurationError
 
 EngineName = Literal["processes", "dask", "ray"]
 ENGINES: tuple[EngineName, ...] = get_args(EngineName)
+NumWorkers = Annotated[int | None, Field(ge=1, le=256)]
 ENGINE_VARIABLE, ADDRESS_VARIABLE = "PHRASELDM_ENGINE", "PHRASELDM_ENGINE_ADDRESS"
 PACKAGES = {"dask": "distributed", "ray": "ray"}
 """What is imported, of the engines that are extras of this program."""

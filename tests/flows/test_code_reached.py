@@ -113,8 +113,8 @@ def test_what_a_body_calls_is_in_its_closure_or_a_leaf(tmp_path, monkeypatch):
     monkeypatch.setenv("PHRASELDM_TRACKING", "off")
     monkeypatch.setattr(subprocess_training, "TRAINER", "traced_trainer")
     store = tmp_path / "store"
-    request = Request(store=str(store), overrides=FEW_STEPS)
-    launched = launch(request, num_workers=1, orchestrated=False)
+    request = Request(store=str(store), overrides=FEW_STEPS, num_workers=1)
+    launched = launch(request, orchestrated=False)
     with launched.running() as runner:
         tracing = TracingRunner(runner, store)
         run_until(tracing, launched)

@@ -64,8 +64,9 @@ def launched(tmp_path: Path, folder: Path | None, **overrides: str) -> Launch:
         data=str(folder) if folder else None,
         store=str(tmp_path / "store"),
         overrides=overrides,
+        num_workers=1,
     )
-    return launch(request, num_workers=1, orchestrated=False)
+    return launch(request, orchestrated=False)
 
 
 def run_to_phrases(runner: StageRunner, started: Launch) -> Path:

@@ -98,7 +98,7 @@ class Recorder:
 
 @pytest.fixture(scope="module")
 def stages() -> dict[str, Stage]:
-    launched = launch(Request(), num_workers=1, orchestrated=False)
+    launched = launch(Request(num_workers=1), orchestrated=False)
     recorder = Recorder()
     run_until(recorder, launched)
     corpus = prepare(recorder, launched)

@@ -4,7 +4,9 @@ import pytest
 
 from phrase_models.errors import ConfigurationError
 from phrase_models.training.specification import HardwareConfig
+from tasks.commands import launch_run
 from tasks.engine.runtime import MICRO_BATCHES, TRAIN_PROCESSES, RuntimeConfig, default_runtime
+from tasks.launch import Request, launch
 
 
 def test_processes_share_the_threads_of_the_machine():
@@ -30,3 +32,12 @@ def test_a_number_that_does_not_do_is_one_sentence(monkeypatch, variable, text):
     monkeypatch.setenv(variable, text)
     with pytest.raises(ConfigurationError, match=f"^{variable} is '.*'; it must be a whole number"):
         default_runtime()
+
+
+def test_workers_and_engine_reach_a_run_with_prefect(tmp_path):
+    launched = launch_run(
+        "smoke", None, None, tmp_path / "store", workers=3, engine="processes", orchestrated=True
+    )
+    assert (launched.runtime.num_workers, launched.runtime.engine) == (3, "processes")
+    again = launch(Request(**launched.flow_parameters()), orchestrated=True)
+    assert again.runtime == launched.runtime

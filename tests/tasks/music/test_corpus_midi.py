@@ -20,8 +20,7 @@ def test_songs_of_a_store_come_back_from_their_files(tmp_path):
         None,
         store,
         ["source.synthetic.num_songs=4"],
-        [],
-        1,
+        workers=1,
         orchestrated=False,
     )
     with launched.running() as runner:
