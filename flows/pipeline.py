@@ -5,8 +5,8 @@ from prefect import flow
 from flows.road import Part, run_until
 from tasks.engine.prefect_runs import Resumed, run_name
 from tasks.launch import Request, launch
-from tasks.settings.choices import PresetName, SourceName, StageName
-from tasks.settings.engines import EngineName, NumWorkers
+from tasks.settings.choices import EngineName, PresetName, SourceName, StageName
+from tasks.settings.engines import NumWorkers
 
 
 @flow(name="phrase-ldm", flow_run_name=run_name)

@@ -29,7 +29,6 @@ from tasks.launch import Launch, Request, launch
 from tasks.music.encoding import encode_with_figures, refinement_cost
 from tasks.music.reading import open_files, read_for_model
 from tasks.reports.provenance import phrase_codec
-from tasks.settings.engines import chosen_engine
 from tasks.settings.pipeline import parse_assignments
 from tasks.stages.registry import STAGE_NAMES
 
@@ -93,7 +92,7 @@ def run_request(
         overrides=parse_assignments([*(settings or ())]),
         refresh=[*(refresh or ())],
         num_workers=workers,
-        engine=chosen_engine(engine) if engine else None,
+        engine=engine,
     )
 
 

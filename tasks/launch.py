@@ -29,8 +29,8 @@ from tasks.engine.stage import Session, Stage, StageResult, StageRunner, key_com
 from tasks.engine.tracking import Tracking
 from tasks.interruption import Stopped
 from tasks.promotion.execution import execution_of
-from tasks.settings.choices import PresetName, SourceName, StageName
-from tasks.settings.engines import EngineName, NumWorkers
+from tasks.settings.choices import EngineName, PresetName, SourceName, StageName
+from tasks.settings.engines import NumWorkers
 from tasks.settings.pipeline import PipelineConfig
 from tasks.settings.presets import load_preset
 from tasks.stages.registry import STAGE_NAMES

@@ -56,7 +56,7 @@ def _pool(runtime: RuntimeConfig, num_shards: int) -> AbstractContextManager[Poo
         from tasks.engine.ray_pool import ray_pool
 
         return ray_pool(num_workers, runtime.engine_address)
-    num_workers = min(num_workers, num_shards // SHARDS_WORTH_A_PROCESS)
-    if num_workers <= 1:
+    num_processes = min(runtime.num_workers, num_shards // SHARDS_WORTH_A_PROCESS)
+    if num_processes <= 1:
         return nullcontext(InlinePool())
-    return process_pool(num_workers, max(1, runtime.num_threads // num_workers))
+    return process_pool(num_processes, max(1, runtime.num_threads // num_processes))

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from phrase_models.errors import ConfigurationError
 from phrase_models.training.specification import HardwareConfig
-from tasks.settings.engines import ADDRESS_VARIABLE, EngineName, chosen_engine
+from tasks.settings.engines import ADDRESS_VARIABLE, KnownEngine, chosen_engine
 
 TRAIN_PROCESSES, MICRO_BATCHES = "PHRASELDM_TRAIN_PROCESSES", "PHRASELDM_MICRO_BATCHES"
 MOST_PARTS, MOST_DIGITS = 1024, 9
@@ -26,7 +26,7 @@ class RuntimeConfig(BaseModel):
     device: str = "cpu"
     num_threads: int = Field(default=1, ge=1)
     num_workers: int = Field(default=1, ge=1, description="of data stages")
-    engine: EngineName = "processes"
+    engine: KnownEngine = "processes"
     engine_address: str | None = Field(default=None, description="of a cluster of Dask or Ray")
     num_processes: int = Field(default=1, ge=1, description="of a training on this machine")
     micro_batches: int = Field(default=1, ge=1, description="of each process of a training")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeVar
 
@@ -60,10 +59,6 @@ class Pool(Protocol):
 
     def cause(self, error: BaseException) -> BaseException:
         """What a future's error stands for: `WorkerDied`, or what the function raised."""
-
-
-Engine = Callable[[int], AbstractContextManager[Pool]]
-"""From a number of shards to a pool of as many workers as they can use."""
 
 
 @dataclass(frozen=True)

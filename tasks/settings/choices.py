@@ -1,4 +1,4 @@
-"""What the forms of deployments offer instead of free text: presets, sources and stages by name.
+"""What the forms of deployments offer instead of free text: presets, sources, engines and stages.
 
 The lists stay where they are, and so do the sentences on a wrong value. Here they become drop-downs
 of Prefect, whose server refuses what is not among them before a run is made.
@@ -10,6 +10,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from phrase_models.sources.registry import SOURCES
+from tasks.settings.engines import ENGINES
 from tasks.settings.presets import PRESETS
 from tasks.stages.registry import STAGE_NAMES
 
@@ -20,4 +21,5 @@ def _offered(names: Iterable[str]) -> Any:
 
 PresetName = Annotated[str, _offered(PRESETS)]
 SourceName = Annotated[str, _offered(SOURCES)]
+EngineName = Annotated[str, _offered(ENGINES)]
 StageName = Annotated[str, _offered(["all", *STAGE_NAMES])]

@@ -8,15 +8,15 @@ from pydantic import Field
 
 from phrase_models.errors import ConfigurationError
 
-EngineName = Literal["processes", "dask", "ray"]
-ENGINES: tuple[EngineName, ...] = get_args(EngineName)
+KnownEngine = Literal["processes", "dask", "ray"]
+ENGINES: tuple[KnownEngine, ...] = get_args(KnownEngine)
 NumWorkers = Annotated[int | None, Field(ge=1, le=256)]
 ENGINE_VARIABLE, ADDRESS_VARIABLE = "PHRASELDM_ENGINE", "PHRASELDM_ENGINE_ADDRESS"
 PACKAGES = {"dask": "distributed", "ray": "ray"}
 """What is imported, of the engines that are extras of this program."""
 
 
-def chosen_engine(name: str | None = None) -> EngineName:
+def chosen_engine(name: str | None = None) -> KnownEngine:
     """The engine of a name, else the one that the environment names, else processes.
 
     Raises:

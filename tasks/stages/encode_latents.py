@@ -56,7 +56,7 @@ def encode_latents(context: StageContext) -> Mapping[str, Any]:
                 done = len(figures) / num_shards
                 context.report_progress(done, f"{len(rows)} songs encoded")
         file.flush()
-        codec = PhraseCodec.load(vae.folder, config.layout, refinement=config.refinement)
+        codec = _codec(vae.folder, config.model_dump_json())
         latent_dim = codec.vae.config.latent_dim
         write_latents(
             context.output,

@@ -10,6 +10,8 @@ import subprocess
 import sys
 import threading
 
+from tasks.engine.child_process import stop_child
+
 POLL_SECONDS = 0.2
 STOP_SECONDS = 8.0
 """For a service to close what it has open; a worker kills its run in it."""
@@ -28,13 +30,7 @@ def guard(parent: int, command: list[str]) -> int:
     child = subprocess.Popen(command)
     while child.poll() is None and os.getppid() == parent and not asked.wait(POLL_SECONDS):
         pass
-    if child.poll() is None:
-        child.terminate()
-        try:
-            child.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            child.kill()
-            child.wait()
+    stop_child(child, STOP_SECONDS)
     if os.getppid() != parent:  # nobody else is left to do it
         os.killpg(0, signal.SIGKILL)
     return child.returncode if child.returncode >= 0 else 128 - child.returncode

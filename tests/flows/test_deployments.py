@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tasks.settings.engines import ENGINES
 from tasks.settings.presets import load_preset
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -65,6 +66,7 @@ def test_forms_offer_what_there_is(tmp_path):
     fields = flow.parameters.properties
     assert fields["preset"]["enum"] == list(PRESETS)
     assert fields["source"]["anyOf"][0]["enum"] == list(SOURCES)
+    assert fields["engine"]["anyOf"][0]["enum"] == list(ENGINES)
     assert fields["refresh"]["anyOf"][0]["items"]["enum"] == ["all", *STAGE_NAMES]
     assert fields["until"]["enum"][-1] == "metrics"
     assert (fields["resumed"]["minimum"], fields["resumed"]["maximum"]) == (0, 2)
