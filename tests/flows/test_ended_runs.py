@@ -126,7 +126,9 @@ def test_nothing_outlives_a_run_however_it_ends(start, options, ends):
 
 
 def test_runs_at_once_in_a_fresh_store_do_each_stage_once(start):
-    runs = [start("--until", "data", *options) for options in ((), ("--plain",), ("--plain",))]
+    # Enough songs that the others have started before the first one is through with them.
+    shared = ("--until", "data", "--set", "source.synthetic.num_songs=200")
+    runs = [start(*shared, *options) for options in ((), ("--plain",), ("--plain",))]
     assert [run.process.wait(300) for run in runs] == [0, 0, 0], [run.said for run in runs]
     said = "".join(run.said for run in runs)
     assert Counter(re.findall(r"^(\w+): done in", said, re.MULTILINE)) == {

@@ -217,21 +217,12 @@ def test_without_a_candidate_it_is_one_sentence(registry, measured_model):
 
 
 # --------------------------------------------------------------------------------------- songs
-@pytest.fixture
-def mlflow_of_the_store(tracked_store):
-    """Where MLflow's own functions look; else they would make a database where tests run."""
-    import mlflow
-
-    mlflow.set_tracking_uri(f"sqlite:///{tracked_store.root}/mlflow/mlflow.db")
-    yield mlflow
-    mlflow.set_tracking_uri(None)
-
-
 def test_the_loaded_model_writes_the_bytes_of_the_command_line(
-    register, registry, measured_model, tracked_store, mlflow_of_the_store, tmp_path, capsys
+    register, registry, measured_model, tracked_store, tmp_path, capsys, monkeypatch
 ):
     import base64
 
+    import mlflow
     import pandas as pd
     from mlflow.exceptions import MlflowException
 
@@ -240,7 +231,9 @@ def test_the_loaded_model_writes_the_bytes_of_the_command_line(
     register()
     promote(registry, lambda *_: measured_model("x"))
     root = tracked_store.root
-    model = mlflow_of_the_store.pyfunc.load_model(f"models:/{GENERATOR}@champion")
+    monkeypatch.chdir(tmp_path)  # MLflow's own functions make a database where they are called
+    mlflow.set_registry_uri(f"sqlite:///{root}/mlflow/mlflow.db")
+    model = mlflow.pyfunc.load_model(f"models:/{GENERATOR}@champion")
     request = {"sections": "A4 B2", "seed": 5}
     table = model.predict(
         pd.DataFrame({"song": [1]}), params={**request, "guidance": 2.0, "tempo": 101.5}

@@ -207,4 +207,4 @@ def test_an_unknown_generator_is_refused_before_anything_runs():
 
     request = Request(overrides={"generation.generator": "choir"})
     with pytest.raises(ConfigurationError, match="There is no generator 'choir'"):
-        launch(request, num_workers=1, orchestrated=False)
+        launch(request, orchestrated=False)
