@@ -216,7 +216,7 @@ def write_dataset(
         forms[first : first + num_bars, :, 1] = form.sources
         entries.append({**song, "first_row": 3 * first})
     np.save(folder / "forms.npy", forms)
-    np.save(folder / "chords.npy", chords.astype(np.int16))
+    np.save(folder / "chords.npy", chords.astype(np.int8))
     (folder / "songs.json").write_text(json.dumps(entries))
     (folder / "figures.json").write_text(json.dumps(figures, indent=1))
     description = {

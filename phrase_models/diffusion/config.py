@@ -145,9 +145,28 @@ class NoiseScheduleConfig(BaseModel):
         default=1.0, gt=0, description="factor on the signal-to-noise ratio; below 1 is noisier"
     )
     timestep_sampling: Literal["uniform", "stratified"] = "stratified"
+    skip_variance: float = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description="with prediction 'sample': x_t itself has a share in the estimate, as if the "
+        "network's own error had this variance (arXiv 2206.00364, section 5); 0 is off",
+    )
+    snr_weight_limit: float | None = Field(
+        default=None,
+        ge=1,
+        description="with prediction 'sample': errors weigh 1 + SNR, as those of the velocity do, "
+        "up to this; null leaves it to min_snr_gamma",
+    )
 
     @model_validator(mode="after")
     def _check(self) -> Self:
+        if self.prediction != "sample" and (self.skip_variance or self.snr_weight_limit):
+            message = (
+                "skip_variance and snr_weight_limit are for prediction 'sample'; leave them out "
+                f"or set prediction to 'sample' instead of '{self.prediction}'."
+            )
+            raise ValueError(message)
         if self.prediction == "noise" and self.zero_terminal_snr:
             message = (
                 "prediction 'noise' says nothing about the song at a zero terminal SNR; "

@@ -23,11 +23,13 @@ class NoiseSchedule:
     Attributes:
         alphas, sigmas: (num_timesteps,).
         prediction: what the network's output means.
+        skip_variance: see `predicted_sample`.
     """
 
     alphas: Tensor
     sigmas: Tensor
     prediction: Prediction
+    skip_variance: float = 0.0
 
     @property
     def num_timesteps(self) -> int:
@@ -71,6 +73,7 @@ def build_noise_schedule(config: NoiseScheduleConfig) -> NoiseSchedule:
         torch.from_numpy(np.sqrt(squares)),
         torch.from_numpy(np.sqrt(1 - squares)),
         config.prediction,
+        config.skip_variance,
     )
 
 
@@ -91,14 +94,36 @@ def prediction_target(
 
 
 def predicted_sample(
-    prediction: Prediction, output: Tensor, noisy: Tensor, alpha: Tensor, sigma: Tensor
+    schedule: NoiseSchedule, output: Tensor, noisy: Tensor, alpha: Tensor, sigma: Tensor
 ) -> Tensor:
-    """The clean latents x_0 that an output at x_t stands for."""
-    if prediction == "noise":
+    """The clean latents x_0 that an output at x_t stands for.
+
+    With a `skip_variance` v an output that is x_0 is mixed with x_t / alpha, whose error has the
+    variance s = sigma^2 / alpha^2: the mean of two estimates of independent errors v and s,
+
+        (v x_t / alpha + s output) / (v + s).
+
+    A network that says x_0 has an error of its own that does not go away with the noise; on nearly
+    clean latents x_t alone is the better estimate (the skip connection of arXiv 2206.00364, section
+    5, whose v is the variance of the data).
+    """
+    if schedule.prediction == "noise":
         return (noisy - sigma * output) / alpha
-    if prediction == "sample":
+    if schedule.prediction == "velocity":
+        return alpha * noisy - sigma * output
+    variance = schedule.skip_variance
+    if not variance:
         return output
-    return alpha * noisy - sigma * output
+    # Multiplied by alpha^2, for alpha is 0 where all is noise.
+    mixed = variance * alpha * noisy + sigma**2 * output
+    return mixed / (variance * alpha**2 + sigma**2)
+
+
+def error_weights(config: NoiseScheduleConfig, alpha: Tensor, sigma: Tensor) -> Tensor:
+    """Weights of squared errors in the loss: by `snr_weight_limit`, else by `min_snr_gamma`."""
+    if config.snr_weight_limit is None:
+        return min_snr_weights(config.prediction, alpha, sigma, config.min_snr_gamma)
+    return (1 + (alpha / sigma).square()).clamp(max=config.snr_weight_limit)
 
 
 def min_snr_weights(

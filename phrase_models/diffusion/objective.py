@@ -11,7 +11,7 @@ from phrase_models.diffusion.denoiser import Denoiser
 from phrase_models.diffusion.noise_schedule import (
     NoiseSchedule,
     add_noise,
-    min_snr_weights,
+    error_weights,
     predicted_sample,
     prediction_target,
 )
@@ -92,6 +92,8 @@ def hide_conditions(plans: PlanBatch, config: DenoiserConfig) -> PlanBatch:
 def squared_errors(denoiser: Denoiser, schedule: NoiseSchedule, batch: NoisyBatch) -> Tensor:
     """Mean squared error of the prediction over each song's bars (B,), unweighted.
 
+    Of networks that predict x_0 it is that of the estimate, what `skip_variance` adds included.
+
     Bars outside `plans.bar_mask` and given slots count nothing; where songs are padded by their
     end, all bars count.
 
@@ -107,6 +109,8 @@ def squared_errors(denoiser: Denoiser, schedule: NoiseSchedule, batch: NoisyBatc
     if batch.num_estimated and denoiser.config.self_conditioning:
         estimate = _first_estimated(denoiser, schedule, noisy, batch)
     output = denoiser(noisy, times, batch.plans, estimate)
+    if schedule.prediction == "sample":
+        output = predicted_sample(schedule, output, noisy, alpha, sigma)
     target = prediction_target(schedule.prediction, batch.clean, batch.noise, alpha, sigma)
     errors = (output - target).square()
     if denoiser.config.given_share:
@@ -142,7 +146,7 @@ def _first_estimated(
     # Autocast of older PyTorch keeps the half-precision weights it made without gradient and uses
     # them again, so that they would get none (pytorch/pytorch issue 112583, fixed by pull 165068).
     torch.clear_autocast_cache()
-    estimate[rows] = predicted_sample(schedule.prediction, output, noisy[rows], alpha, sigma)
+    estimate[rows] = predicted_sample(schedule, output, noisy[rows], alpha, sigma)
     if denoiser.config.given_share:  # as in sampling
         given = batch.plans.given[rows, ..., None]
         estimate[rows] = torch.where(given, batch.clean[rows], estimate[rows])
@@ -156,14 +160,14 @@ def training_loss(
     batch: NoisyBatch,
     rows: slice = EVERY_SONG,
 ) -> dict[str, Tensor]:
-    """What some songs have in the scalars of a batch: "loss" with min-SNR weights, "error" without.
+    """What some songs have in the scalars of a batch: "loss" with weights, "error" without.
 
     Every slot that is to be written weighs the same, so longer songs weigh more.
     """
     part = batch[rows]
     errors = squared_errors(denoiser, schedule, part)
     alpha, sigma = schedule.levels(part.timesteps)
-    weights = min_snr_weights(schedule.prediction, alpha, sigma, config.min_snr_gamma).flatten()
+    weights = error_weights(config, alpha, sigma).flatten()
     if denoiser.config.given_share:
         counted = _counted_slots(batch.plans).sum(dim=(1, 2))
     else:

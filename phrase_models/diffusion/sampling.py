@@ -358,6 +358,6 @@ def _network(model: PhraseLDM, plans: PlanBatch, fixed: FixedSlots) -> Denoise:
         known = estimate if config.self_conditioning else None
         output = model.denoiser(noisy, schedule.times(timesteps), plans, known)
         alpha, sigma = schedule.levels(timesteps)
-        return predicted_sample(schedule.prediction, output, noisy, alpha, sigma)
+        return predicted_sample(schedule, output, noisy, alpha, sigma)
 
     return denoise

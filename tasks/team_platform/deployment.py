@@ -11,7 +11,9 @@ from typing import Any
 
 import yaml
 
+from phrase_models.errors import UserError
 from tasks.engine.child_process import ROOT
+from tasks.team_platform.notification import failure_automation, save_webhook, webhook_address
 from tasks.team_platform.settings import POOL
 
 
@@ -37,13 +39,20 @@ def bring_automations_up_to_date(automations: list[dict[str, Any]]) -> None:
 
 
 def main() -> None:
-    """Do all three; what Prefect says of it is printed."""
+    """Do all three, and tell failures to a webhook where there is one; Prefect's words are printed."""
+    webhook = webhook_address()
     prefect = [sys.executable, "-m", "prefect"]
     pool = ["work-pool", "create", POOL, "--type", "process", "--overwrite"]
     for words in (pool, ["deploy", "--all", "--no-prompt"]):
         subprocess.run([*prefect, *words], cwd=ROOT, check=True)
-    bring_automations_up_to_date(read_automations(ROOT / "automations.yaml"))
+    automations = read_automations(ROOT / "automations.yaml")
+    if webhook is not None:
+        automations.append(failure_automation(save_webhook(webhook)))
+    bring_automations_up_to_date(automations)
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except UserError as error:
+        sys.exit(str(error))

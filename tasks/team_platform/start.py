@@ -19,6 +19,7 @@ from storage.writing import make_folder
 from tasks.engine.child_process import ROOT, child_environment
 from tasks.engine.services import ANSWER_SECONDS, server_answers
 from tasks.interruption import Stopped, end_in_own_time
+from tasks.team_platform.notification import webhook_address
 from tasks.team_platform.service import Service, ServiceEnded, running, wait_until_ready, watch
 from tasks.team_platform.settings import BUCKET, HOST, POOL, PlatformSettings
 
@@ -74,6 +75,7 @@ def check(settings: PlatformSettings) -> None:
             "The S3 server in memory is the package moto, which is not here: install "
             "'moto[s3,server]', or name a store of your own with --store."
         )
+    webhook_address()
     settings.check_ports()
 
 

@@ -12,6 +12,7 @@ import pytest
 
 from phrase_models.errors import ConfigurationError
 from tasks.engine.child_process import child_environment
+from tasks.team_platform.notification import WEBHOOK_VARIABLE, webhook_address
 from tasks.team_platform.service import Service, ServiceEnded, running, wait_until_ready, watch
 from tasks.team_platform.settings import PlatformSettings
 from tasks.team_platform.start import check, servers, words
@@ -145,3 +146,19 @@ def test_a_platform_that_is_killed_takes_its_services_along(tmp_path):
     platform.kill()
     platform.wait()
     _wait_for(lambda: _gone(int(told.read_text())))
+
+
+@pytest.mark.parametrize("address", ["hooks.example/abc", "file:///tmp/secret", "https://"])
+def test_a_webhook_that_is_none_is_refused_without_being_repeated(monkeypatch, address):
+    monkeypatch.setenv(WEBHOOK_VARIABLE, address)
+    with pytest.raises(ConfigurationError) as error:
+        webhook_address()
+    assert str(error.value) == (
+        "PHRASELDM_FAILURE_WEBHOOK is no address of a webhook: give one that begins with "
+        "https://, or unset the variable for no messages."
+    )
+
+
+def test_no_webhook_no_messages(monkeypatch):
+    monkeypatch.delenv(WEBHOOK_VARIABLE, raising=False)
+    assert webhook_address() is None
