@@ -39,7 +39,7 @@ def bring_automations_up_to_date(automations: list[dict[str, Any]]) -> None:
 
 
 def main() -> None:
-    """Do all three, and tell failures to a webhook where there is one; Prefect's words are printed."""
+    """Do all three, and have failures told to a webhook where there is one; Prefect says what."""
     webhook = webhook_address()
     prefect = [sys.executable, "-m", "prefect"]
     pool = ["work-pool", "create", POOL, "--type", "process", "--overwrite"]

@@ -50,7 +50,8 @@ def save_webhook(address: str) -> UUID:
         json_data={"text": "{{subject}}\n{{body}}"},
         secrets={"address": address},
     )
-    saved: UUID = block.save(BLOCK, overwrite=True, _sync=True)
+    saved = block.save(BLOCK, overwrite=True)
+    assert isinstance(saved, UUID)  # a coroutine where a loop runs, which none does here
     return saved
 
 

@@ -56,7 +56,7 @@ def chat() -> Iterator[tuple[str, list[str]]]:
     messages: list[str] = []
 
     class Chat(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:  # noqa: N802 - named by the library
+        def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             if self.path == f"/{SECRET}":
                 messages.append(body["text"])
