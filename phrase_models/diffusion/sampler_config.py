@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-Solver = Literal["ddpm", "ddim", "dpm_solver"]
+Solver = Literal["ddpm", "ddim", "dpm_solver", "sde_dpm_solver"]
 GuidanceHides = Literal["all", "form"]
 
 

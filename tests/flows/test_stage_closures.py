@@ -256,7 +256,9 @@ EDITS: dict[str, tuple[Edit, Iterable[str]]] = {
         both(
             appended("phrase_models.diffusion.samplers", SAMPLER),
             replaced(
-                "phrase_models.diffusion.sampler_config", '"dpm_solver"]', '"dpm_solver", "heun"]'
+                "phrase_models.diffusion.sampler_config",
+                '"sde_dpm_solver"]',
+                '"sde_dpm_solver", "heun"]',
             ),
         ),
         ("generate_songs",),

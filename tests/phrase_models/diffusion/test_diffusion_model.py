@@ -72,7 +72,7 @@ def test_song_k_is_the_same_whatever_is_drawn_beside_it(model):
     assert not np.allclose(other[0], alone[0], atol=0.1)
 
 
-@pytest.mark.parametrize("solver", ["ddpm", "ddim", "dpm_solver"])
+@pytest.mark.parametrize("solver", ["ddpm", "ddim", "dpm_solver", "sde_dpm_solver"])
 def test_solvers_and_half_precision_agree_on_shapes(model, solver):
     for precision in ("fp32", "bf16"):
         sampler = SamplerConfig(solver=solver, num_sampling_steps=3, precision=precision)

@@ -92,7 +92,8 @@ def test_deterministic_solvers_follow_the_exact_flow(solver, num_steps, toleranc
     assert float((result / start / deviation - 1).abs().max()) < tolerance
 
 
-def test_ancestral_sampling_has_the_right_spread():
+@pytest.mark.parametrize(("solver", "num_steps"), [("ddpm", 250), ("sde_dpm_solver", 40)])
+def test_stochastic_sampling_has_the_right_spread(solver, num_steps):
     schedule, deviation = SCHEDULES["base"], 0.5
 
     def exact(noisy, timestep, estimate):
@@ -100,14 +101,34 @@ def test_ancestral_sampling_has_the_right_spread():
         return alpha * deviation**2 / (alpha**2 * deviation**2 + sigma**2) * noisy
 
     draw = noise_source(shape=(1, 100, 10, 10))
-    result = SAMPLERS["ddpm"](exact, schedule, sampling_timesteps(1000, 250), draw)
+    result = SAMPLERS[solver](exact, schedule, sampling_timesteps(1000, num_steps), draw)
     assert float(result.std()) == pytest.approx(deviation, rel=0.03)
+
+
+def test_fresh_noise_heals_what_went_wrong_before():
+    """A wrong first half: without fresh noise its error stays, with it most is gone."""
+    schedule, deviation = SCHEDULES["base"], 0.5
+
+    def wrong_at_first(noisy, timestep, estimate):
+        alpha, sigma = float(schedule.alphas[timestep]), float(schedule.sigmas[timestep])
+        exact = alpha * deviation**2 / (alpha**2 * deviation**2 + sigma**2) * noisy
+        return exact + 1.0 if timestep > 500 else exact
+
+    shape, timesteps = (1, 100, 10, 10), sampling_timesteps(1000, 40)
+    bias = {
+        solver: float(
+            SAMPLERS[solver](wrong_at_first, schedule, timesteps, noise_source(shape=shape)).mean()
+        )
+        for solver in ("dpm_solver", "sde_dpm_solver")
+    }
+    assert bias["dpm_solver"] > 2 * bias["sde_dpm_solver"] > 0
 
 
 GOLDEN = {
     "ddpm": [22.67199, 10.8027, 0.3535374],
     "ddim": [20.22125, 12.46658, 0.5077325],
     "dpm_solver": [18.8051, 11.03884, 0.4745159],
+    "sde_dpm_solver": [20.46992, 9.205326, 0.3754752],
 }
 
 
