@@ -129,7 +129,7 @@ def test_an_oracle_is_recovered_exactly_from_noise_on_the_encoded_song(
     alpha, sigma = (float(x[500]) for x in (model.schedule.alphas, model.schedule.sigmas))
     start = torch.from_numpy(model.normalizer.normalise(np.round(codec.seen[0][0])))
     generator = song_generator(0, 0)
-    num_draws = 5 if solver == "ddpm" else 1  # of the first pass
+    num_draws = 5 if solver in ("ddpm", "sde_dpm_solver") else 1  # of the first pass
     for _ in range(num_draws + 1):
         noise = torch.randn(6, 3, 6, generator=generator)
     assert torch.allclose(noisy[0], alpha * start + sigma * noise, atol=1e-5)
