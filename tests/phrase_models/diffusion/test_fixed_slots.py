@@ -16,7 +16,6 @@ from phrase_models.diffusion.plan import SongPlan, form_classes, plan_features
 from phrase_models.diffusion.sampler_config import SamplerConfig
 from phrase_models.diffusion.samplers import (
     SAMPLERS,
-    STOCHASTIC,
     sampling_timesteps,
     song_generator,
 )
