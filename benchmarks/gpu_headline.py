@@ -34,6 +34,8 @@ from benchmarks.packed_songs import read_slots
 from phrase_models.codec import PhraseCodec
 from phrase_models.diffusion.dataset import read_dataset
 from phrase_models.diffusion.model import PhraseLDM
+from phrase_models.diffusion.plan import SongPlan
+from phrase_models.diffusion.plan_arrays import PlanArrays
 from phrase_models.diffusion.pretrained import load_ldm, save_ldm
 from phrase_models.diffusion.sampling import draw_songs
 from phrase_models.diffusion.training import DiffusionTraining
@@ -206,17 +208,15 @@ def write_dataset(
     """The folder that `read_dataset` opens."""
     folder.mkdir(parents=True, exist_ok=True)
     np.save(folder / "latents.npy", latents)
-    forms = np.empty((len(latents) // 3, 3, 2), np.int16)
-    entries = []
+    entries, plans = [], []
     for song in songs:
         first, num_bars = song["first_bar"], song["num_bars"]
-        slots = [phrases[3 * bar : 3 * bar + 3] for bar in range(first, first + num_bars)]
-        form = form_of_slots(slots, parse_section_layout(song["section_layout"]))
-        forms[first : first + num_bars, :, 0] = form.states
-        forms[first : first + num_bars, :, 1] = form.sources
+        bars = range(first, first + num_bars)
+        sections = parse_section_layout(song["section_layout"])
+        form = form_of_slots([phrases[3 * bar : 3 * bar + 3] for bar in bars], sections)
+        plans.append(SongPlan(num_bars, sections, form, chords[bars.start : bars.stop]))
         entries.append({**song, "first_row": 3 * first})
-    np.save(folder / "forms.npy", forms)
-    np.save(folder / "chords.npy", chords.astype(np.int8))
+    PlanArrays.of_plans(plans).write(folder)
     (folder / "songs.json").write_text(json.dumps(entries))
     (folder / "figures.json").write_text(json.dumps(figures, indent=1))
     description = {
