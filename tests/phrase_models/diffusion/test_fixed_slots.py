@@ -14,11 +14,7 @@ from phrase_models.diffusion.model import PhraseLDM
 from phrase_models.diffusion.noise_schedule import build_noise_schedule
 from phrase_models.diffusion.plan import SongPlan, form_classes, plan_features
 from phrase_models.diffusion.sampler_config import SamplerConfig
-from phrase_models.diffusion.samplers import (
-    SAMPLERS,
-    sampling_timesteps,
-    song_generator,
-)
+from phrase_models.diffusion.samplers import SAMPLERS, sampling_timesteps, song_generator
 from phrase_models.diffusion.sampling import draw_songs, resolve_plans
 from phrase_models.errors import ConfigurationError
 from phrase_models.form.song_form import CellState, SongForm, roots

@@ -4,7 +4,6 @@ import base64
 import logging
 import random
 import threading
-import time
 
 import pytest
 
@@ -15,16 +14,10 @@ from phrase_models.score.midi import read_midi, read_texts
 from phrase_models.score.midi_writer import midi_bytes
 from phrase_models.score.song import MELODY, Note, Song, Track
 from tasks.serving.application import wanted_type
+from tests.waiting import wait_for
 
 SECRET = "s3cr3t-0f-the-environment"
 JSON = {"accept": "application/json"}
-
-
-def wait_for(condition) -> None:
-    until = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < until
-        time.sleep(0.01)
 
 
 def test_a_song_is_the_one_of_its_seed_and_index_in_the_key_asked_for(client, tmp_path):

@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -16,6 +16,7 @@ import pytest
 
 from tasks.engine.child_process import child_environment
 from tasks.team_platform.notification import WEBHOOK_VARIABLE
+from tests.waiting import wait_for
 
 pytestmark = [
     pytest.mark.slow,
@@ -83,13 +84,6 @@ def wait_for_words(process: subprocess.Popen, said: Path, words: str) -> None:
         time.sleep(0.2)
 
 
-def wait_for(what: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 60
-    while not what():
-        assert time.monotonic() < deadline
-        time.sleep(0.2)
-
-
 @pytest.mark.timeout(1200)
 def test_a_platform_runs_a_deployment_tells_of_a_failure_and_leaves_no_process(tmp_path, chat):
     address, messages = chat
@@ -146,7 +140,7 @@ def test_a_platform_runs_a_deployment_tells_of_a_failure_and_leaves_no_process(t
             cwd=tmp_path, env=client, capture_output=True, text=True, check=False,
         )  # fmt: skip
         assert failed.returncode != 0
-        wait_for(lambda: messages)
+        wait_for(lambda: messages, 60)
         (message,) = messages
         assert message.startswith("phrase-ldm: 'smoke' is Failed\n")
         assert "Source pop909 needs --data" in message

@@ -5,7 +5,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -17,6 +16,7 @@ from tasks.team_platform.service import Service, ServiceEnded, running, wait_unt
 from tasks.team_platform.settings import PlatformSettings
 from tasks.team_platform.start import check, servers, words
 from tests.object_stores import SECRET
+from tests.waiting import wait_for
 
 
 def settings(tmp_path: Path, **changes) -> PlatformSettings:
@@ -103,13 +103,6 @@ def _path(folder: Path) -> str:
     return os.pathsep.join([child_environment()["PYTHONPATH"], str(folder)])
 
 
-def _wait_for(condition, seconds=20.0):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
 def _gone(pid: int) -> bool:
     """Whether a process has ended, be it that nobody has asked for its exit code yet."""
     try:
@@ -128,7 +121,7 @@ def test_nothing_of_a_service_is_left(tmp_path):
         wait_until_ready([started])
         inner = int(told.read_text())
         assert not _gone(inner)
-    _wait_for(lambda: _gone(inner))
+    wait_for(lambda: _gone(inner), 20)
     assert started.guard.returncode == 128 + signal.SIGTERM
 
 
@@ -142,10 +135,10 @@ def test_a_platform_that_is_killed_takes_its_services_along(tmp_path):
     platform = subprocess.Popen(
         [sys.executable, "-c", guard], env={**os.environ, "PYTHONPATH": _path(tmp_path)}
     )
-    _wait_for(lambda: told.exists() and told.read_text() != "")
+    wait_for(lambda: told.exists() and told.read_text() != "", 20)
     platform.kill()
     platform.wait()
-    _wait_for(lambda: _gone(int(told.read_text())))
+    wait_for(lambda: _gone(int(told.read_text())), 20)
 
 
 @pytest.mark.parametrize("address", ["hooks.example/abc", "file:///tmp/secret", "https://"])
