@@ -4,7 +4,8 @@
 
 PACK is made by `benchmarks.headline_pack`, VAE and LDM are folders of trained models, such as those
 of a release. Latents are those of the encoder alone. OUTPUT holds them in `dataset/`, checkpoints
-in `state/`, from which the same command goes on, and the averaged weights at the end in `ldm/`.
+in `state/`, from which the same command goes on, and the averaged weights at the end in `ldm/`. The
+learning rate falls over the steps, as `TrainingConfig` has it.
 """
 
 import argparse
