@@ -141,7 +141,8 @@ def test_a_platform_runs_a_deployment_tells_of_a_failure_and_leaves_no_process(t
         )  # fmt: skip
         assert failed.returncode != 0
         wait_for(lambda: messages, 60)
-        (message,) = messages
+        # Prefect tells an event again when its database was locked meanwhile (seen on SQLite).
+        (message,) = set(messages)
         assert message.startswith("phrase-ldm: 'smoke' is Failed\n")
         assert "Source pop909 needs --data" in message
         assert f"{client['PREFECT_API_URL'].removesuffix('/api')}/runs/flow-run/" in message
