@@ -1,7 +1,7 @@
 """From packed songs to trained models on one GPU, in steps that resume.
 
     python -m benchmarks.gpu_headline vae     PACK WORK NAME --seconds 240
-    python -m benchmarks.gpu_headline latents PACK WORK NAME
+    python -m benchmarks.gpu_headline latents PACK WORK NAME [--encoder-alone]
     python -m benchmarks.gpu_headline ldm     PACK WORK NAME --recipe sample --seed 0 --seconds 240
     python -m benchmarks.gpu_headline songs   PACK WORK NAME --recipe sample --seed 0
     python -m benchmarks.gpu_headline bring   WORK OUT FILE ...
@@ -26,13 +26,15 @@ from benchmarks.headline_recipes import (
     DENOISERS,
     NOISE_SCHEDULES,
     SAMPLER,
+    TRANSPOSED_SHARE,
     VAES,
     denoiser_training,
     vae_training,
 )
 from benchmarks.packed_songs import read_slots
+from benchmarks.transposed_songs import TransposedBatches, songs_in_other_keys
 from phrase_models.codec import PhraseCodec
-from phrase_models.diffusion.dataset import read_dataset
+from phrase_models.diffusion.dataset import LatentDataset, LatentSong, read_dataset
 from phrase_models.diffusion.model import PhraseLDM
 from phrase_models.diffusion.plan import SongPlan
 from phrase_models.diffusion.plan_arrays import PlanArrays
@@ -172,8 +174,11 @@ def _new_vae(config: VAEConfig, phase: VAEPhase, seed: int, previous: Path | Non
 
 
 # --------------------------------------------------------------------------- latents
-def encode(pack: Path, work: Path, name: str, device: str) -> None:
-    """Refined latents of all songs with their forms and chords as a dataset folder; figures."""
+def encode(pack: Path, work: Path, name: str, device: str, *, encoder_alone: bool) -> None:
+    """Latents of all songs with their forms and chords as a dataset folder; figures.
+
+    The latents are refined unless they are to be the encoder's alone; the figures tell of both.
+    """
     folder = work / name / "dataset"
     if (folder / "dataset.json").exists():
         return
@@ -186,11 +191,13 @@ def encode(pack: Path, work: Path, name: str, device: str) -> None:
         "encoder alone": _scores(held_out, plain.reconstruct(held_out)),
         "refined": _scores(held_out, codec.reconstruct(held_out)),
     }
-    before = PhraseCodec(load_vae(work / name / "vae").to(device), "role")
-    figures["before decoder tuning"] = _scores(held_out, before.reconstruct(held_out))
-    refined_before = PhraseCodec(before.vae, "role", refinement=RefinementConfig())
-    figures["before, refined"] = _scores(held_out, refined_before.reconstruct(held_out))
+    if (work / name / "vae").exists():
+        before = PhraseCodec(load_vae(work / name / "vae").to(device), "role")
+        figures["before decoder tuning"] = _scores(held_out, before.reconstruct(held_out))
+        refined_before = PhraseCodec(before.vae, "role", refinement=RefinementConfig())
+        figures["before, refined"] = _scores(held_out, refined_before.reconstruct(held_out))
     say(f"{name}: {json.dumps(figures)}")
+    codec = plain if encoder_alone else codec
     latents = codec.encode_phrases(phrases)
     specials = codec.encode_phrases([[vocabulary.END_OF_SONG], [vocabulary.EMPTY_SLOT]])
     write_dataset(folder, songs, phrases, chords, latents, specials, figures)
@@ -258,7 +265,15 @@ def ldm_folder(work: Path, name: str, recipe: str, seed: int) -> Path:
 
 
 def train_ldm(
-    work: Path, name: str, recipe: str, seed: int, seconds: float, device: str, *, small: bool
+    pack: Path,
+    work: Path,
+    name: str,
+    recipe: str,
+    seed: int,
+    seconds: float,
+    device: str,
+    *,
+    small: bool,
 ) -> None:
     """A denoiser of a recipe on the latents of a VAE."""
     folder = ldm_folder(work, name, recipe, seed)
@@ -266,13 +281,27 @@ def train_ldm(
         return
     dataset = read_dataset(work / name / "dataset")
     training = denoiser_training(seed, small=small)
+    moved: list[LatentSong] = []
+    if recipe in TRANSPOSED_SHARE:
+        moved = _moved_songs(pack, work / name / "decoder", dataset, device)
+        say(f"{folder.name}: {len(moved)} songs in other keys")
 
     def make(config: TrainingConfig) -> DiffusionTraining:
         model = PhraseLDM.for_dataset(
             dataset, DENOISERS[recipe], NOISE_SCHEDULES[recipe], seed=config.seed
         )
         model.denoiser.to(device)
-        return DiffusionTraining(model, dataset, config)
+        trainable = DiffusionTraining(model, dataset, config)
+        if moved:
+            trainable.batches = TransposedBatches(
+                dataset.split("train"),
+                moved,
+                dataset,
+                model.normalizer,
+                model.config.denoiser,
+                TRANSPOSED_SHARE[recipe],
+            )
+        return trainable
 
     num_steps = steps_that_fit(make, training, seconds)
     training = training.model_copy(
@@ -289,15 +318,25 @@ def train_ldm(
     say(f"{folder.name}: {result}")
 
 
-def write_songs(work: Path, name: str, recipe: str, seed: int, device: str) -> None:
-    """Songs of every snapshot by the plans, forms and chords of training songs, as tokens."""
+def _moved_songs(pack: Path, vae: Path, dataset: LatentDataset, device: str) -> list[LatentSong]:
+    """The training songs of a dataset in the other keys, by the encoder alone."""
+    entries, phrases, _ = read_slots(pack)
+    places = {song["song_id"]: (3 * song["first_bar"], 3 * song["num_bars"]) for song in entries}
+    train = dataset.split("train")
+    slots = [phrases[start : start + count] for start, count in (places[s.song_id] for s in train)]
+    codec = PhraseCodec(load_vae(vae).to(device), "role", precision="bf16")
+    return songs_in_other_keys(train, slots, codec)
+
+
+def write_songs(work: Path, name: str, recipe: str, seed: int, device: str, *, last: bool) -> None:
+    """Songs of every snapshot, or the last, by plans of training songs, as tokens."""
     dataset = read_dataset(work / name / "dataset")
     codec = PhraseCodec(load_vae(work / name / "decoder").to(device), "role")
     folder = ldm_folder(work, name, recipe, seed)
     train = dataset.split("train")
     order = numpy_generator("headline", "plans").permutation(len(train))[:NUM_SONGS]
     chosen = [train[int(index)] for index in order]
-    for number in range(SNAPSHOTS):
+    for number in range(SNAPSHOTS - 1 if last else 0, SNAPSHOTS):
         path = folder / f"songs-{number}.npz"
         if path.exists() or not (folder / f"snapshot-{number}" / "config.json").exists():
             continue
@@ -356,6 +395,8 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=240.0)
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--threads", type=int, default=4)
+    parser.add_argument("--encoder-alone", action="store_true", help="latents: without refinement")
+    parser.add_argument("--last", action="store_true", help="songs: of the last snapshot alone")
     parser.add_argument("--small", action="store_true", help="a rehearsal, on the CPU")
     arguments = parser.parse_args()
     prepare_torch(HardwareConfig(device=arguments.device, num_threads=arguments.threads))
@@ -367,13 +408,20 @@ def main() -> None:
     if arguments.step == "vae":
         train_vae(pack, work, name, arguments.seconds, arguments.device, small=arguments.small)
     elif arguments.step == "latents":
-        encode(pack, work, name, arguments.device)
+        encode(pack, work, name, arguments.device, encoder_alone=arguments.encoder_alone)
     elif arguments.step == "ldm":
         train_ldm(
-            work, name, recipe, seed, arguments.seconds, arguments.device, small=arguments.small
+            pack,
+            work,
+            name,
+            recipe,
+            seed,
+            arguments.seconds,
+            arguments.device,
+            small=arguments.small,
         )
     else:
-        write_songs(work, name, recipe, seed, arguments.device)
+        write_songs(work, name, recipe, seed, arguments.device, last=arguments.last)
 
 
 if __name__ == "__main__":

@@ -28,6 +28,8 @@ VAES = {
     "phrase64": _vae(64),
     "phrase48": _vae(48),
     "phrase32": _vae(32),
+    "phrase24": _vae(24),
+    "phrase16": _vae(16),
     "small": _vae(8).model_copy(
         update={"model_dim": 32, "feedforward_dim": 64, "num_heads": 2, "head_dim": 16}
         | {"num_encoder_layers": 1, "num_decoder_layers": 1, "max_tokens": 48}
@@ -78,11 +80,24 @@ def _denoiser(**changes: object) -> DenoiserConfig:
 
 
 SMALL = {"num_layers": 2, "model_dim": 64, "num_heads": 2, "feedforward_dim": 64}
-DENOISERS = {"velocity": _denoiser(), "sample": _denoiser(), "small": _denoiser(**SMALL)}
+DENOISERS = {
+    "velocity": _denoiser(),
+    "sample": _denoiser(),
+    "dropout": _denoiser(dropout=0.2),
+    "keys": _denoiser(),
+    "small": _denoiser(**SMALL),
+    "small-keys": _denoiser(**SMALL),
+}
+TRANSPOSED_SHARE = {"keys": 0.75, "small-keys": 0.75}
+"""Recipes whose training songs are moved to other keys, and how often."""
+_SKIPPING = NoiseScheduleConfig(prediction="sample", min_snr_gamma=None, skip_variance=0.015)
 NOISE_SCHEDULES = {
     "velocity": NoiseScheduleConfig(prediction="velocity", min_snr_gamma=None),
     "sample": NoiseScheduleConfig(prediction="sample", min_snr_gamma=None),
+    "dropout": _SKIPPING,
+    "keys": _SKIPPING,
     "small": NoiseScheduleConfig(prediction="velocity", min_snr_gamma=None),
+    "small-keys": _SKIPPING,
 }
 SAMPLER = SamplerConfig(num_sampling_steps=30, guidance_scale=1.5)
 

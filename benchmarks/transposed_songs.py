@@ -1,0 +1,86 @@
+"""Training songs in all keys: their phrases encoded in each, and batches that draw a key a song."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from phrase_models.codec import PhraseCodec
+from phrase_models.diffusion.config import DenoiserConfig
+from phrase_models.diffusion.dataset import LatentDataset, LatentSong, SongBatches
+from phrase_models.diffusion.plan import plan_features
+from phrase_models.normalizer import LatentNormalizer
+from phrase_models.score.chords import transpose_chords
+from phrase_models.training.randomness import numpy_generator
+from phrase_models.vae.phrase_table import TRANSPOSITIONS, PhraseTable, transpose
+
+LOWEST, HIGHEST = TRANSPOSITIONS
+OTHER_KEYS = tuple(key for key in range(LOWEST, HIGHEST + 1) if key)
+
+
+def transposed_phrases(phrases: Sequence[Sequence[int]], semitones: int) -> list[list[int]]:
+    """Phrases so many semitones higher; those that would leave the range of MIDI stay."""
+    table = PhraseTable.from_rows(phrases)
+    moved: list[list[int]] = []
+    for start in range(0, len(table), 4096):
+        rows = np.arange(start, min(start + 4096, len(table)))
+        tokens = transpose(table.padded(rows), torch.full((len(rows),), semitones)).tolist()
+        lengths = table.lengths[rows].tolist()
+        moved += [row[:length] for row, length in zip(tokens, lengths, strict=True)]
+    return moved
+
+
+def songs_in_other_keys(
+    songs: Sequence[LatentSong], slots: Sequence[Sequence[list[int]]], codec: PhraseCodec
+) -> list[LatentSong]:
+    """The songs in the other keys, all songs of one key after another.
+
+    Args:
+        songs: in their own key.
+        slots: tokens of every slot of each of them.
+        codec: whose latents they are.
+    """
+    numbers: dict[tuple[int, ...], int] = {}
+    rows = [[numbers.setdefault(tuple(phrase), len(numbers)) for phrase in of] for of in slots]
+    moved = []
+    for key in OTHER_KEYS:
+        latents = codec.encode_phrases(transposed_phrases(list(numbers), key))
+        for song, of_song in zip(songs, rows, strict=True):
+            chords = song.plan.chords
+            plan = song.plan
+            if chords is not None:
+                plan = replace(plan, chords=transpose_chords(chords, key))
+            own = latents[of_song].reshape(song.latents.shape)
+            moved.append(replace(song, latents=own, plan=plan))
+    return moved
+
+
+class TransposedBatches(SongBatches):
+    """Batches whose songs are in another key by a chance of `share`, each key as likely."""
+
+    def __init__(
+        self,
+        songs: Sequence[LatentSong],
+        moved: Sequence[LatentSong],
+        dataset: LatentDataset,
+        normalizer: LatentNormalizer,
+        config: DenoiserConfig,
+        share: float,
+    ) -> None:
+        super().__init__(songs, dataset, normalizer, config)
+        self.share = share
+        self.latents += [normalizer.normalise(np.asarray(song.latents)) for song in moved]
+        self.features += [
+            plan_features(len(song.latents), song.plan.sections, song.plan.form, song.plan.chords)
+            for song in moved
+        ]
+
+    def _rows(self, seed: int, step: int, batch_size: int) -> list[int]:
+        rows = np.asarray(super()._rows(seed, step, batch_size))
+        rng = numpy_generator(seed, "keys", step)
+        keys: NDArray[np.int64] = rng.integers(1, len(OTHER_KEYS) + 1, size=len(rows))
+        return (
+            rows + len(self.songs) * np.where(rng.random(len(rows)) < self.share, keys, 0)
+        ).tolist()
