@@ -26,7 +26,7 @@ from benchmarks.headline_recipes import (
     DENOISERS,
     NOISE_SCHEDULES,
     SAMPLER,
-    TRANSPOSED_SHARE,
+    TRANSPOSED,
     VAES,
     denoiser_training,
     vae_training,
@@ -42,6 +42,7 @@ from phrase_models.diffusion.pretrained import load_ldm, save_ldm
 from phrase_models.diffusion.sampling import draw_songs
 from phrase_models.diffusion.training import DiffusionTraining
 from phrase_models.form.form_extraction import form_of_slots
+from phrase_models.form.texture import texture_of_slots
 from phrase_models.metrics.note_matching import count_bar, pool
 from phrase_models.score.song import parse_section_layout
 from phrase_models.tokens import vocabulary
@@ -220,8 +221,10 @@ def write_dataset(
         first, num_bars = song["first_bar"], song["num_bars"]
         bars = range(first, first + num_bars)
         sections = parse_section_layout(song["section_layout"])
-        form = form_of_slots([phrases[3 * bar : 3 * bar + 3] for bar in bars], sections)
-        plans.append(SongPlan(num_bars, sections, form, chords[bars.start : bars.stop]))
+        slots = [phrases[3 * bar : 3 * bar + 3] for bar in bars]
+        form, texture = form_of_slots(slots, sections), texture_of_slots(slots)
+        own_chords = chords[bars.start : bars.stop]
+        plans.append(SongPlan(num_bars, sections, form, own_chords, texture.astype(np.int64)))
         entries.append({**song, "first_row": 3 * first})
     PlanArrays.of_plans(plans).write(folder)
     (folder / "songs.json").write_text(json.dumps(entries))
@@ -282,7 +285,7 @@ def train_ldm(
     dataset = read_dataset(work / name / "dataset")
     training = denoiser_training(seed, small=small)
     moved: list[LatentSong] = []
-    if recipe in TRANSPOSED_SHARE:
+    if recipe in TRANSPOSED:
         moved = _moved_songs(pack, work / name / "decoder", dataset, device)
         say(f"{folder.name}: {len(moved)} songs in other keys")
 
@@ -299,7 +302,8 @@ def train_ldm(
                 dataset,
                 model.normalizer,
                 model.config.denoiser,
-                TRANSPOSED_SHARE[recipe],
+                *TRANSPOSED[recipe],
+                num_steps=config.num_steps,
             )
         return trainable
 

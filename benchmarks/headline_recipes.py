@@ -85,17 +85,22 @@ DENOISERS = {
     "sample": _denoiser(),
     "dropout": _denoiser(dropout=0.2),
     "keys": _denoiser(),
+    "texture": _denoiser(dropout=0.2, texture_condition=True),
+    "texture-keys": _denoiser(texture_condition=True),
     "small": _denoiser(**SMALL),
-    "small-keys": _denoiser(**SMALL),
+    "small-keys": _denoiser(**SMALL, texture_condition=True),
 }
-TRANSPOSED_SHARE = {"keys": 0.75, "small-keys": 0.75}
-"""Recipes whose training songs are moved to other keys, and how often."""
+TRANSPOSED = {"keys": (0.75, 1.0), "texture-keys": (0.75, 0.65), "small-keys": (0.75, 0.65)}
+"""Recipes whose training songs are moved to other keys: how often, and until which share of the
+steps."""
 _SKIPPING = NoiseScheduleConfig(prediction="sample", min_snr_gamma=None, skip_variance=0.015)
 NOISE_SCHEDULES = {
     "velocity": NoiseScheduleConfig(prediction="velocity", min_snr_gamma=None),
     "sample": NoiseScheduleConfig(prediction="sample", min_snr_gamma=None),
     "dropout": _SKIPPING,
     "keys": _SKIPPING,
+    "texture": _SKIPPING,
+    "texture-keys": _SKIPPING,
     "small": NoiseScheduleConfig(prediction="velocity", min_snr_gamma=None),
     "small-keys": _SKIPPING,
 }

@@ -11,12 +11,14 @@ from phrase_models.codec import PhraseCodec
 from phrase_models.diffusion.config import DenoiserConfig
 from phrase_models.diffusion.dataset import LatentDataset, LatentSong, SongBatches
 from phrase_models.diffusion.plan import plan_features
+from phrase_models.form.texture import texture_of_slots
 from phrase_models.normalizer import LatentNormalizer
 from phrase_models.score.chords import transpose_chords
 from phrase_models.training.randomness import numpy_generator
 from phrase_models.vae.phrase_table import TRANSPOSITIONS, PhraseTable, transpose
 
 LOWEST, HIGHEST = TRANSPOSITIONS
+FALLING_SHARE = 0.1
 OTHER_KEYS = tuple(key for key in range(LOWEST, HIGHEST + 1) if key)
 
 
@@ -46,19 +48,27 @@ def songs_in_other_keys(
     rows = [[numbers.setdefault(tuple(phrase), len(numbers)) for phrase in of] for of in slots]
     moved = []
     for key in OTHER_KEYS:
-        latents = codec.encode_phrases(transposed_phrases(list(numbers), key))
+        in_key = transposed_phrases(list(numbers), key)
+        latents = codec.encode_phrases(in_key)
+        textures = texture_of_slots([in_key])[0]
         for song, of_song in zip(songs, rows, strict=True):
-            chords = song.plan.chords
             plan = song.plan
-            if chords is not None:
-                plan = replace(plan, chords=transpose_chords(chords, key))
+            if plan.chords is not None:
+                plan = replace(plan, chords=transpose_chords(plan.chords, key))
+            if plan.texture is not None:
+                texture = textures[of_song].reshape(plan.texture.shape)
+                plan = replace(plan, texture=texture.astype(np.int64))
             own = latents[of_song].reshape(song.latents.shape)
             moved.append(replace(song, latents=own, plan=plan))
     return moved
 
 
 class TransposedBatches(SongBatches):
-    """Batches whose songs are in another key by a chance of `share`, each key as likely."""
+    """Batches whose songs are in another key by a chance, each key as likely.
+
+    The chance is `share` at first and falls to 0 over a tenth of the steps from `own_key_from` of
+    them on: what is asked for later is the songs' own key.
+    """
 
     def __init__(
         self,
@@ -68,19 +78,32 @@ class TransposedBatches(SongBatches):
         normalizer: LatentNormalizer,
         config: DenoiserConfig,
         share: float,
+        own_key_from: float,
+        *,
+        num_steps: int,
     ) -> None:
         super().__init__(songs, dataset, normalizer, config)
-        self.share = share
+        self.share, self.num_steps, self.own_key_from = share, num_steps, own_key_from
         self.latents += [normalizer.normalise(np.asarray(song.latents)) for song in moved]
         self.features += [
-            plan_features(len(song.latents), song.plan.sections, song.plan.form, song.plan.chords)
+            plan_features(
+                len(song.latents),
+                song.plan.sections,
+                song.plan.form,
+                song.plan.chords,
+                song.plan.texture,
+            )
             for song in moved
         ]
+
+    def chance(self, step: int) -> float:
+        """That a song is in another key."""
+        left = self.own_key_from + FALLING_SHARE - step / self.num_steps
+        return self.share * min(1.0, max(0.0, left / FALLING_SHARE))
 
     def _rows(self, seed: int, step: int, batch_size: int) -> list[int]:
         rows = np.asarray(super()._rows(seed, step, batch_size))
         rng = numpy_generator(seed, "keys", step)
         keys: NDArray[np.int64] = rng.integers(1, len(OTHER_KEYS) + 1, size=len(rows))
-        return (
-            rows + len(self.songs) * np.where(rng.random(len(rows)) < self.share, keys, 0)
-        ).tolist()
+        moved = rng.random(len(rows)) < self.chance(step)
+        return (rows + len(self.songs) * np.where(moved, keys, 0)).tolist()

@@ -52,7 +52,7 @@ class SongRequest(SongPlan):
     @property
     def plan(self) -> SongPlan:
         """The plan alone, for PhraseLDM."""
-        return SongPlan(self.num_bars, self.sections, self.form, self.chords)
+        return SongPlan(self.num_bars, self.sections, self.form, self.chords, self.texture)
 
 
 def request_from_layout(
@@ -78,7 +78,9 @@ def request_from_layout(
         ConfigurationError: if it is no layout, or its bars do not add up to `num_bars`.
     """
     plan = plan_from_layout(layout, num_bars)
-    return SongRequest(plan.num_bars, plan.sections, form, chords, tempo_bpm, variation)
+    return SongRequest(
+        plan.num_bars, plan.sections, form, chords, tempo_bpm=tempo_bpm, variation=variation
+    )
 
 
 @dataclass(frozen=True, slots=True)

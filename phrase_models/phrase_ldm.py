@@ -220,7 +220,12 @@ class PhraseLDMGenerator:
         return GeneratedSong(
             index=index,
             request=SongRequest(
-                plan.num_bars, plan.sections, plan.form, plan.chords, request.tempo_bpm
+                plan.num_bars,
+                plan.sections,
+                plan.form,
+                plan.chords,
+                plan.texture,
+                request.tempo_bpm,
             ),
             song=decoded.song,
             provenance=self.provenance(request, seed, index),

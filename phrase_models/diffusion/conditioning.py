@@ -22,6 +22,7 @@ from phrase_models.diffusion.plan import (
     PlanFeatures,
 )
 from phrase_models.form.song_form import RELATION_KINDS, CellState
+from phrase_models.form.texture import NUM_TEXTURE_VALUES, TEXTURE_ATTRIBUTES
 from phrase_models.score.chords import CHORDS_PER_BAR
 
 SECTION_DIM = 128  # width of the section encoder (paper section 4.3.1)
@@ -30,6 +31,7 @@ NUM_SECTION_HEADS = 4
 EMBEDDING_DEVIATION = 0.1
 NUM_STATES = 1 + len(CellState)
 NUM_KINDS = len(RELATION_KINDS)
+_ATTRIBUTES = range(len(TEXTURE_ATTRIBUTES))
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +46,11 @@ class PlanBatch:
         matching_bar: (B, N), NO_MATCH where there is none.
         prompt: (B, K, 4), see `plan.PROMPT_FEATURES`.
         prompt_mask: (B, K) bool, sections that are there.
-        section_classes: (B, N), see `plan.PlanFeatures`, as are the next three.
+        section_classes: (B, N), see `plan.PlanFeatures`, as are the next four.
         states: (B, N, S).
         classes: (B, 3, S, N).
         chords: (B, N, 2).
+        texture: (B, N, S, 5).
         given: (B, N, S) bool, slots whose latents are known.
     """
 
@@ -62,6 +65,7 @@ class PlanBatch:
     states: Tensor
     classes: Tensor
     chords: Tensor
+    texture: Tensor
     given: Tensor
 
     def to(self, device: torch.device | str) -> Self:
@@ -80,10 +84,17 @@ class PlanBatch:
         sections: Tensor,
         form: Tensor | None = None,
         chords: Tensor | None = None,
+        texture: Tensor | None = None,
     ) -> Self:
-        """Hide conditions of the songs marked by (B,) bool tensors; None hides nothing."""
+        """Hide conditions of the songs marked by (B,) bool tensors; None hides nothing.
+
+        Of the texture single attributes of single slots may be marked, (B, S, 5).
+        """
         none = torch.zeros_like(length)
         form, chords = none if form is None else form, none if chords is None else chords
+        texture = none if texture is None else texture
+        if texture.dim() == 1:
+            texture = texture[:, None, None]
         return replace(
             self,
             length_bucket=self.length_bucket.masked_fill(length, 0),
@@ -95,17 +106,18 @@ class PlanBatch:
             states=self.states.masked_fill(form[:, None, None], 0),
             classes=self.classes.masked_fill(form[:, None, None, None], 0),
             chords=self.chords.masked_fill(chords[:, None, None], 0),
+            texture=self.texture.masked_fill(texture[:, None], 0),
         )
 
     def hide_all(self) -> Self:
         """The unconditional side of guidance; known slots stay known."""
         everyone = torch.ones_like(self.length_bucket, dtype=torch.bool)
-        return self.hide(everyone, everyone, everyone, everyone)
+        return self.hide(everyone, everyone, everyone, everyone, everyone)
 
     def hide_form(self) -> Self:
-        """Without form and chords, as a weak side of guidance that still knows the sections."""
+        """Without form, chords and texture: a weak side of guidance that knows the sections."""
         everyone = torch.ones_like(self.length_bucket, dtype=torch.bool)
-        return self.hide(~everyone, ~everyone, everyone, everyone)
+        return self.hide(~everyone, ~everyone, everyone, everyone, everyone)
 
 
 def to_device(tensor: Tensor, device: torch.device | str) -> Tensor:
@@ -142,6 +154,7 @@ def collate_plans(
     states = np.zeros((batch, num_bars, num_slots), np.int64)
     classes = np.zeros((batch, NUM_KINDS, num_slots, num_bars), np.int64)
     chords = np.zeros((batch, num_bars, CHORDS_PER_BAR), np.int64)
+    texture = np.zeros((batch, num_bars, num_slots, len(TEXTURE_ATTRIBUTES)), np.int64)
     for row, plan in enumerate(plans):
         section_classes[row, : plan.num_bars] = plan.section_classes
         if plan.states is not None and plan.classes is not None and config.form_condition:
@@ -149,6 +162,8 @@ def collate_plans(
             classes[row, :, :, : plan.num_bars] = plan.classes
         if plan.chords is not None and config.num_chords:
             chords[row, : plan.num_bars] = plan.chords
+        if plan.texture is not None and config.texture_condition:
+            texture[row, : plan.num_bars] = plan.texture
         bars[row, : plan.num_bars] = plan.bars
         matching[row, : plan.num_bars] = plan.matching_bar
         prompt[row, : len(plan.prompt)] = plan.prompt
@@ -170,6 +185,7 @@ def collate_plans(
         states=torch.from_numpy(states),
         classes=torch.from_numpy(classes),
         chords=torch.from_numpy(chords),
+        texture=torch.from_numpy(texture),
         given=torch.zeros((batch, num_bars, num_slots), dtype=torch.bool),
     )
 
@@ -230,6 +246,20 @@ class SlotEmbedding(nn.Module):
         first = self.num_values * torch.arange(values.shape[-1], device=values.device)
         by_slot: Tensor = self.table(values + first)
         return by_slot.sum(dim=2) if self.patch_bars else by_slot
+
+
+class TextureEmbedding(nn.Module):
+    """The texture of a bar as one vector: a table for each attribute of each slot."""
+
+    def __init__(self, config: DenoiserConfig, num_slots: int) -> None:
+        super().__init__()
+        tables = (SlotEmbedding(config, num_slots, 1 + NUM_TEXTURE_VALUES) for _ in _ATTRIBUTES)
+        self.tables = nn.ModuleList(tables)
+
+    def forward(self, plans: PlanBatch) -> Tensor:
+        """Plans -> (B, N, d)."""
+        parts = [self.tables[index](plans.texture[..., index]) for index in _ATTRIBUTES]
+        return torch.stack(parts).sum(dim=0)
 
 
 class SectionEncoder(nn.Module):

@@ -61,6 +61,10 @@ class DenoiserConfig(BaseModel):
     num_chords: int = Field(
         default=0, ge=0, le=127, description="chord ids a half bar; 0 leaves the chords out"
     )
+    texture_condition: bool = Field(
+        default=False,
+        description="the texture enters: how full, held and high each cell is (`form/texture.py`)",
+    )
     given_share: float = Field(
         default=0.0,
         ge=0,
@@ -110,12 +114,13 @@ class DenoiserConfig(BaseModel):
                 "set repeat_bias to false."
             )
             raise ValueError(message)
-        if (self.form_condition or self.all_sections_bias or self.bar_lags) and (
+        relates_bars = self.form_condition or self.all_sections_bias or self.bar_lags
+        if (relates_bars or self.texture_condition) and (
             not self.patch_bars or self.conditioning == "none"
         ):
             message = (
-                "form_condition, all_sections_bias and bar_lags relate bars: they need patch_bars "
-                "and a conditioning other than 'none'."
+                "form_condition, texture_condition, all_sections_bias and bar_lags are of bars: "
+                "they need patch_bars and a conditioning other than 'none'."
             )
             raise ValueError(message)
         if self.all_sections_bias and self.conditioning != "sections":

@@ -162,7 +162,9 @@ class SongBatches:
             plan = check_plan(song.plan, config.max_bars)
             check_vocabulary(plan, dataset.slots_per_bar, config.num_chords)
             self.features.append(
-                plan_features(len(song.latents), plan.sections, plan.form, plan.chords)
+                plan_features(
+                    len(song.latents), plan.sections, plan.form, plan.chords, plan.texture
+                )
             )
         self.padding = np.zeros((dataset.slots_per_bar, dataset.latent_dim), np.float32)
         if config.pad_with_end:

@@ -27,6 +27,7 @@ from phrase_models.diffusion.conditioning import (
     PlanBatch,
     SectionEncoder,
     SlotEmbedding,
+    TextureEmbedding,
     embedding,
     num_length_buckets,
 )
@@ -152,6 +153,9 @@ class Denoiser(nn.Module):
         )
         self.chord_embedding = ChordEmbedding(config) if config.num_chords else None
         self.given_embedding = SlotEmbedding(config, num_slots, 2) if config.given_share else None
+        self.texture_embedding = (
+            TextureEmbedding(config, num_slots) if config.texture_condition else None
+        )
 
     def _initialise(self) -> None:
         """Xavier matrices; modulations, cross-attention and output start at zero."""
@@ -221,6 +225,8 @@ class Denoiser(nn.Module):
             bars = bars + self.plan_embedding(plans)
         if self.chord_embedding is not None:
             bars = bars + self.chord_embedding(plans)
+        if self.texture_embedding is not None:
+            bars = bars + self.texture_embedding(plans)
         places = bars
         if self.slot_embedding is not None:
             places = bars[..., None, :] + self.slot_embedding.weight

@@ -17,6 +17,8 @@ from phrase_models.diffusion.noise_schedule import (
 )
 
 EVERY_SONG = slice(None)
+SHARE_WITH_SOME_HIDDEN = 0.5
+"""Of the songs of a batch, of whose texture a part is hidden."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,17 +78,37 @@ def draw_num_estimated(batch_size: int) -> int:
 def hide_conditions(plans: PlanBatch, config: DenoiserConfig) -> PlanBatch:
     """Hide conditions at random so that guidance has an unconditional side.
 
-    Length, sections, form and chords each on its own, and with a chance of its own all at once.
+    Length, sections, form, chords and texture each on its own, and with a chance of its own all at
+    once.
     """
     chance, joint = config.condition_dropout, config.joint_dropout
     if not (chance or joint) or config.conditioning == "none":
         return plans
     batch = len(plans.bar_mask)
+    device, texture = plans.bar_mask.device, None
     hidden = torch.rand(2, batch) < chance
-    if config.form_condition or config.num_chords or joint:
+    if config.form_condition or config.num_chords or config.texture_condition or joint:
         hidden = torch.cat((hidden, torch.rand(2, batch) < chance))
-        hidden = hidden | (torch.rand(batch) < joint)
-    return plans.hide(*hidden.to(plans.bar_mask.device))
+        together = torch.rand(batch) < joint
+        hidden = hidden | together
+        if config.texture_condition:
+            texture = draw_hidden_texture(plans, chance) | together[:, None, None]
+    length, sections, *form_and_chords = hidden.to(device)
+    form, chords = form_and_chords or (None, None)
+    texture = None if texture is None else texture.to(device)
+    return plans.hide(length, sections, form, chords, texture)
+
+
+def draw_hidden_texture(plans: PlanBatch, chance: float) -> Tensor:
+    """What of the texture of each song is hidden (B, S, 5), from torch's global generator.
+
+    All of it by `chance`, and in half of the songs a share of the attributes of slots, any share as
+    likely as another: a request may say but how high the melody is.
+    """
+    batch, _, num_slots, num_attributes = plans.texture.shape
+    share = torch.rand(batch, 1, 1) * (torch.rand(batch, 1, 1) < SHARE_WITH_SOME_HIDDEN)
+    some = torch.rand(batch, num_slots, num_attributes) < share
+    return some | (torch.rand(batch, 1, 1) < chance)
 
 
 def squared_errors(denoiser: Denoiser, schedule: NoiseSchedule, batch: NoisyBatch) -> Tensor:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from phrase_models.errors import ConfigurationError
 from phrase_models.form.song_form import CellState, SongForm, relations
+from phrase_models.form.texture import NUM_TEXTURE_VALUES, TEXTURE_ATTRIBUTES, UNKNOWN_TEXTURE
 from phrase_models.score.chords import CHORDS_PER_BAR, UNKNOWN_CHORD
 from phrase_models.score.song import Section, format_section_layout, parse_section_layout
 
@@ -46,18 +47,22 @@ class SongPlan:
         form: what repeats what and where a slot is silent, or None to leave it to the model.
         chords: (num_bars, 2), an id for each half of a bar, UNKNOWN_CHORD where it is left to the
             model; a read-only int64 copy. Or None to leave all of them.
+        texture: (num_bars, S, 5), how full, held and high each cell is, UNKNOWN_TEXTURE where it is
+            left to the model; a read-only int64 copy. Or None to leave all of it.
     """
 
     num_bars: int | None = None
     sections: tuple[Section, ...] = ()
     form: SongForm | None = None
     chords: NDArray[np.int64] | None = None
+    texture: NDArray[np.int64] | None = None
 
     def __post_init__(self) -> None:
-        if self.chords is not None:
-            chords = np.array(self.chords, np.int64)
-            chords.setflags(write=False)
-            object.__setattr__(self, "chords", chords)
+        for name, values in (("chords", self.chords), ("texture", self.texture)):
+            if values is not None:
+                own = np.array(values, np.int64)
+                own.setflags(write=False)
+                object.__setattr__(self, name, own)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, SongPlan) and self._values() == other._values()
@@ -66,8 +71,11 @@ class SongPlan:
         return hash(self._values())
 
     def _values(self) -> tuple[object, ...]:
-        chords = None if self.chords is None else (self.chords.shape, self.chords.tobytes())
-        return self.num_bars, self.sections, self.form, chords
+        arrays = (
+            None if values is None else (values.shape, values.tobytes())
+            for values in (self.chords, self.texture)
+        )
+        return self.num_bars, self.sections, self.form, *arrays
 
     @property
     def section_layout(self) -> str:
@@ -130,6 +138,12 @@ def check_plan(plan: SongPlan, max_bars: int) -> SongPlan:
             f"with {CHORDS_PER_BAR} chords each; make them agree."
         )
         raise ConfigurationError(message)
+    if plan.texture is not None and len(plan.texture) != num_bars:
+        message = (
+            f"There is a texture of {len(plan.texture)} bars but the song has {num_bars}; make "
+            "them agree."
+        )
+        raise ConfigurationError(message)
     return replace(plan, num_bars=num_bars)
 
 
@@ -147,12 +161,27 @@ def check_vocabulary(plan: SongPlan, num_slots: int, num_chords: int) -> None:
     if plan.form is not None and plan.form.num_slots != num_slots:
         message = f"The form has {plan.form.num_slots} slots a bar, but the songs {num_slots}."
         raise ConfigurationError(message)
+    if plan.texture is not None:
+        _check_texture(plan.texture, num_slots)
     if plan.chords is None or not num_chords:
         return
     if plan.chords.min() < UNKNOWN_CHORD or plan.chords.max() >= num_chords:
         message = (
             f"The chords have ids from {plan.chords.min()} to {plan.chords.max()}, but this model "
             f"knows {UNKNOWN_CHORD} (left open) to {num_chords - 1}."
+        )
+        raise ConfigurationError(message)
+
+
+def _check_texture(texture: NDArray[np.int64], num_slots: int) -> None:
+    wanted = (len(texture), num_slots, len(TEXTURE_ATTRIBUTES))
+    if texture.shape != wanted:
+        message = f"The texture has the shape {texture.shape}, but the songs need {wanted}."
+        raise ConfigurationError(message)
+    if texture.min(initial=0) < UNKNOWN_TEXTURE or texture.max(initial=0) >= NUM_TEXTURE_VALUES:
+        message = (
+            f"The texture has numbers from {texture.min()} to {texture.max()}, but there are "
+            f"{UNKNOWN_TEXTURE} (left open) to {NUM_TEXTURE_VALUES - 1}."
         )
         raise ConfigurationError(message)
 
@@ -172,6 +201,7 @@ class PlanFeatures:
         classes: (3, S, N), of RELATION_KINDS: equal where cells of a slot are alike in that way;
             None without a form.
         chords: (N, 2), 1 + id of each half bar; None without chords.
+        texture: (N, S, 5), 1 + the number of each attribute; None without a texture.
     """
 
     num_bars: int
@@ -182,6 +212,7 @@ class PlanFeatures:
     states: NDArray[np.int64] | None = None
     classes: NDArray[np.int64] | None = None
     chords: NDArray[np.int64] | None = None
+    texture: NDArray[np.int64] | None = None
 
 
 def plan_features(
@@ -189,6 +220,7 @@ def plan_features(
     sections: tuple[Section, ...],
     form: SongForm | None = None,
     chords: NDArray[np.int64] | None = None,
+    texture: NDArray[np.int64] | None = None,
 ) -> PlanFeatures:
     """Describe every bar of a plan; nothing beyond `num_bars` is allowed.
 
@@ -197,6 +229,7 @@ def plan_features(
         sections: of the song, or none.
         form: of N bars, or None.
         chords: (N, 2) ids, UNKNOWN_CHORD where there is none, or None.
+        texture: (N, S, 5), UNKNOWN_TEXTURE where there is none, or None.
     """
     bars = np.zeros((num_bars, len(BAR_FEATURES)), np.int64)
     matching = np.full(num_bars, NO_MATCH, np.int64)
@@ -237,6 +270,7 @@ def plan_features(
         None if form is None else 1 + form.states.astype(np.int64),
         None if form is None else form_classes(form),
         None if chords is None else 1 + np.asarray(chords, np.int64),
+        None if texture is None else 1 + np.asarray(texture, np.int64),
     )
 
 

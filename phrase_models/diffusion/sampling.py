@@ -83,7 +83,7 @@ def _resolve(model: PhraseLDM, plan: SongPlan, rng: np.random.Generator) -> Song
     if candidates:
         drawn = candidates[int(rng.integers(len(candidates)))]
         if plan.form is not None or plan.chords is not None:
-            drawn = replace(drawn, form=plan.form, chords=plan.chords)
+            drawn = replace(drawn, form=plan.form, chords=plan.chords, texture=plan.texture)
         return drawn if wants_sections else replace(drawn, sections=())
     if plan.num_bars is not None and config.condition_dropout:
         return plan
@@ -100,7 +100,7 @@ def _with_lent_form(model: PhraseLDM, plan: SongPlan, rng: np.random.Generator) 
     if not config.form_condition or plan.form is not None or not plan.sections:
         return plan
     lenders = [
-        LendingSong(known.sections, known.form, known.chords)
+        LendingSong(known.sections, known.form, known.chords, known.texture)
         for known in model.length_prior
         if known.sections and known.form is not None
     ]
@@ -109,7 +109,8 @@ def _with_lent_form(model: PhraseLDM, plan: SongPlan, rng: np.random.Generator) 
     except ConfigurationError:  # no training song of another layout
         return plan
     chords = lent.chords if config.num_chords and plan.chords is None else plan.chords
-    return replace(plan, form=lent.form, chords=chords)
+    texture = lent.texture if config.texture_condition and plan.texture is None else plan.texture
+    return replace(plan, form=lent.form, chords=chords, texture=texture)
 
 
 def draw_songs(
@@ -223,7 +224,9 @@ def _sample_batch(
         return noise.to(device)
 
     features = [
-        plan_features(plan.num_bars or max(bars), plan.sections, plan.form, plan.chords)
+        plan_features(
+            plan.num_bars or max(bars), plan.sections, plan.form, plan.chords, plan.texture
+        )
         for plan in plans
     ]
     fixed = _fix(model, features, given, sampler, max(bars)).to(device)

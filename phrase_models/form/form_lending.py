@@ -23,11 +23,13 @@ class LendingSong:
         sections: contiguous from bar 0.
         form: of its N bars.
         chords: (N, C) ids of any kind, or None.
+        texture: (N, S, 5) numbers of any kind, or None.
     """
 
     sections: tuple[Section, ...]
     form: SongForm
     chords: NDArray[np.int64] | None = None
+    texture: NDArray[np.int64] | None = None
 
 
 def lend(
@@ -112,7 +114,8 @@ def fit_to_layout(song: LendingSong, layout: Sequence[Section]) -> LendingSong:
                 sources[bar, slot] = source
         latest[int(lent)] = bar
     chords = None if song.chords is None else song.chords[bars]
-    return LendingSong(tuple(layout), SongForm(states, sources), chords)
+    texture = None if song.texture is None else song.texture[bars]
+    return LendingSong(tuple(layout), SongForm(states, sources), chords, texture)
 
 
 def _lenders(lending: Sequence[Section], layout: Sequence[Section]) -> list[int]:
