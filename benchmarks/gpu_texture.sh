@@ -2,14 +2,16 @@
 # Denoisers that know the texture on the release's PhraseVAE, on one GPU: in the songs' own key, and
 # in all keys first; 200 songs of each.
 #
-#   benchmarks/gpu_texture.sh PACK WORK HOME [SECONDS]
+#   benchmarks/gpu_texture.sh PACK WORK HOME [RECIPE=SECONDS ...]
 #
-# PACK, WORK and HOME as in gpu_headline.sh. Rehearse on a CPU: DEVICE=cpu SMALL=--small
-# RECIPES="small small-keys".
+# PACK, WORK and HOME as in gpu_headline.sh. Rehearse on a CPU: DEVICE=cpu SMALL=--small, with
+# small=6 small-keys=6.
 set -uo pipefail
 cd "$(dirname "$0")/.."
-pack=$1 work=$2 home=$3 seconds=${4:-250}
-device=${DEVICE:-cuda} small=${SMALL:-} recipes=${RECIPES:-texture-keys texture}
+pack=$1 work=$2 home=$3
+shift 3
+[ $# -gt 0 ] || set -- texture-keys=235 texture=120
+device=${DEVICE:-cuda} small=${SMALL:-}
 python=${PYTHON:-python3} release=${VAE:-releases/phraseldm-pop909/vae}
 mkdir -p "$work/release" "$home"
 cp -r "$release" "$work/release/decoder"
@@ -19,14 +21,16 @@ headline() { # step, further options
 }
 
 headline latents --encoder-alone > "$home/release.log" 2>&1
-for recipe in $recipes; do
+for one in "$@"; do
+    recipe=${one%=*}
     {
-        headline ldm --recipe "$recipe" --seconds "$seconds" &&
+        headline ldm --recipe "$recipe" --seconds "${one#*=}" &&
             headline songs --recipe "$recipe" --last
     } > "$home/release-$recipe.log" 2>&1 &
 done
 wait
-for recipe in $recipes; do
+for one in "$@"; do
+    recipe=${one%=*}
     cp "$work/release-$recipe-0/songs-3.npz" "$home/release-$recipe-songs.npz"
     cp "$work/release-$recipe-0/state/metrics.jsonl" "$home/release-$recipe-curve.jsonl"
 done

@@ -9,6 +9,7 @@ from collections.abc import Collection
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from phrase_models.diffusion.given import GivenSlots
 from phrase_models.diffusion.plan import SongPlan, check_plan
@@ -16,6 +17,7 @@ from phrase_models.errors import ConfigurationError
 from phrase_models.form.chord_hearing import chords_heard
 from phrase_models.form.form_extraction import form_of_slots
 from phrase_models.form.song_form import CellState, SongForm, roots
+from phrase_models.form.texture import UNKNOWN_TEXTURE
 from phrase_models.generator import GeneratedSong, SongRequest
 from phrase_models.phrase_ldm import PhraseLDMGenerator
 from phrase_models.score.song import ROLE_NAMES, ROLE_PROGRAMS, Song
@@ -129,7 +131,16 @@ def _plan(
     if chords is None and generator.model.config.denoiser.num_chords:
         known = [plan.chords for plan in generator.model.length_prior if plan.chords is not None]
         chords = chords_heard(song, known) if known else None
-    return SongPlan(song.num_bars, lent.sections, form, chords)
+    return SongPlan(song.num_bars, lent.sections, form, chords, _without_slots(lent.texture, slots))
+
+
+def _without_slots(texture: NDArray[np.int64] | None, slots: list[int]) -> NDArray[np.int64] | None:
+    """A texture (N, S, 5) that says nothing of some slots."""
+    if texture is None:
+        return None
+    left = texture.copy()
+    left[:, slots] = UNKNOWN_TEXTURE
+    return left
 
 
 def _check(generator: PhraseLDMGenerator, song: Song) -> None:

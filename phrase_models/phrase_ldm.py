@@ -97,7 +97,7 @@ class _Lent:
         if not self.model.config.denoiser.form_condition:
             return ()
         return tuple(
-            LendingSong(known.sections, known.form, known.chords)
+            LendingSong(known.sections, known.form, known.chords, known.texture)
             for known in self.model.length_prior
             if known.sections and known.form is not None
         )
@@ -242,9 +242,9 @@ class PhraseLDMGenerator:
     def resolved(self, request: SongRequest, seed: int, index: int) -> SongPlan:
         """The plan of a song with what was left open filled in, its form varied as asked for.
 
-        A layout without a form gets form and chords from the training song of the most similar
-        other layout, unless the priors draw them; a length that no training song has, all of it
-        from the priors.
+        A layout without a form gets form, chords and texture from the training song of the most
+        similar other layout, unless the priors draw form and chords; a length that no training song
+        has, all of it from the priors, which know no texture.
         """
         asked = request.plan
         if request.plans == "drawn" or self._has_no_lender_of_length(asked):
@@ -254,7 +254,7 @@ class PhraseLDMGenerator:
             rng = numpy_generator("form", seed, index)
             lent = lend_to_layout(rng, self._lent.songs, plan.sections)
             chords = lent.chords if plan.chords is None else plan.chords
-            plan = replace(plan, form=lent.form, chords=chords)
+            plan = replace(plan, form=lent.form, chords=chords, texture=lent.texture)
         if plan.form is None or not request.variation:
             return plan
         rng = numpy_generator("variation", seed, index)

@@ -1,6 +1,7 @@
 """A request as JSON values and as texts of a MIDI file, from which it is read back exactly.
 
-Chords are written as they sound in the files, which may lie above the song's C major or A minor.
+Chords are written as they sound in the files, which may lie above the song's C major or A minor;
+the texture is that of the song there.
 """
 
 import re
@@ -14,13 +15,14 @@ from numpy.typing import NDArray
 from phrase_models.errors import ConfigurationError
 from phrase_models.form.form_text import format_form, parse_form
 from phrase_models.form.song_form import SLOT_NAMES, SongForm
+from phrase_models.form.texture import parse_texture, texture_text
 from phrase_models.generator import SongRequest, request_from_layout
 from phrase_models.score.chords import chord_text, parse_chords, transpose_chords
 from phrase_models.score.key_names import semitones_to
 from phrase_models.score.midi import read_key, read_texts
 
 _SUMMARY = re.compile(r".*, tempo (\S+), bars (\d+|open), layout ?(.*)", re.DOTALL)
-_CHORDS = "chords "
+_CHORDS, _TEXTURE = "chords ", "texture "
 
 
 def request_json(request: SongRequest, semitones: int) -> dict[str, Any]:
@@ -31,6 +33,7 @@ def request_json(request: SongRequest, semitones: int) -> dict[str, Any]:
         "requested_layout": request.section_layout,
         "form": None if form is None else _form_json(form, request),
         "chords": _chords_as_they_sound(request, semitones),
+        "texture": None if request.texture is None else texture_text(request.texture),
     }
 
 
@@ -46,10 +49,10 @@ def _form_json(form: SongForm, request: SongRequest) -> dict[str, Any]:
 def read_request_json(item: dict[str, Any], semitones: int) -> SongRequest:
     """The request that `request_json` described, beside its `tempo_bpm`.
 
-    Form and chords may be missing, as in files of earlier versions.
+    Form, chords and texture may be missing, as in files of earlier versions.
     """
-    form = item.get("form")
-    return request_from_layout(
+    form, texture = item.get("form"), item.get("texture")
+    request = request_from_layout(
         item["requested_layout"],
         item["requested_bars"],
         item["tempo_bpm"],
@@ -58,6 +61,7 @@ def read_request_json(item: dict[str, Any], semitones: int) -> SongRequest:
         else SongForm(np.array(form["states"]), np.array(form["sources"])),
         chords=chords_of_text(item.get("chords"), semitones),
     )
+    return request if texture is None else replace(request, texture=parse_texture(texture))
 
 
 def request_texts(request: SongRequest, provenance: str, semitones: int) -> tuple[str, ...]:
@@ -65,7 +69,7 @@ def request_texts(request: SongRequest, provenance: str, semitones: int) -> tupl
 
     Returns:
         One line with provenance, tempo, bars and layout; the grid of the form, where there is one
-        of three slots; the chords, where there are any.
+        of three slots; the chords and the texture, where there are any.
     """
     bars = "open" if request.num_bars is None else request.num_bars
     texts = [
@@ -76,6 +80,8 @@ def request_texts(request: SongRequest, provenance: str, semitones: int) -> tupl
     chords = _chords_as_they_sound(request, semitones)
     if chords is not None:
         texts.append(_CHORDS + chords)
+    if request.texture is not None:
+        texts.append(_TEXTURE + texture_text(request.texture))
     return tuple(texts)
 
 
@@ -97,6 +103,8 @@ def read_request(path: Path) -> SongRequest:
         if text.startswith(_CHORDS):
             chords = chords_of_text(text.removeprefix(_CHORDS), semitones_to(read_key(path)))
             request = replace(request, chords=chords)
+        elif text.startswith(_TEXTURE):
+            request = replace(request, texture=parse_texture(text.removeprefix(_TEXTURE)))
         else:
             request = replace(request, form=parse_form(text))
     return request

@@ -37,7 +37,7 @@ from phrase_models.diffusion.samplers import (
     song_generator,
 )
 from phrase_models.errors import ConfigurationError
-from phrase_models.form.form_lending import LendingSong, lend_to_layout
+from phrase_models.form.form_lending import LendingSong, lend_texture, lend_to_layout
 from phrase_models.training.randomness import numpy_generator
 
 Progress = Callable[[int, int], None]
@@ -51,10 +51,11 @@ def resolve_plans(
     """Fill in what the requests leave open and the model needs, as `draw_songs` does.
 
     A missing plan is drawn from those of the training songs with a generator of the song's own;
-    missing sections from those of the same length, or hidden where there is none. Form and chords
-    come along, unless the request has either. Where the request has sections and a model that knows
-    forms gets none, the most similar training layout lends its own, fitted (`form_lending`), with
-    its chords where the request has none; hidden where there is no such song.
+    missing sections from those of the same length, or hidden where there is none. Form, chords and
+    texture come along, unless the request has form or chords. Where the request has sections and a
+    model that knows forms gets none, the most similar training layout lends its own, fitted
+    (`form_lending`), with its chords and its texture where the request has none; hidden where there
+    is no such song.
 
     Raises:
         ConfigurationError: if a request is too long, or cannot be filled in.
@@ -84,6 +85,7 @@ def _resolve(model: PhraseLDM, plan: SongPlan, rng: np.random.Generator) -> Song
         drawn = candidates[int(rng.integers(len(candidates)))]
         if plan.form is not None or plan.chords is not None:
             drawn = replace(drawn, form=plan.form, chords=plan.chords, texture=plan.texture)
+            drawn = _with_lent_texture(model, drawn, rng)
         return drawn if wants_sections else replace(drawn, sections=())
     if plan.num_bars is not None and config.condition_dropout:
         return plan
@@ -95,22 +97,39 @@ def _resolve(model: PhraseLDM, plan: SongPlan, rng: np.random.Generator) -> Song
 
 
 def _with_lent_form(model: PhraseLDM, plan: SongPlan, rng: np.random.Generator) -> SongPlan:
-    """A plan of known sections with a form, and chords, if it has none and the model knows them."""
+    """A plan of known sections with form, chords and texture where it lacks what a model knows."""
     config = model.config.denoiser
-    if not config.form_condition or plan.form is not None or not plan.sections:
+    if not config.form_condition or not plan.sections:
         return plan
-    lenders = [
-        LendingSong(known.sections, known.form, known.chords, known.texture)
-        for known in model.length_prior
-        if known.sections and known.form is not None
-    ]
+    if plan.form is not None:
+        return _with_lent_texture(model, plan, rng)
     try:
-        lent = lend_to_layout(rng, lenders, plan.sections)
+        lent = lend_to_layout(rng, _lenders(model), plan.sections)
     except ConfigurationError:  # no training song of another layout
         return plan
     chords = lent.chords if config.num_chords and plan.chords is None else plan.chords
     texture = lent.texture if config.texture_condition and plan.texture is None else plan.texture
     return replace(plan, form=lent.form, chords=chords, texture=texture)
+
+
+def _with_lent_texture(model: PhraseLDM, plan: SongPlan, rng: np.random.Generator) -> SongPlan:
+    """A plan with sections and a form of its own, with a texture if the model knows any."""
+    unwanted = not model.config.denoiser.texture_condition or plan.texture is not None
+    if unwanted or plan.form is None or not plan.sections:
+        return plan
+    try:
+        texture = lend_texture(rng, _lenders(model), plan.sections, plan.form)
+    except ConfigurationError:  # no training song of another layout
+        return plan
+    return replace(plan, texture=texture)
+
+
+def _lenders(model: PhraseLDM) -> list[LendingSong]:
+    return [
+        LendingSong(known.sections, known.form, known.chords, known.texture)
+        for known in model.length_prior
+        if known.sections and known.form is not None
+    ]
 
 
 def draw_songs(

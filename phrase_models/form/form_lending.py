@@ -1,4 +1,4 @@
-"""Forms without learning: training songs lend theirs; and whether drawn forms give songs away."""
+"""Plans without learning: training songs lend forms and textures; whether forms give songs away."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from phrase_models.errors import ConfigurationError
 from phrase_models.form.layout_prior import kinds_of
 from phrase_models.form.song_form import NO_SOURCE, CellState, SongForm, roots
+from phrase_models.form.texture import NO_TEXTURE, UNKNOWN_TEXTURE
 from phrase_models.score.song import Section
 
 _OTHER_LENGTH = 0.5
@@ -116,6 +117,30 @@ def fit_to_layout(song: LendingSong, layout: Sequence[Section]) -> LendingSong:
     chords = None if song.chords is None else song.chords[bars]
     texture = None if song.texture is None else song.texture[bars]
     return LendingSong(tuple(layout), SongForm(states, sources), chords, texture)
+
+
+def lend_texture(
+    rng: np.random.Generator,
+    songs: Sequence[LendingSong],
+    layout: Sequence[Section],
+    form: SongForm,
+) -> NDArray[np.int64]:
+    """Texture for a form of one's own (N, S, 5): that of the most similar training layout.
+
+    It is fitted to the layout as by `fit_to_layout`. Silent cells have none, repetitions that of
+    what they repeat; cells that play where the lender is silent are left open.
+
+    Raises:
+        ConfigurationError: if no song with a texture is there, or the layout is empty.
+    """
+    lent = lend_to_layout(rng, [song for song in songs if song.texture is not None], layout)
+    assert lent.texture is not None  # they all have one
+    silent = form.states == CellState.SILENT
+    texture = lent.texture.copy()
+    texture[lent.form.states == CellState.SILENT] = UNKNOWN_TEXTURE
+    texture = np.take_along_axis(texture, roots(form)[..., None], axis=0)
+    texture[silent] = NO_TEXTURE
+    return texture
 
 
 def _lenders(lending: Sequence[Section], layout: Sequence[Section]) -> list[int]:

@@ -17,6 +17,7 @@ from phrase_models.codec import PhraseCodec
 from phrase_models.diffusion.plan import SongPlan, plan_from_layout
 from phrase_models.diffusion.plan_arrays import PlanArrays
 from phrase_models.form.form_extraction import form_of_slots
+from phrase_models.form.texture import texture_of_slots
 from phrase_models.score.chords import chord_array
 from phrase_models.score.song import ROLE_PROGRAMS
 from phrase_models.tokens import vocabulary
@@ -36,9 +37,10 @@ SlotPhrase = tuple[int, int, list[int]]
 
 
 def collect_songs(context: StageContext) -> Mapping[str, Any]:
-    """Write `latents.npy`, `songs.json`, `dataset.json`; form and chords as in `plan_arrays`.
+    """Write `latents.npy`, `songs.json`, `dataset.json`, and the plans as in `plan_arrays`.
 
-    A layout other than "role" has no forms; chords are those of the songs that have any.
+    A layout other than "role" has neither forms nor textures; chords are those of the songs that
+    have any.
     """
     inputs, output = context.inputs, context.output
     file = read_latents(inputs["latents"].folder)
@@ -83,12 +85,12 @@ def song_rows(file: LatentsFile, layouts: Mapping[str, str]) -> list[dict[str, A
 def song_plans(
     tables_folder: Path, rows: Sequence[Mapping[str, Any]], *, with_forms: bool
 ) -> list[SongPlan]:
-    """Sections, form and chords of songs, from their tokens and annotations.
+    """Sections, form, texture and chords of songs, from their tokens and annotations.
 
     Args:
         tables_folder: of an artifact of `tokenise_songs`.
         rows: of `song_rows`, in the order that the plans get.
-        with_forms: whether forms are taken from the tokens.
+        with_forms: whether forms and textures are taken from the tokens.
     """
     phrases = phrases_of_songs(tables_folder) if with_forms else {}
     chords = chords_of(tables_folder)
@@ -96,13 +98,12 @@ def song_plans(
     for row in rows:
         song_id, num_bars = row["song_id"], row["num_bars"]
         plan = plan_from_layout(row["section_layout"], num_bars)
-        form = None
         if with_forms:
-            form = form_of_slots(role_slots(phrases.get(song_id, []), num_bars), plan.sections)
+            slots = role_slots(phrases.get(song_id, []), num_bars)
+            texture = texture_of_slots(slots).astype(np.int64)
+            plan = replace(plan, form=form_of_slots(slots, plan.sections), texture=texture)
         known = chords.get(song_id)
-        plans.append(
-            replace(plan, form=form, chords=chord_array(known, num_bars) if known else None)
-        )
+        plans.append(replace(plan, chords=chord_array(known, num_bars) if known else None))
     return plans
 
 

@@ -10,6 +10,7 @@ from phrase_models.diffusion.config import DenoiserConfig
 from phrase_models.diffusion.plan import SongPlan, plan_from_layout
 from phrase_models.diffusion.plan_arrays import PlanArrays
 from phrase_models.form.song_form import NO_SOURCE, CellState, SongForm, roots
+from phrase_models.form.texture import NUM_TEXTURE_VALUES, UNKNOWN_TEXTURE
 
 LAYOUTS = ("i2 A4 B4 A4 B4 o1", "i1 A3 A3 x2 B4 B4", "A8", "i4 A4 b2 A4 X1 q3 F2", "A2 B2 A2 B2 C2")
 
@@ -51,6 +52,7 @@ def form_config(**changes) -> DenoiserConfig:
         "bar_lags": (2, 4),
         "num_chords": 49,
         "given_share": 0.5,
+        "texture_condition": True,
         **changes,
     }
     return small_config(**values)
@@ -72,11 +74,13 @@ def random_form(num_bars: int, seed: int) -> SongForm:
 
 
 def random_plan(layout: str, seed: int) -> SongPlan:
-    """Sections, form and chords."""
+    """Sections, form, chords and texture."""
     sections = plan_from_layout(layout)
-    chords = np.random.default_rng(seed).integers(-1, 49, size=(sections.num_bars, 2))
+    rng = np.random.default_rng(seed)
+    chords = rng.integers(-1, 49, size=(sections.num_bars, 2))
     form = random_form(sections.num_bars, seed)
-    return SongPlan(sections.num_bars, sections.sections, form, chords)
+    texture = rng.integers(UNKNOWN_TEXTURE, NUM_TEXTURE_VALUES, size=(sections.num_bars, 3, 5))
+    return SongPlan(sections.num_bars, sections.sections, form, chords, texture)
 
 
 CONFIGS = {

@@ -31,7 +31,7 @@ def build(config: DenoiserConfig) -> Denoiser:
 
 
 def collate(plans: list[SongPlan], config: DenoiserConfig, num_bars: int = 16) -> PlanBatch:
-    features = [plan_features(p.num_bars, p.sections, p.form, p.chords) for p in plans]
+    features = [plan_features(p.num_bars, p.sections, p.form, p.chords, p.texture) for p in plans]
     return collate_plans(features, num_bars, config, num_slots=3)
 
 
@@ -75,6 +75,7 @@ def test_new_conditions_leave_the_other_weights_at_the_start_alone(config, make_
         "chord_embedding.tables.1.weight",
         "blocks.0.attention.relation_bias",
         "blocks.1.attention.relation_bias",
+        *(f"texture_embedding.tables.{index}.table.weight" for index in range(5)),
     }
     assert full["blocks.0.attention.relation_bias"].shape == (9 + 2 + 2, 2)
     assert full["state_embedding.table.weight"].shape == (3 * 6, 32)
@@ -102,16 +103,20 @@ def test_every_condition_changes_the_prediction_and_is_hidden_alone(config, plan
         "form": batch.hide(NO_SONG, NO_SONG, ALL_SONGS, NO_SONG),
         "chords": batch.hide(NO_SONG, NO_SONG, NO_SONG, ALL_SONGS),
         "sections": batch.hide(NO_SONG, ALL_SONGS),
+        "texture": batch.hide(NO_SONG, NO_SONG, texture=ALL_SONGS),
     }
     for without in hidden.values():
         assert (moved(config, noisy, batch, without)[mask] > 1e-3).all()
-    others = [SongPlan(p.num_bars, p.sections, None, p.chords) for p in plans]
+    others = [SongPlan(p.num_bars, p.sections, None, p.chords, p.texture) for p in plans]
     no_form = collate(others, config)
     assert torch.equal(moved(config, noisy, hidden["form"], no_form), torch.zeros(2, 16))
-    others = [SongPlan(p.num_bars, p.sections, p.form) for p in plans]
+    others = [SongPlan(p.num_bars, p.sections, p.form, None, p.texture) for p in plans]
     no_chords = collate(others, config)
     assert torch.equal(moved(config, noisy, hidden["chords"], no_chords), torch.zeros(2, 16))
-    both = batch.hide(NO_SONG, NO_SONG, ALL_SONGS, ALL_SONGS)
+    others = [SongPlan(p.num_bars, p.sections, p.form, p.chords) for p in plans]
+    no_texture = collate(others, config)
+    assert torch.equal(moved(config, noisy, hidden["texture"], no_texture), torch.zeros(2, 16))
+    both = batch.hide(NO_SONG, NO_SONG, ALL_SONGS, ALL_SONGS, ALL_SONGS)
     assert torch.equal(moved(config, noisy, batch.hide_form(), both), torch.zeros(2, 16))
 
 
