@@ -40,7 +40,7 @@ PLAIN_VELOCITY = NoiseScheduleConfig(min_snr_gamma=None)
 def _denoiser(
     *, num_layers: int, model_dim: int, num_heads: int, feedforward_dim: int
 ) -> DenoiserConfig:
-    """A denoiser of some size that knows sections, form, chords and given slots."""
+    """A denoiser of some size that knows sections, form, chords, texture and given slots."""
     return DenoiserConfig(
         num_layers=num_layers,
         model_dim=model_dim,
@@ -50,6 +50,7 @@ def _denoiser(
         all_sections_bias=True,
         bar_lags=(2, 4, 8),
         num_chords=NUM_CHORDS,
+        texture_condition=True,
         given_share=0.25,
         dropout=0.1,
         joint_dropout=0.05,

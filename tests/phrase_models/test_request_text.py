@@ -16,6 +16,7 @@ from phrase_models.song_batch import midi_path, read_batch, write_descriptions, 
 
 FORM = parse_form("melody * =1 ~1 .\nbridge . . * ^3\npiano * * =2 =2")
 CHORDS = np.array([[1, 29], [38, 38], [0, 1], [-1, 5]])
+TEXTURE = np.arange(60).reshape(4, 3, 5) % 37 - 1
 LAYOUT = "i1 A3"
 
 
@@ -31,6 +32,7 @@ REQUESTS = [
     request_from_layout(LAYOUT, form=FORM),
     request_from_layout(LAYOUT, chords=CHORDS),
     SongRequest(4, form=FORM),
+    SongRequest(4, form=FORM, texture=TEXTURE),
     request_from_layout(LAYOUT),
     SongRequest(),
 ]
@@ -59,6 +61,9 @@ def test_the_texts_are_for_people_too():
         "# A3, bars 2 to 4\nmelody  =1 ~1 .\nbridge  .  *  ^3\npiano   *  =2 =2\n",
         "chords D A | Bm | N D | ? Eb",
     )
+    assert request_texts(SongRequest(texture=TEXTURE[:1]), "p", 0)[1:] == (
+        "texture ?0123 45678 9abcd",
+    )
     assert request_texts(SongRequest(), "p", 0) == ("p, tempo 90.0, bars open, layout ",)
 
 
@@ -78,7 +83,7 @@ def test_descriptions_of_earlier_versions_have_neither(tmp_path):
     write_song(song, 0, tmp_path)
     write_descriptions([song], "phrase_ldm", 0, tmp_path)
     items = json.loads((tmp_path / "songs.json").read_text())
-    for name in ("form", "chords"):
+    for name in ("form", "chords", "texture"):
         del items[0][name]
     (tmp_path / "songs.json").write_text(json.dumps(items))
     assert read_batch(tmp_path) == [song]

@@ -1,5 +1,7 @@
 """Forms lent by training songs."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -10,12 +12,14 @@ from phrase_models.form.form_lending import (
     form_distance,
     layout_distance,
     lend,
+    lend_texture,
     lend_to_layout,
     nearest_distances,
     share_reproduced,
 )
 from phrase_models.form.form_text import parse_form
 from phrase_models.form.song_form import CellState, SongForm
+from phrase_models.form.texture import NO_TEXTURE, UNKNOWN_TEXTURE
 from phrase_models.score.song import parse_section_layout
 
 
@@ -65,6 +69,30 @@ def test_fitted_by_kind_and_occurrence_to_other_lengths():
     fitted = fit_to_layout(SONG, parse_section_layout("C3 C2 x1 C2 D1"))
     assert fitted.form == grid("* * * =3 ~2 * =3 ~2 *", "* =1 * =3 =2 . =3 =2 .")
     assert fitted.chords[:, 0].tolist() == [0, 2, 0, 6, 8, 4, 6, 8, 4]
+
+
+def test_a_texture_goes_with_its_bars_and_obeys_the_form_that_borrows_it():
+    numbers = np.arange(1, 1 + 6 * 3).reshape(6, 3, 1).repeat(5, axis=2)  # cell (bar, slot)
+    song = replace(SONG, texture=numbers)
+    layout = parse_section_layout("C3 C2")
+    fitted = fit_to_layout(song, layout)
+    assert fitted.texture[:, 0, 0].tolist() == [1, 4, 1, 10, 13]  # bars 0, 1, 0 and 3, 4
+    form = grid("* * =2 . *", "* * * =1 *")
+    texture = lend_texture(np.random.default_rng(0), [SONG, song], layout, form)
+    assert texture.shape == (5, 3, 5)
+    assert texture[:, 0, 0].tolist() == [1, 4, 4, NO_TEXTURE, 13]  # bar 3 repeats bar 2
+    assert (texture[:, 1] == NO_TEXTURE).all()  # the bridge is silent
+    assert texture[:, 2, 0].tolist() == [3, 6, 3, 3, 15]
+    with pytest.raises(ConfigurationError, match="No training song"):
+        lend_texture(np.random.default_rng(0), [SONG], layout, form)
+
+
+def test_cells_that_play_where_the_lender_is_silent_have_an_open_texture():
+    song = replace(lender("A2 B1", "* . *"), texture=np.full((3, 3, 5), 7))
+    texture = lend_texture(
+        np.random.default_rng(0), [song], parse_section_layout("A2"), grid("* *")
+    )
+    assert texture[:, 0, 0].tolist() == [7, UNKNOWN_TEXTURE]
 
 
 def test_a_source_that_is_not_there_makes_the_cell_new():
