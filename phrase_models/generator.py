@@ -32,7 +32,7 @@ PlanSource = Literal["training", "drawn"]
 class SongRequest(SongPlan):
     """What a song is asked to be: a plan, of which the generator may fill in what is left open.
 
-    Form and chords are of a song in C major or A minor.
+    Form, chords and texture are of a song in C major or A minor.
 
     Attributes:
         tempo_bpm: beats a minute.
@@ -48,6 +48,12 @@ class SongRequest(SongPlan):
     def _values(self) -> tuple[object, ...]:
         own = self.tempo_bpm, self.variation, self.plans
         return *SongPlan._values(self), *own  # noqa: SLF001 - of the base
+
+    @property
+    def plans_bars(self) -> bool:
+        """Whether more is asked for than length, sections and tempo."""
+        parts = (self.form, self.chords, self.texture)
+        return bool(self.variation) or any(part is not None for part in parts)
 
     @property
     def plan(self) -> SongPlan:

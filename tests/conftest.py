@@ -28,12 +28,12 @@ def pop909_root() -> Path:
 
 @dataclass(frozen=True)
 class PlannedPair:
-    """A pair of models that learnt nothing but looks at sections, form and chords.
+    """A pair of models that learnt nothing but looks at sections, form, chords and texture.
 
     Attributes:
         vae: folder of a PhraseVAE.
         ldm: folder of a PhraseLDM.
-        plans: its training songs' plans, with form and chords.
+        plans: its training songs' plans, with form, chords and texture.
     """
 
     vae: Path
@@ -42,23 +42,26 @@ class PlannedPair:
 
 
 def real_plans(num_songs: int) -> list[Any]:
-    """Plans of composed songs, their forms as they are in the notes."""
+    """Plans of composed songs, their forms and textures as they are in the notes."""
     from phrase_models.diffusion.plan import SongPlan
     from phrase_models.form.form_extraction import form_of_slots
+    from phrase_models.form.texture import texture_of_slots
     from phrase_models.score.chords import chord_array
     from phrase_models.sources.synthetic.composer import SyntheticConfig, compose_song
     from phrase_models.tokens.song_layout import bars_to_slots, song_to_bars
 
     config = SyntheticConfig(num_songs=num_songs, seed=0, min_bars=8, max_bars=12)
     songs = [compose_song(config, index).song for index in range(num_songs)]
+    slots = [bars_to_slots(song_to_bars(song), "role") for song in songs]
     return [
         SongPlan(
             song.num_bars,
             song.sections,
-            form_of_slots(bars_to_slots(song_to_bars(song), "role"), song.sections),
+            form_of_slots(of_song, song.sections),
             chord_array(song.chords, song.num_bars),
+            texture_of_slots(of_song),
         )
-        for song in songs
+        for song, of_song in zip(songs, slots, strict=True)
     ]
 
 
@@ -75,6 +78,7 @@ def write_planned_ldm(folder: Path, latent_dim: int) -> list[Any]:
     denoiser = DenoiserConfig(
         num_layers=1, model_dim=16, num_heads=2, feedforward_dim=24, max_bars=32,
         form_condition=True, all_sections_bias=True, bar_lags=(2, 4), num_chords=49,
+        texture_condition=True,
     )  # fmt: skip
     config = PhraseLDMConfig(
         denoiser=denoiser,

@@ -87,14 +87,14 @@ class TrainingSongBaseline:
         self.songs, self.digest = tuple(songs), digest
 
     def check(self, request: SongRequest) -> None:
-        """Refuse a plan of form or chords, and what no training song is long enough for.
+        """Refuse a plan of form, chords or texture, and what no training song is long enough for.
 
         See `Generator`.
         """
-        if request.form is not None or request.chords is not None or request.variation:
+        if request.plans_bars:
             message = (
-                "A baseline takes form and chords from its songs; leave them out, or have the "
-                "songs written by phrase_ldm."
+                "A baseline takes form, chords and texture from its songs; leave them out, or have "
+                "the songs written by phrase_ldm."
             )
             raise ConfigurationError(message)
         fitting_songs(self.songs, request)

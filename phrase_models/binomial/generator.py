@@ -55,11 +55,11 @@ class BinomialGenerator:
         )
 
     def check(self, request: SongRequest) -> None:
-        """Refuse form and chords, which rolls know nothing of, and lengths; see `Generator`."""
-        if request.form is not None or request.chords is not None or request.variation:
+        """Refuse what rolls know nothing of, and lengths; see `Generator`."""
+        if request.plans_bars:
             message = (
-                "Binomial diffusion knows no form and no chords; leave them out, or have the "
-                "songs written by phrase_ldm."
+                "Binomial diffusion knows no form, no chords and no texture; leave them out, or "
+                "have the songs written by phrase_ldm."
             )
             raise ConfigurationError(message)
         check_plan(request, MAX_BARS)

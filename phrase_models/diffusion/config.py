@@ -78,8 +78,8 @@ class DenoiserConfig(BaseModel):
         default=0.1,
         ge=0,
         lt=1,
-        description="chance that a condition is hidden: length, sections, form and chords, each "
-        "on its own",
+        description="chance that a condition is hidden: length, sections, form, chords and "
+        "texture, each on its own",
     )
     joint_dropout: float = Field(
         default=0.0,

@@ -1,7 +1,8 @@
 """A PhraseLDM as a folder: `model.safetensors`, `config.json`, `normalizer.json` and its plans.
 
-The plans are in `length_prior.json`; where the training songs have form and chords, the files of
-`plan_arrays` lie beside it, their rows in the order of the plans, and `empty_slot_latents.npy`.
+The plans are in `length_prior.json`; where the training songs have form, chords or texture, the
+files of `plan_arrays` lie beside it, their rows in the order of the plans, and
+`empty_slot_latents.npy`.
 """
 
 from pathlib import Path

@@ -36,7 +36,7 @@ class LendingSong:
 def lend(
     rng: np.random.Generator, songs: Sequence[LendingSong], num_bars: int | None = None
 ) -> LendingSong:
-    """Layout, form and chords of one training song, drawn at random.
+    """Layout, form, chords and texture of one training song, drawn at random.
 
     Raises:
         ConfigurationError: if no song has that many bars.
@@ -54,7 +54,7 @@ def lend(
 def lend_to_layout(
     rng: np.random.Generator, songs: Sequence[LendingSong], layout: Sequence[Section]
 ) -> LendingSong:
-    """Form and chords of the most similar training layout, fitted to a given one.
+    """Form, chords and texture of the most similar training layout, fitted to a given one.
 
     Songs of exactly this layout do not lend, for their form would give them away; of equally
     similar ones one is drawn.

@@ -186,7 +186,7 @@ def test_baselines_refuse_what_they_cannot_follow(toy_corpus, name):
         SongRequest(chords=np.ones((12, 2), int)),
         SongRequest(variation=0.5),
     ):
-        with pytest.raises(ConfigurationError, match="takes form and chords from its songs"):
+        with pytest.raises(ConfigurationError, match="takes form, chords and texture from its songs"):
             baseline.check(request)
 
 

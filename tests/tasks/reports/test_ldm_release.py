@@ -27,7 +27,7 @@ VAE_FILES = {"vae/config.json", "vae/model.safetensors"}
 LDM_FILES = {
     "ldm/chords.npy", "ldm/config.json", "ldm/empty_slot_latents.npy", "ldm/forms.npy",
     "ldm/length_prior.json", "ldm/model.safetensors", "ldm/normalizer.json", "ldm/priors.json",
-    "ldm/sampler.json",
+    "ldm/sampler.json", "ldm/textures.npy",
 }  # fmt: skip
 
 
