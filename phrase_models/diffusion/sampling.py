@@ -43,6 +43,8 @@ from phrase_models.training.randomness import numpy_generator
 Progress = Callable[[int, int], None]
 Reencode = Callable[[Sequence[NDArray[np.float32]]], list[NDArray[np.float32]]]
 """Raw latents (N, S, D) of songs to those of the phrases that they decode to."""
+NUM_LENDERS = 16
+"""Training songs of similar layouts, of which one lends to a song that has but sections."""
 
 
 def resolve_plans(
@@ -104,7 +106,7 @@ def _with_lent_form(model: PhraseLDM, plan: SongPlan, rng: np.random.Generator) 
     if plan.form is not None:
         return _with_lent_texture(model, plan, rng)
     try:
-        lent = lend_to_layout(rng, _lenders(model), plan.sections)
+        lent = lend_to_layout(rng, _lenders(model), plan.sections, _among(model))
     except ConfigurationError:  # no training song of another layout
         return plan
     chords = lent.chords if config.num_chords and plan.chords is None else plan.chords
@@ -118,10 +120,15 @@ def _with_lent_texture(model: PhraseLDM, plan: SongPlan, rng: np.random.Generato
     if unwanted or plan.form is None or not plan.sections:
         return plan
     try:
-        texture = lend_texture(rng, _lenders(model), plan.sections, plan.form)
+        texture = lend_texture(rng, _lenders(model), plan.sections, plan.form, NUM_LENDERS)
     except ConfigurationError:  # no training song of another layout
         return plan
     return replace(plan, texture=texture)
+
+
+def _among(model: PhraseLDM) -> int:
+    """How many training songs may lend: several, where songs of one texture would be too alike."""
+    return NUM_LENDERS if model.config.denoiser.texture_condition else 1
 
 
 def _lenders(model: PhraseLDM) -> list[LendingSong]:

@@ -52,12 +52,15 @@ def lend(
 
 
 def lend_to_layout(
-    rng: np.random.Generator, songs: Sequence[LendingSong], layout: Sequence[Section]
+    rng: np.random.Generator,
+    songs: Sequence[LendingSong],
+    layout: Sequence[Section],
+    among: int = 1,
 ) -> LendingSong:
     """Form, chords and texture of the most similar training layout, fitted to a given one.
 
-    Songs of exactly this layout do not lend, for their form would give them away; of equally
-    similar ones one is drawn.
+    Songs of exactly this layout do not lend, for their form would give them away. One is drawn of
+    the `among` most similar ones, and of all that are as similar as these.
 
     Raises:
         ConfigurationError: if no other song is there, or the layout is empty.
@@ -68,8 +71,8 @@ def lend_to_layout(
     if not others or not layout:
         message = "No training song of another layout can lend its form; give a form as well."
         raise ConfigurationError(message)
-    nearest = min(distances[i] for i in others)
-    best = [i for i in others if distances[i] == nearest]
+    farthest = sorted(distances[i] for i in others)[: max(1, among)][-1]
+    best = [i for i in others if distances[i] <= farthest]
     return fit_to_layout(songs[best[int(rng.integers(len(best)))]], layout)
 
 
@@ -124,6 +127,7 @@ def lend_texture(
     songs: Sequence[LendingSong],
     layout: Sequence[Section],
     form: SongForm,
+    among: int = 1,
 ) -> NDArray[np.int64]:
     """Texture for a form of one's own (N, S, 5): that of the most similar training layout.
 
@@ -133,7 +137,8 @@ def lend_texture(
     Raises:
         ConfigurationError: if no song with a texture is there, or the layout is empty.
     """
-    lent = lend_to_layout(rng, [song for song in songs if song.texture is not None], layout)
+    lenders = [song for song in songs if song.texture is not None]
+    lent = lend_to_layout(rng, lenders, layout, among)
     assert lent.texture is not None  # they all have one
     silent = form.states == CellState.SILENT
     texture = lent.texture.copy()

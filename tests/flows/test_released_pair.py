@@ -46,7 +46,7 @@ def request(chords: str = CHORDS) -> SongRequest:
 def test_the_release_fits_into_64_mebibytes():
     assert sum(path.stat().st_size for path in RELEASE.rglob("*") if path.is_file()) < 64 * 2**20
     assert (RELEASE / "README.md").read_text().count("\n## ") >= 6
-    assert json.loads((RELEASE / "ldm" / "sampler.json").read_text())["guidance_scale"] == 1.5
+    assert json.loads((RELEASE / "ldm" / "sampler.json").read_text())["guidance_scale"] == 2.0
 
 
 def test_a_song_obeys_form_and_length_and_is_the_same_again(generator):

@@ -184,9 +184,10 @@ def test_baselines_refuse_what_they_cannot_follow(toy_corpus, name):
     for request in (
         SongRequest(form=parse_form(FORM)),
         SongRequest(chords=np.ones((12, 2), int)),
+        SongRequest(texture=np.ones((12, 3, 5), int)),
         SongRequest(variation=0.5),
     ):
-        with pytest.raises(ConfigurationError, match="takes form, chords and texture from its songs"):
+        with pytest.raises(ConfigurationError, match="form, chords and texture from its songs"):
             baseline.check(request)
 
 

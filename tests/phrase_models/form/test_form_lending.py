@@ -87,6 +87,22 @@ def test_a_texture_goes_with_its_bars_and_obeys_the_form_that_borrows_it():
         lend_texture(np.random.default_rng(0), [SONG], layout, form)
 
 
+def test_of_several_similar_layouts_each_lends_to_some_song():
+    songs = [
+        replace(lender(layout, "* * *"), texture=np.full((3, 3, 5), number))
+        for number, layout in enumerate(("A2 B1", "i1 A2", "x1 o1 b1", "A3"))
+    ]
+    layout = parse_section_layout("A2 B2")  # half a section, one and a half, two or more from these
+
+    def lent(among):
+        drawn = (lend_to_layout(np.random.default_rng(s), songs, layout, among) for s in range(40))
+        return {int(song.texture[0, 0, 0]) for song in drawn}
+
+    assert lent(1) == {0}
+    assert len(lent(2)) == 2
+    assert lent(9) == {0, 1, 2, 3}
+
+
 def test_cells_that_play_where_the_lender_is_silent_have_an_open_texture():
     song = replace(lender("A2 B1", "* . *"), texture=np.full((3, 3, 5), 7))
     texture = lend_texture(
