@@ -15,6 +15,8 @@ from phrase_models.diffusion.sampling import draw_songs, resolve_plans
 from phrase_models.diffusion.training import DiffusionTraining
 from phrase_models.errors import ConfigurationError
 from phrase_models.form.form_lending import LendingSong, fit_to_layout
+from phrase_models.form.song_form import CellState
+from phrase_models.form.texture import NO_TEXTURE
 from phrase_models.training.config import TrainingConfig
 from phrase_models.training.loop import fit
 from phrase_models.training.randomness import seed_everything
@@ -116,7 +118,8 @@ def test_open_plans_bring_layout_form_and_chords_of_one_training_song(
 def test_sections_borrow_a_form_of_another_song_fitted_to_them(
     form_dataset_folder, make_form_config, make_plan
 ):
-    model = shaken(read_dataset(form_dataset_folder), make_form_config())
+    config = make_form_config(texture_condition=False)
+    model = shaken(read_dataset(form_dataset_folder), config)
     asked = plan_from_layout("i2 A3 A3 x2 B4 B4")  # nearly the layout of the second song
     lender = next(plan for plan in model.length_prior if plan.section_layout.startswith("i1 A3"))
     lent = fit_to_layout(LendingSong(lender.sections, lender.form, lender.chords), asked.sections)
@@ -135,6 +138,31 @@ def test_sections_borrow_a_form_of_another_song_fitted_to_them(
     # Where no training song has a form, it is hidden.
     model.length_prior = tuple(replace(plan, form=None) for plan in model.length_prior)
     assert resolve_plans(model, [asked], seed=1) == [asked]
+
+
+def test_who_knows_textures_borrows_them_too_from_one_of_several_songs(
+    form_dataset_folder, make_form_config, make_plan
+):
+    model = shaken(read_dataset(form_dataset_folder), make_form_config())
+    asked = plan_from_layout("i2 A3 A3 x2 B4 B4")
+    lent = [
+        fit_to_layout(LendingSong(k.sections, k.form, k.chords, k.texture), asked.sections)
+        for k in model.length_prior
+    ]
+    drawn = resolve_plans(model, [asked] * 40, seed=1)
+    wholes = {replace(asked, form=s.form, chords=s.chords, texture=s.texture) for s in lent}
+    assert set(drawn) == wholes
+    # A form of one's own borrows a texture that fits it, and one given is kept.
+    own = make_plan(asked.section_layout, 3)
+    (plan,) = resolve_plans(model, [replace(own, texture=None)], seed=1)
+    assert (plan.form, plan.sections) == (own.form, asked.sections)
+    assert (plan.texture[own.form.states == CellState.SILENT] == NO_TEXTURE).all()
+    repeated = own.form.states == CellState.REPEATS
+    bars, slots = np.nonzero(repeated)
+    assert np.array_equal(
+        plan.texture[repeated], plan.texture[own.form.sources[bars, slots], slots]
+    )
+    assert resolve_plans(model, [own], seed=1) == [own]
 
 
 def test_length_models_draw_lengths_only(dataset, make_config):
