@@ -285,6 +285,7 @@ class PhraseLDMGenerator:
             drawn.sections,
             drawn.form if config.form_condition else plan.form,
             drawn.chords if config.num_chords and plan.chords is None else plan.chords,
+            plan.texture,
         )
 
     def _latents(self, plan: SongPlan, seed: int, index: int) -> NDArray[np.float32]:

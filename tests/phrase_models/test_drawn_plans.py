@@ -82,7 +82,12 @@ def test_what_is_asked_for_is_kept(generator):
         assert sum(section.num_bars for section in of_form.sections) == 12
         assert generator.generate(replace(DRAWN, num_bars=9), 0, index).request.num_bars == 9
     every = asked(form=FORM, chords=CHORDS)
-    assert generator.generate(every, 0, 0).request == replace(every, num_bars=12, plans="training")
+    made, kept = generator.generate(every, 0, 0).request, replace(every, num_bars=12)
+    assert made.texture is not None  # lent
+    assert replace(made, texture=None) == replace(kept, plans="training")
+    every = replace(every, texture=np.full((12, 3, 5), 4))
+    made, kept = generator.generate(every, 0, 0).request, replace(every, num_bars=12)
+    assert made == replace(kept, plans="training")
     with_chords = generator.generate(asked(chords=CHORDS), 0, 0).request
     assert (with_chords.chords == 38).all()
     assert with_chords.form == generator.generate(asked(), 0, 0).request.form
