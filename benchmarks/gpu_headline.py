@@ -31,7 +31,7 @@ from benchmarks.headline_recipes import (
     denoiser_training,
     vae_training,
 )
-from benchmarks.packed_songs import read_slots
+from benchmarks.packed_songs import read_slots, slots_of_songs
 from benchmarks.transposed_songs import TransposedBatches, songs_in_other_keys
 from phrase_models.codec import PhraseCodec
 from phrase_models.diffusion.dataset import LatentDataset, LatentSong, read_dataset
@@ -324,10 +324,8 @@ def train_ldm(
 
 def _moved_songs(pack: Path, vae: Path, dataset: LatentDataset, device: str) -> list[LatentSong]:
     """The training songs of a dataset in the other keys, by the encoder alone."""
-    entries, phrases, _ = read_slots(pack)
-    places = {song["song_id"]: (3 * song["first_bar"], 3 * song["num_bars"]) for song in entries}
     train = dataset.split("train")
-    slots = [phrases[start : start + count] for start, count in (places[s.song_id] for s in train)]
+    slots = slots_of_songs(pack, [song.song_id for song in train])
     codec = PhraseCodec(load_vae(vae).to(device), "role", precision="bf16")
     return songs_in_other_keys(train, slots, codec)
 

@@ -24,8 +24,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from benchmarks.gpu_headline import run_all, say
-from benchmarks.packed_songs import read_slots
-from benchmarks.train_on import encode
+from benchmarks.packed_songs import slots_of_songs
+from benchmarks.train_on import encode, short_training
 from phrase_models.diffusion.dataset import LatentSong, read_dataset
 from phrase_models.diffusion.pretrained import load_ldm
 from phrase_models.diffusion.sampler_config import SamplerConfig
@@ -166,26 +166,20 @@ def main() -> None:
     songs = sorted(dataset.split("train"), key=lambda song: len(song.latents))
     denoised = denoise_songs(chosen.ldm, songs, chosen.output / "denoised")
 
-    entries, phrases, _ = read_slots(chosen.pack)
-    places = {song["song_id"]: (3 * song["first_bar"], 3 * song["num_bars"]) for song in entries}
-    slots = [phrases[start : start + n] for start, n in (places[s.song_id] for s in songs)]
+    slots = slots_of_songs(chosen.pack, [song.song_id for song in songs])
     cells = distinct_cells(slots)
     everything = [phrase for of_song in slots for phrase in of_song]
     table = PhraseTable.from_rows([everything[cell] for cell in cells.tolist()])
     clean = np.concatenate([song.latents for song in songs]).reshape(-1, dataset.latent_dim)
     left = denoised.reshape(len(TIMES), -1, dataset.latent_dim)
 
-    training = TrainingConfig(
+    training = short_training(
+        chosen.steps,
         seed=chosen.seed,
-        num_steps=chosen.steps,
         batch_size=chosen.tokens,
         learning_rate=chosen.learning_rate,
         warmup_steps=50,
         ema_decay=0.99,
-        validate_every=max(1, chosen.steps // 4),
-        checkpoint_every=max(1, chosen.steps // 4),
-        precision="bf16",
-        keep="last",
     )
     vae = load_vae(chosen.vae)
     validation = PhraseTable.load(chosen.pack / "phrase-validation.npz")

@@ -1,6 +1,7 @@
 """Reads what `benchmarks.headline_pack` writes; needs neither torch nor a table library."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,3 +17,10 @@ def read_slots(pack: Path) -> tuple[list[dict], list[list[int]], np.ndarray]:
     starts = np.concatenate(([0], ends[:-1]))
     phrases = [tokens[a:b] for a, b in zip(starts.tolist(), ends.tolist(), strict=True)]
     return songs, phrases, chords
+
+
+def slots_of_songs(pack: Path, song_ids: Sequence[str]) -> list[list[list[int]]]:
+    """Tokens of every slot of some songs, in their order."""
+    songs, phrases, _ = read_slots(pack)
+    places = {song["song_id"]: (3 * song["first_bar"], 3 * song["num_bars"]) for song in songs}
+    return [phrases[start : start + n] for start, n in (places[one] for one in song_ids)]

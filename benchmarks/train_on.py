@@ -10,6 +10,7 @@ learning rate falls over the steps, as `TrainingConfig` has it.
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -56,6 +57,19 @@ def encode(pack: Path, vae: Path, folder: Path) -> None:
     write_dataset(folder, songs, phrases, chords, codec.encode_phrases(phrases), specials, {})
 
 
+def short_training(num_steps: int, **fields: Any) -> TrainingConfig:
+    """Some steps in bf16, measured and kept at every quarter; the last weights are the outcome."""
+    quarter = max(1, num_steps // 4)
+    return TrainingConfig(
+        num_steps=num_steps,
+        validate_every=quarter,
+        checkpoint_every=quarter,
+        precision="bf16",
+        keep="last",
+        **fields,
+    )
+
+
 def main() -> None:
     """Encode, train, save."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -77,16 +91,12 @@ def main() -> None:
         "snr_weight_limit": chosen.snr_weight_limit,
     }
     model = changed(load_ldm(chosen.ldm), chosen.dropout, schedule)
-    training = TrainingConfig(
+    training = short_training(
+        chosen.steps,
         seed=chosen.seed,
-        num_steps=chosen.steps,
         batch_size=chosen.batch,
         learning_rate=chosen.learning_rate,
         ema_decay=0.998,
-        validate_every=max(1, chosen.steps // 4),
-        checkpoint_every=max(1, chosen.steps // 4),
-        precision="bf16",
-        keep="last",
     )
     trainable = DiffusionTraining(model, read_dataset(chosen.output / "dataset"), training)
     with torch.no_grad():

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from phrase_models.codec import PhraseCodec
 from phrase_models.diffusion.config import DenoiserConfig
 from phrase_models.diffusion.dataset import LatentDataset, LatentSong, SongBatches
-from phrase_models.diffusion.plan import plan_features
 from phrase_models.form.texture import texture_of_slots
 from phrase_models.normalizer import LatentNormalizer
 from phrase_models.score.chords import transpose_chords
@@ -82,19 +81,9 @@ class TransposedBatches(SongBatches):
         *,
         num_steps: int,
     ) -> None:
-        super().__init__(songs, dataset, normalizer, config)
+        super().__init__((*songs, *moved), dataset, normalizer, config)
+        self.songs = tuple(songs)  # what rows are drawn from; those of the others follow theirs
         self.share, self.num_steps, self.own_key_from = share, num_steps, own_key_from
-        self.latents += [normalizer.normalise(np.asarray(song.latents)) for song in moved]
-        self.features += [
-            plan_features(
-                len(song.latents),
-                song.plan.sections,
-                song.plan.form,
-                song.plan.chords,
-                song.plan.texture,
-            )
-            for song in moved
-        ]
 
     def chance(self, step: int) -> float:
         """That a song is in another key."""

@@ -24,7 +24,7 @@ from phrase_models.diffusion.model import PhraseLDM
 from phrase_models.diffusion.plan import SongPlan, check_plan, check_vocabulary
 from phrase_models.diffusion.pretrained import WEIGHTS_FILE, load_ldm
 from phrase_models.diffusion.sampler_config import SamplerConfig
-from phrase_models.diffusion.sampling import Progress, draw_songs, resolve_plans
+from phrase_models.diffusion.sampling import Progress, draw_songs, lending_songs, resolve_plans
 from phrase_models.errors import ConfigurationError
 from phrase_models.form.form_edits import scale_repeats
 from phrase_models.form.form_lending import LendingSong, lend_to_layout
@@ -96,11 +96,7 @@ class _Lent:
         """Training songs with sections and form; none for a model that does not know forms."""
         if not self.model.config.denoiser.form_condition:
             return ()
-        return tuple(
-            LendingSong(known.sections, known.form, known.chords, known.texture)
-            for known in self.model.length_prior
-            if known.sections and known.form is not None
-        )
+        return tuple(lending_songs(self.model))
 
 
 class PhraseLDMGenerator:

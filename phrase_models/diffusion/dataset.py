@@ -25,8 +25,8 @@ from phrase_models.diffusion.plan import (
     SongPlan,
     check_plan,
     check_vocabulary,
+    features_of_plan,
     permuted_letters,
-    plan_features,
     plan_from_layout,
 )
 from phrase_models.diffusion.plan_arrays import PlanArrays
@@ -161,11 +161,7 @@ class SongBatches:
         for song in songs:
             plan = check_plan(song.plan, config.max_bars)
             check_vocabulary(plan, dataset.slots_per_bar, config.num_chords)
-            self.features.append(
-                plan_features(
-                    len(song.latents), plan.sections, plan.form, plan.chords, plan.texture
-                )
-            )
+            self.features.append(features_of_plan(plan, len(song.latents)))
         self.padding = np.zeros((dataset.slots_per_bar, dataset.latent_dim), np.float32)
         if config.pad_with_end:
             if dataset.end_of_song_latent is None:

@@ -274,6 +274,11 @@ def plan_features(
     )
 
 
+def features_of_plan(plan: SongPlan, num_bars: int) -> PlanFeatures:
+    """`plan_features` of all that a plan says, at `num_bars` bars."""
+    return plan_features(num_bars, plan.sections, plan.form, plan.chords, plan.texture)
+
+
 def form_classes(form: SongForm) -> NDArray[np.int64]:
     """Which bars of a slot a form ties to each other, as one number a bar.
 

@@ -26,7 +26,7 @@ from phrase_models.diffusion.plan import (
     SongPlan,
     check_plan,
     check_vocabulary,
-    plan_features,
+    features_of_plan,
 )
 from phrase_models.diffusion.sampler_config import SamplerConfig
 from phrase_models.diffusion.samplers import (
@@ -106,7 +106,7 @@ def _with_lent_form(model: PhraseLDM, plan: SongPlan, rng: np.random.Generator) 
     if plan.form is not None:
         return _with_lent_texture(model, plan, rng)
     try:
-        lent = lend_to_layout(rng, _lenders(model), plan.sections, _among(model))
+        lent = lend_to_layout(rng, lending_songs(model), plan.sections, _among(model))
     except ConfigurationError:  # no training song of another layout
         return plan
     chords = lent.chords if config.num_chords and plan.chords is None else plan.chords
@@ -120,7 +120,7 @@ def _with_lent_texture(model: PhraseLDM, plan: SongPlan, rng: np.random.Generato
     if unwanted or plan.form is None or not plan.sections:
         return plan
     try:
-        texture = lend_texture(rng, _lenders(model), plan.sections, plan.form, NUM_LENDERS)
+        texture = lend_texture(rng, lending_songs(model), plan.sections, plan.form, NUM_LENDERS)
     except ConfigurationError:  # no training song of another layout
         return plan
     return replace(plan, texture=texture)
@@ -131,7 +131,8 @@ def _among(model: PhraseLDM) -> int:
     return NUM_LENDERS if model.config.denoiser.texture_condition else 1
 
 
-def _lenders(model: PhraseLDM) -> list[LendingSong]:
+def lending_songs(model: PhraseLDM) -> list[LendingSong]:
+    """Training songs of a model that have sections and a form."""
     return [
         LendingSong(known.sections, known.form, known.chords, known.texture)
         for known in model.length_prior
@@ -249,12 +250,7 @@ def _sample_batch(
             noise[row, :num_bars] = torch.randn((num_bars, *shape[2:]), generator=generator)
         return noise.to(device)
 
-    features = [
-        plan_features(
-            plan.num_bars or max(bars), plan.sections, plan.form, plan.chords, plan.texture
-        )
-        for plan in plans
-    ]
+    features = [features_of_plan(plan, plan.num_bars or max(bars)) for plan in plans]
     fixed = _fix(model, features, given, sampler, max(bars)).to(device)
     given_mask = _given_mask(given, fixed)
     batch = collate_plans(features, max(bars), config, num_slots=shape[2])
