@@ -20,6 +20,7 @@ from phrase_models.form.song_form import CellState, SongForm, roots
 from phrase_models.form.texture import UNKNOWN_TEXTURE
 from phrase_models.generator import GeneratedSong, SongRequest
 from phrase_models.phrase_ldm import PhraseLDMGenerator
+from phrase_models.score.dynamics import with_dynamics
 from phrase_models.score.song import ROLE_NAMES, ROLE_PROGRAMS, Song
 from phrase_models.tokens.song_layout import bars_to_slots, song_to_bars
 
@@ -91,6 +92,7 @@ def accompany(
     written = {track.program: track for track in decoded.song.tracks}
     written.update({track.program: track for track in kept.tracks})
     tracks = tuple(written[role] for role in ROLE_PROGRAMS if role in written)
+    whole = replace(song, song_id=f"{seed}-{index}", tracks=tracks, sections=plan.sections)
     names = " and ".join(ROLE_NAMES[track.program].lower() for track in kept.tracks)
     return GeneratedSong(
         index=index,
@@ -102,7 +104,7 @@ def accompany(
             chords=plan.chords,
             tempo_bpm=song.tempo_bpm,
         ),
-        song=replace(song, song_id=f"{seed}-{index}", tracks=tracks, sections=plan.sections),
+        song=with_dynamics(whole, given=kept),
         provenance=f"{generator.provenance(request, seed, index)}, {names} given",
         latents=drawn,
         num_repairs=decoded.report.num_repairs,

@@ -31,6 +31,7 @@ from phrase_models.form.form_lending import LendingSong, lend_to_layout
 from phrase_models.form.plan_priors import PRIORS_FILE, PlanPriors
 from phrase_models.generator import GeneratedSong, GeneratorInputs, SongRequest
 from phrase_models.model_files import read_json_as, weights_header
+from phrase_models.score.dynamics import with_dynamics
 from phrase_models.tokens.song_layout import check_layout
 from phrase_models.training.randomness import numpy_generator
 from phrase_models.whole_files import read_sealed, write_sealed
@@ -223,7 +224,7 @@ class PhraseLDMGenerator:
                 plan.texture,
                 request.tempo_bpm,
             ),
-            song=decoded.song,
+            song=with_dynamics(decoded.song),
             provenance=self.provenance(request, seed, index),
             latents=latents[: decoded.song.num_bars],
             num_repairs=decoded.report.num_repairs,

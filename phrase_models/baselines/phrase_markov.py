@@ -7,6 +7,7 @@ import numpy as np
 
 from phrase_models.baselines.song_choice import TrainingSongBaseline, choose_song, resolved_request
 from phrase_models.generator import GeneratedSong, GeneratorInputs, SongRequest
+from phrase_models.score.dynamics import with_dynamics
 from phrase_models.score.song import Song
 from phrase_models.tokens.song_layout import (
     NUM_PHRASE_SLOTS,
@@ -117,6 +118,7 @@ class PhraseMarkov(TrainingSongBaseline):
         provenance = (
             f"phraseldm seed {seed} song {index} Markov chain over phrases of {self.digest[:12]}"
         )
+        song = with_dynamics(song)
         return GeneratedSong(index, resolved, song, provenance, num_repairs=report.num_repairs)
 
 

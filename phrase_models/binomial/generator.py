@@ -13,6 +13,7 @@ from phrase_models.binomial.sampling import RollRequest, draw_rolls
 from phrase_models.diffusion.plan import check_plan, plan_from_layout
 from phrase_models.errors import ConfigurationError
 from phrase_models.generator import GeneratedSong, GeneratorInputs, SongRequest
+from phrase_models.score.dynamics import with_dynamics
 from phrase_models.score.song import MAX_BARS
 from phrase_models.training.randomness import numpy_generator
 
@@ -83,6 +84,7 @@ class BinomialGenerator:
             tempo_bpm=request.tempo_bpm,
         )
         provenance = f"phraseldm seed {seed} song {index} binomial diffusion {self.digest[:12]}"
+        song = with_dynamics(song)
         return GeneratedSong(index, resolved, song, provenance, num_repairs=num_repairs)
 
     def _resolve(self, request: SongRequest, seed: int, index: int) -> SongRequest:

@@ -19,6 +19,7 @@ from phrase_models.binomial.pretrained import WEIGHTS_FILE, load_binomial, load_
 from phrase_models.binomial.rolls import Roll, roll_to_song, song_to_roll
 from phrase_models.binomial.sampling import RollRequest, draw_rolls
 from phrase_models.errors import ConfigurationError
+from phrase_models.score.dynamics import with_dynamics
 from phrase_models.score.reading_report import counted
 from phrase_models.score.song import (
     MAX_BARS,
@@ -251,7 +252,7 @@ def with_given(given: Song, roll: Roll, config: RollConfig) -> Song:
     tracks = tuple(
         Track(program, tuple(sorted(parts[program]))) for program in order if parts.get(program)
     )
-    return replace(given, tracks=tracks)
+    return with_dynamics(replace(given, tracks=tracks), given)
 
 
 def make_way(new: Iterable[Note], given: Sequence[Note]) -> list[Note]:

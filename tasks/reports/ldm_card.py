@@ -25,7 +25,7 @@ song = generator.generate(SongRequest(), seed=0, index=0).song
 _LIMITS = """\
 - 4/4 throughout, on a grid of 48 steps a bar; melody, bridge and piano; up to {max_bars} bars.
 - Songs are in C major or A minor, moved as a whole where another key is asked for.
-- Dynamics are not modelled: every note has one velocity.
+- Dynamics are not learnt: velocities follow part, pitch and fullness of the bar, as in POP909.
 - What it has learnt is the pop music of its training songs, in the arrangements of a few people."""
 
 
