@@ -100,6 +100,7 @@ def accompany(
             sections=plan.sections,
             form=plan.form,
             chords=plan.chords,
+            texture=plan.texture,
             tempo_bpm=song.tempo_bpm,
         ),
         song=replace(song, song_id=f"{seed}-{index}", tracks=tracks, sections=plan.sections),

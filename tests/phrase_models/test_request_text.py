@@ -16,7 +16,8 @@ from phrase_models.song_batch import midi_path, read_batch, write_descriptions, 
 
 FORM = parse_form("melody * =1 ~1 .\nbridge . . * ^3\npiano * * =2 =2")
 CHORDS = np.array([[1, 29], [38, 38], [0, 1], [-1, 5]])
-TEXTURE = np.arange(60).reshape(4, 3, 5) % 37 - 1
+TEXTURE = np.arange(12).reshape(4, 3, 1) + np.array([0, 1, 1, 2, 12])  # one cell with 0 alone
+TEXTURE[0, 0], TEXTURE[2, 1, 2] = 0, -1
 LAYOUT = "i1 A3"
 
 

@@ -16,7 +16,8 @@ from phrase_models.song_batch import read_batch
 from storage.errors import MissingArtifact
 from tasks.interruption import Stopped
 from tasks.music import songs
-from tasks.music.songs import form_of_file, generate, read_form
+from tasks.music.song_plans import form_of_file, read_words
+from tasks.music.songs import generate
 from tasks.reports.ldm_release import assemble_release
 from tasks.settings.stages import GenerationConfig
 
@@ -153,7 +154,7 @@ def test_the_form_of_any_midi_file_is_that_of_its_notes(tmp_path):
     write_midi(Song("x", 4, (Track(PIANO, notes),)), tmp_path / "x.mid")
     text = form_of_file(tmp_path / "x.mid", 0)
     (tmp_path / "form.txt").write_text(text)
-    assert read_form(tmp_path / "form.txt") == parse_form(
+    assert parse_form(read_words(tmp_path / "form.txt", "form")) == parse_form(
         "melody . . . .\nbridge . . . .\npiano * ^1 =1 ^2"
     )
     assert text.startswith("# phraseldm generate --form THIS_FILE\n")
