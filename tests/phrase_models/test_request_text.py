@@ -62,9 +62,7 @@ def test_the_texts_are_for_people_too():
         "# A3, bars 2 to 4\nmelody  =1 ~1 .\nbridge  .  *  ^3\npiano   *  =2 =2\n",
         "chords D A | Bm | N D | ? Eb",
     )
-    assert request_texts(SongRequest(texture=TEXTURE[:1]), "p", 0)[1:] == (
-        "texture ?0123 45678 9abcd",
-    )
+    assert request_texts(SongRequest(texture=TEXTURE[:1]), "p", 0)[1:] == ("texture . 1223d 2334e",)
     assert request_texts(SongRequest(), "p", 0) == ("p, tempo 90.0, bars open, layout ",)
 
 
