@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+from phrase_models.diffusion.plan import plan_from_layout
 from phrase_models.errors import UserError
 from phrase_models.form.form_extraction import form_of_slots
 from phrase_models.form.form_text import LEGEND, format_form
@@ -14,7 +15,7 @@ from phrase_models.form.texture import texture_of_slots
 from phrase_models.form.texture_text import format_texture, parse_texture, texture_legend
 from phrase_models.score.key_names import key_name, relative_major, semitones_to
 from phrase_models.score.midi import Grid, MidiReading, read_with_report
-from phrase_models.score.song import format_section_layout, parse_section_layout
+from phrase_models.score.song import format_section_layout
 from phrase_models.score.transforms import key_of_notes, transpose
 from phrase_models.song_batch import midi_path
 from phrase_models.tokens.song_layout import bars_to_slots, song_to_bars
@@ -75,7 +76,7 @@ def texture_of_file(path: Path, index: int, role_map: Sequence[str] = ()) -> str
     if texture.shape[1] != len(SLOT_NAMES):
         return _texture_of_song(_written(path, item))
     layout = item["requested_layout"]
-    return _texture_page(layout, format_texture(texture, parse_section_layout(layout or "")))
+    return _texture_page(layout, format_texture(texture, plan_from_layout(layout).sections))
 
 
 def _described(path: Path, index: int) -> dict[str, Any]:

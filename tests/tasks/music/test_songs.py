@@ -209,6 +209,19 @@ def test_a_texture_goes_out_is_edited_and_comes_back(release, tmp_path):
     assert read_request(tmp_path / "second" / "midi" / "song-000.mid") == second
 
 
+@pytest.mark.parametrize("asked", [". 865eg ? | . 865eg 1????", None])
+def test_the_texture_of_a_song_is_what_was_asked_for_or_that_of_its_notes(release, tmp_path, asked):
+    make(tmp_path, "out", model=release, sections="A2")
+    path = tmp_path / "out" / "songs.json"
+    items = json.loads(path.read_text())
+    items[0] |= {"texture": asked, "requested_layout": ""}
+    path.write_text(json.dumps(items))
+    text, of_notes = (
+        texture_of_file(file, 0) for file in (path, tmp_path / "out" / "midi" / "song-000.mid")
+    )
+    assert text == of_notes if asked is None else np.array_equal(*map(parse_texture, (text, asked)))
+
+
 def test_the_texture_of_any_midi_file_is_that_of_its_notes_in_c(tmp_path, capsys):
     notes = tuple(Note(6 * place, 67 + step, 6) for place, step in enumerate((0, 2, 4, 5, 7, 9)))
     song = Song("x", 2, (Track(PIANO, notes),), parse_section_layout("A2"))
