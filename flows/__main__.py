@@ -31,6 +31,7 @@ from flows.options import (
 )
 from flows.song_commands import song_app
 from flows.song_tasks import song_tasks_app
+from flows.songs_as_text import songs_as_text_app
 from flows.start import main
 from flows.store import store_app
 from flows.team_platform import platform_app
@@ -48,6 +49,7 @@ app.add_typer(export_app, name="export")
 app.add_typer(platform_app)
 app.add_typer(song_app)
 app.add_typer(song_tasks_app)
+app.add_typer(songs_as_text_app)
 app.add_typer(store_app, name="store")
 for command in (promote, rollback, champion):
     app.command()(command)
@@ -115,41 +117,6 @@ def prepare(
 
 
 @app.command()
-def tokenize(
-    file: Annotated[Path, typer.Argument(help="MIDI file of 4/4.")],
-    role_map: MapOption = None,
-    list_tracks: ListTracksOption = False,
-) -> None:
-    """Print the REMI-z tokens of a MIDI file, bars ending in b-1."""
-    from tasks.music.token_files import tokens_of_file
-
-    if list_tracks:
-        print_tracks([file], role_map)
-    else:
-        typer.echo(tokens_of_file(file, role_map or ()))
-
-
-@app.command()
-def detokenize(
-    tokens: Annotated[Path, typer.Argument(help="Text file of REMI-z tokens.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="MIDI file to write.")],
-    tempo: Annotated[
-        float | None, typer.Option(help="Beats a minute; that of the tokens, else 90.")
-    ] = None,
-    key: Annotated[str, typer.Option(help="Key signature, such as Bb or Am.")] = "C",
-    sections: Annotated[str, typer.Option(help="Layout such as 'i4 A8', kept as markers.")] = "",
-    force: ForceOption = False,
-) -> None:
-    """Write the MIDI file of REMI-z tokens."""
-    from tasks.music.token_files import write_tokens_file
-
-    said = write_tokens_file(
-        tokens, output, tempo_bpm=tempo, key=key, sections=sections, force=force
-    )
-    typer.echo(said)
-
-
-@app.command()
 def generate(
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the songs.")] = Path(
         "songs"
@@ -168,6 +135,13 @@ def generate(
     chords: Annotated[
         str | None,
         typer.Option(help="Such as 'C G | Am | ?', a bar between bars, in the key of --key."),
+    ] = None,
+    texture: Annotated[
+        Path | None,
+        typer.Option(
+            help="File that says how full, held and high each bar of each instrument is, as "
+            "`phraseldm texture` prints it."
+        ),
     ] = None,
     variation: Annotated[
         float, typer.Option(min=0, max=1, help="Share of the repetitions that come back varied.")
@@ -198,6 +172,7 @@ def generate(
         model=model,
         form=form,
         chords=chords,
+        texture=texture,
         variation=variation,
         num_bars=bars,
         sections=sections,
@@ -213,24 +188,6 @@ def generate(
         tempo_bpm=tempo,
         generator=generator,
     )
-
-
-@app.command()
-def form(
-    file: Annotated[
-        Path, typer.Argument(help="MIDI file of 4/4, or the songs.json of generated songs.")
-    ],
-    song: Annotated[int, typer.Option(help="Number of the song in a songs.json.")] = 0,
-    role_map: MapOption = None,
-    list_tracks: ListTracksOption = False,
-) -> None:
-    """Print what repeats what in a song, to be edited and given back with `generate --form`."""
-    from tasks.music import songs
-
-    if list_tracks:
-        print_tracks([file], role_map)
-    else:
-        typer.echo(songs.form_of_file(file, song, role_map or ()))
 
 
 @app.command()

@@ -102,6 +102,7 @@ def accompany(
             sections=plan.sections,
             form=plan.form,
             chords=plan.chords,
+            texture=plan.texture,
             tempo_bpm=song.tempo_bpm,
         ),
         song=with_dynamics(whole, given=kept),

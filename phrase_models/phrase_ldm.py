@@ -24,11 +24,18 @@ from phrase_models.diffusion.model import PhraseLDM
 from phrase_models.diffusion.plan import SongPlan, check_plan, check_vocabulary
 from phrase_models.diffusion.pretrained import WEIGHTS_FILE, load_ldm
 from phrase_models.diffusion.sampler_config import SamplerConfig
-from phrase_models.diffusion.sampling import Progress, draw_songs, lending_songs, resolve_plans
+from phrase_models.diffusion.sampling import (
+    Progress,
+    draw_songs,
+    lending_songs,
+    resolve_plans,
+    with_parts_of,
+)
 from phrase_models.errors import ConfigurationError
 from phrase_models.form.form_edits import scale_repeats
 from phrase_models.form.form_lending import LendingSong, lend_to_layout
 from phrase_models.form.plan_priors import PRIORS_FILE, PlanPriors
+from phrase_models.form.texture_and_form import complete_texture, fit_to_texture
 from phrase_models.generator import GeneratedSong, GeneratorInputs, SongRequest
 from phrase_models.model_files import read_json_as, weights_header
 from phrase_models.score.dynamics import with_dynamics
@@ -241,17 +248,29 @@ class PhraseLDMGenerator:
 
         A layout without a form gets form, chords and texture from the training song of the most
         similar other layout, unless the priors draw form and chords; a length that no training song
-        has, all of it from the priors, which know no texture.
+        has, all of it from the priors, which know no texture. A texture that was asked for stays:
+        a form that was not is fitted to it.
+
+        Raises:
+            ConfigurationError: if the request cannot be met.
         """
-        asked = request.plan
+        config = self.model.config.denoiser
+        if request.texture is not None and not config.texture_condition:
+            message = (
+                "This model was trained without textures and knows none; leave the texture out, or "
+                "take a model that was trained with them."
+            )
+            raise ConfigurationError(message)
+        asked = check_plan(request.plan, config.max_bars)
         if request.plans == "drawn" or self._has_no_lender_of_length(asked):
             asked = self._drawn(asked, seed, index)
         plan = resolve_plans(self.model, [asked], seed, index)[0]
         if plan.form is None and plan.sections and self._lent.songs:
             rng = numpy_generator("form", seed, index)
             lent = lend_to_layout(rng, self._lent.songs, plan.sections)
-            chords = lent.chords if plan.chords is None else plan.chords
-            plan = replace(plan, form=lent.form, chords=chords, texture=lent.texture)
+            plan = with_parts_of(self.model, plan, lent)
+        if request.texture is not None and plan.texture is not None and plan.form is not None:
+            plan = replace(plan, texture=complete_texture(plan.texture, plan.form))
         if plan.form is None or not request.variation:
             return plan
         rng = numpy_generator("variation", seed, index)
@@ -277,10 +296,13 @@ class PhraseLDMGenerator:
         drawn = self._lent.priors.draw(
             rng, plan.num_bars, plan.sections, plan.form, max_bars=config.max_bars
         )
+        form = drawn.form if config.form_condition else plan.form
+        if plan.form is None and form is not None and plan.texture is not None:
+            form = fit_to_texture(form, plan.texture)
         return SongPlan(
             drawn.form.num_bars,
             drawn.sections,
-            drawn.form if config.form_condition else plan.form,
+            form,
             drawn.chords if config.num_chords and plan.chords is None else plan.chords,
             plan.texture,
         )

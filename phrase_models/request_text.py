@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from phrase_models.errors import ConfigurationError
 from phrase_models.form.form_text import format_form, parse_form
 from phrase_models.form.song_form import SLOT_NAMES, SongForm
-from phrase_models.form.texture import parse_texture, texture_text
+from phrase_models.form.texture_text import parse_texture, texture_text
 from phrase_models.generator import SongRequest, request_from_layout
 from phrase_models.score.chords import chord_text, parse_chords, transpose_chords
 from phrase_models.score.key_names import semitones_to

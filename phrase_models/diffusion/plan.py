@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from phrase_models.errors import ConfigurationError
 from phrase_models.form.song_form import CellState, SongForm, relations
 from phrase_models.form.texture import NUM_TEXTURE_VALUES, TEXTURE_ATTRIBUTES, UNKNOWN_TEXTURE
+from phrase_models.form.texture_and_form import check_texture_of_form
 from phrase_models.score.chords import CHORDS_PER_BAR, UNKNOWN_CHORD
 from phrase_models.score.song import Section, format_section_layout, parse_section_layout
 
@@ -106,13 +107,13 @@ def plan_from_layout(layout: str | None, num_bars: int | None = None) -> SongPla
 
 
 def check_plan(plan: SongPlan, max_bars: int) -> SongPlan:
-    """Complete the length from the sections, form or chords and refuse what cannot be met.
+    """Complete the length from the sections, form, chords or texture and refuse what cannot be met.
 
     Raises:
         ConfigurationError: if the plan is longer than `max_bars`, empty or contradicts itself.
     """
     num_bars = plan.num_bars
-    for part in (plan.form.states if plan.form else None, plan.chords):
+    for part in (plan.form.states if plan.form else None, plan.chords, plan.texture):
         if num_bars is None and part is not None and not plan.sections:
             num_bars = len(part)
     num_bars = plan_from_layout(plan.section_layout, num_bars).num_bars
@@ -144,6 +145,8 @@ def check_plan(plan: SongPlan, max_bars: int) -> SongPlan:
             "them agree."
         )
         raise ConfigurationError(message)
+    if plan.texture is not None and plan.form is not None:
+        check_texture_of_form(plan.texture, plan.form)
     return replace(plan, num_bars=num_bars)
 
 
@@ -176,7 +179,10 @@ def check_vocabulary(plan: SongPlan, num_slots: int, num_chords: int) -> None:
 def _check_texture(texture: NDArray[np.int64], num_slots: int) -> None:
     wanted = (len(texture), num_slots, len(TEXTURE_ATTRIBUTES))
     if texture.shape != wanted:
-        message = f"The texture has the shape {texture.shape}, but the songs need {wanted}."
+        message = (
+            f"The texture has {' x '.join(map(str, texture.shape))} numbers (bars, cells a bar, "
+            f"numbers a cell), but the songs need {' x '.join(map(str, wanted))}."
+        )
         raise ConfigurationError(message)
     if texture.min(initial=0) < UNKNOWN_TEXTURE or texture.max(initial=0) >= NUM_TEXTURE_VALUES:
         message = (

@@ -38,6 +38,7 @@ from phrase_models.diffusion.samplers import (
 )
 from phrase_models.errors import ConfigurationError
 from phrase_models.form.form_lending import LendingSong, lend_texture, lend_to_layout
+from phrase_models.form.texture_and_form import fit_to_texture
 from phrase_models.training.randomness import numpy_generator
 
 Progress = Callable[[int, int], None]
@@ -54,10 +55,10 @@ def resolve_plans(
 
     A missing plan is drawn from those of the training songs with a generator of the song's own;
     missing sections from those of the same length, or hidden where there is none. Form, chords and
-    texture come along, unless the request has form or chords. Where the request has sections and a
+    texture come along, unless the request has any of them. Where the request has sections and a
     model that knows forms gets none, the most similar training layout lends its own, fitted
     (`form_lending`), with its chords and its texture where the request has none; hidden where there
-    is no such song.
+    is no such song. A form that is lent to a texture is fitted to it, too (`fit_to_texture`).
 
     Raises:
         ConfigurationError: if a request is too long, or cannot be filled in.
@@ -85,7 +86,9 @@ def _resolve(model: PhraseLDM, plan: SongPlan, rng: np.random.Generator) -> Song
     ]
     if candidates:
         drawn = candidates[int(rng.integers(len(candidates)))]
-        if plan.form is not None or plan.chords is not None:
+        if not config.texture_condition:
+            drawn = replace(drawn, texture=None)
+        if any(part is not None for part in (plan.form, plan.chords, plan.texture)):
             drawn = replace(drawn, form=plan.form, chords=plan.chords, texture=plan.texture)
             drawn = _with_lent_texture(model, drawn, rng)
         return drawn if wants_sections else replace(drawn, sections=())
@@ -109,8 +112,20 @@ def _with_lent_form(model: PhraseLDM, plan: SongPlan, rng: np.random.Generator) 
         lent = lend_to_layout(rng, lending_songs(model), plan.sections, _among(model))
     except ConfigurationError:  # no training song of another layout
         return plan
+    return with_parts_of(model, plan, lent)
+
+
+def with_parts_of(model: PhraseLDM, plan: SongPlan, lent: LendingSong) -> SongPlan:
+    """A plan without a form with that of a song fitted to its layout, and what else it lacks.
+
+    Chords and texture come along where the plan has none and the model knows them; to a texture
+    that the plan has the form is fitted.
+    """
+    config = model.config.denoiser
     chords = lent.chords if config.num_chords and plan.chords is None else plan.chords
-    texture = lent.texture if config.texture_condition and plan.texture is None else plan.texture
+    if plan.texture is not None:
+        return replace(plan, form=fit_to_texture(lent.form, plan.texture), chords=chords)
+    texture = lent.texture if config.texture_condition else None
     return replace(plan, form=lent.form, chords=chords, texture=texture)
 
 

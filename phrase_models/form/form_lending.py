@@ -10,6 +10,7 @@ from phrase_models.errors import ConfigurationError
 from phrase_models.form.layout_prior import kinds_of
 from phrase_models.form.song_form import NO_SOURCE, CellState, SongForm, roots
 from phrase_models.form.texture import NO_TEXTURE, UNKNOWN_TEXTURE
+from phrase_models.form.texture_and_form import of_roots
 from phrase_models.score.song import Section
 
 _OTHER_LENGTH = 0.5
@@ -143,7 +144,7 @@ def lend_texture(
     silent = form.states == CellState.SILENT
     texture = lent.texture.copy()
     texture[lent.form.states == CellState.SILENT] = UNKNOWN_TEXTURE
-    texture = np.take_along_axis(texture, roots(form)[..., None], axis=0)
+    texture = of_roots(texture, form)
     texture[silent] = NO_TEXTURE
     return texture
 

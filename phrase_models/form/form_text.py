@@ -54,7 +54,7 @@ def format_form(form: SongForm, sections: Sequence[Section] | None = None) -> st
     cells = [[_format_cell(form, bar, slot) for slot in range(3)] for bar in range(form.num_bars)]
     width = max(len(cell) for bar in cells for cell in bar)
     blocks = []
-    for label, start, end in _blocks(form.num_bars, sections or ()):
+    for label, start, end in blocks_of(form.num_bars, sections or ()):
         lines = [f"# {label}bars {start + 1} to {end}"]
         for slot, name in enumerate(SLOT_NAMES):
             row = " ".join(bar[slot].ljust(width) for bar in cells[start:end])
@@ -68,8 +68,8 @@ def _format_cell(form: SongForm, bar: int, slot: int) -> str:
     return mark if source == NO_SOURCE else f"{mark}{source + 1}"
 
 
-def _blocks(num_bars: int, sections: Sequence[Section]) -> Iterator[tuple[str, int, int]]:
-    """Heading, first and end bar of each block."""
+def blocks_of(num_bars: int, sections: Sequence[Section]) -> Iterator[tuple[str, int, int]]:
+    """Label, such as "A8, ", first and end bar of each block: of sections, else of eight bars."""
     start = 0
     for section in sections:
         end = min(start + section.num_bars, num_bars)
@@ -118,8 +118,8 @@ def parse_form(text: str) -> SongForm:
     return SongForm(states, sources)
 
 
-def layout_of_form(text: str) -> str | None:
-    """The sections that the headings of a grid name, such as "i4 A8"; None where they do not.
+def layout_of_headings(text: str) -> str | None:
+    """The sections that headings of a form or a texture name, such as "i4 A8", or None.
 
     Headings count where each follows on the one before it, from bar 1: otherwise blocks were
     added or taken out by hand, and the layout is to be given.

@@ -22,7 +22,8 @@ from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 from phrase_models.diffusion.pretrained import EMPTY_SLOTS_FILE
 from phrase_models.diffusion.sampler_config import SamplerConfig
 from phrase_models.errors import UserError
-from phrase_models.form.form_text import layout_of_form, parse_form
+from phrase_models.form.form_text import layout_of_headings, parse_form
+from phrase_models.form.texture_text import parse_texture
 from phrase_models.generator import SongRequest, request_from_layout
 from phrase_models.phrase_ldm import LDM_FOLDER, PhraseLDMGenerator, release_sampler
 from phrase_models.request_text import chords_of_text
@@ -79,8 +80,9 @@ class SongModel(mlflow.pyfunc.PythonModel):
         return pd.DataFrame([self._song(request, seed, number, semitones) for number in numbers])
 
     def _request(self, params: Mapping[str, Any], semitones: int) -> SongRequest:
-        form = params.get("form")
-        sections = params.get("sections") or (layout_of_form(form) if form else None)
+        form, texture = params.get("form"), params.get("texture")
+        layouts = (layout_of_headings(words) for words in (form, texture) if words)
+        sections = params.get("sections") or next(filter(None, layouts), None)
         request = request_from_layout(
             sections,
             params.get("num_bars"),
@@ -89,13 +91,18 @@ class SongModel(mlflow.pyfunc.PythonModel):
             chords=chords_of_text(params.get("chords"), semitones),
             variation=float(params.get("variation") or 0.0),
         )
-        return replace(request, plans=params.get("plans") or "training")
+        return replace(
+            request,
+            texture=parse_texture(texture) if texture else None,
+            plans=params.get("plans") or "training",
+        )
 
     def _sampler(self, params: Mapping[str, Any]) -> SamplerConfig:
         chosen = {
             field: params[name] for name, field in SAMPLING.items() if params.get(name) is not None
         }
-        if params.get("form") and (self.folder / LDM_FOLDER / EMPTY_SLOTS_FILE).exists():
+        writes_silence = params.get("form") or params.get("texture")
+        if writes_silence and (self.folder / LDM_FOLDER / EMPTY_SLOTS_FILE).exists():
             chosen["force_silence"] = True
         return SamplerConfig.model_validate(self.usual.model_dump() | chosen)
 

@@ -205,6 +205,7 @@ def signature() -> ModelSignature:
         ("sections", "string", None),
         ("form", "string", None),
         ("chords", "string", None),
+        ("texture", "string", None),
         ("key", "string", "C"),
         ("tempo", "double", 90.0),
         ("plans", "string", "training"),

@@ -10,7 +10,8 @@ from pydantic import ValidationError
 
 from phrase_models.diffusion.pretrained import EMPTY_SLOTS_FILE
 from phrase_models.errors import ConfigurationError
-from phrase_models.form.form_text import layout_of_form, parse_form
+from phrase_models.form.form_text import layout_of_headings, parse_form
+from phrase_models.form.texture_text import parse_texture
 from phrase_models.request_text import chords_of_text
 from phrase_models.score.key_names import semitones_to
 from tasks.settings.pipeline import first_fault
@@ -44,6 +45,7 @@ class SongOrder:
         semitones: by which the songs' files lie above C major or A minor.
         form: or None to leave it to the models.
         chords: (N, 2) ids in C major or A minor, or None.
+        texture: (N, S, 5) of a song in C major or A minor, or None.
         variation: see `SongRequest`.
         sampling: settings of the sampler that are not the usual ones.
         fields: further ones of `GenerationConfig`.
@@ -52,6 +54,7 @@ class SongOrder:
     semitones: int
     form: SongForm | None
     chords: NDArray[np.int64] | None
+    texture: NDArray[np.int64] | None
     variation: float
     sampling: Mapping[str, Any]
     fields: Mapping[str, Any]
@@ -63,6 +66,7 @@ class SongOrder:
         key: str = "C",
         form: str | None = None,
         chords: str | None = None,
+        texture: str | None = None,
         variation: float = 0.0,
         sampling: Mapping[str, float | None] | None = None,
         **fields: Any,
@@ -73,20 +77,23 @@ class SongOrder:
             key: major key of the files.
             form: a grid, whose headings give the sections where nothing else does; or None.
             chords: as they sound in that key, such as "C G | Am", or None.
+            texture: a line of cells a bar, whose headings do so after those of the form; or None.
             variation: see `SongRequest`.
             sampling: settings of the sampler, None where they are usual.
             **fields: further ones of `GenerationConfig`.
 
         Raises:
-            ConfigurationError: for what is no key, form or chord.
+            ConfigurationError: for what is no key, form, chord or texture.
         """
         semitones = semitones_to(key)
-        if form is not None and not fields.get("sections"):
-            fields["sections"] = layout_of_form(form)
+        for words in (form, texture):
+            if words is not None and not fields.get("sections"):
+                fields["sections"] = layout_of_headings(words)
         return cls(
             semitones,
             None if form is None else parse_form(form),
             chords_of_text(chords, semitones),
+            None if texture is None else parse_texture(texture),
             variation,
             {name: value for name, value in (sampling or {}).items() if value is not None},
             fields,
@@ -104,8 +111,9 @@ class SongOrder:
         """
         sampler = models.sampler.model_dump() | dict(self.sampling)
         knows_silence = models.diffusion and (models.diffusion / EMPTY_SLOTS_FILE).exists()
-        if self.form is not None and knows_silence:
-            sampler["force_silence"] = True  # who writes a form means its silence
+        writes_silence = self.form is not None or self.texture is not None
+        if writes_silence and knows_silence:
+            sampler["force_silence"] = True  # who writes a form or a texture means its silence
         try:
             config = GenerationConfig(
                 sampler=sampler, transpose=self.semitones, generator=generator, **self.fields
@@ -117,6 +125,10 @@ class SongOrder:
             raise ConfigurationError(message) from error
         settings = batch_settings(config)
         request = replace(
-            settings.request, form=self.form, chords=self.chords, variation=self.variation
+            settings.request,
+            form=self.form,
+            chords=self.chords,
+            texture=self.texture,
+            variation=self.variation,
         )
         return config, replace(settings, request=request)

@@ -3,9 +3,7 @@
 What only a store needs is imported where it is needed, so that a release answers sooner.
 """
 
-import json
-import shlex
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,22 +13,16 @@ from rich.console import Console
 from phrase_models.batch_writing import BatchSettings, write_batch
 from phrase_models.binomial.pretrained import describes_binomial, load_sampler
 from phrase_models.diffusion.sampler_config import SamplerConfig
-from phrase_models.errors import ConfigurationError, UserError
-from phrase_models.form.form_extraction import form_of_slots
-from phrase_models.form.form_text import LEGEND, format_form, parse_form
-from phrase_models.form.song_form import SongForm
+from phrase_models.errors import ConfigurationError
 from phrase_models.generator import Generator, InputName
 from phrase_models.generators import from_pretrained, generator_entry
 from phrase_models.phrase_ldm import LDM_FOLDER, PhraseLDMGenerator, release_sampler
-from phrase_models.score.midi import Grid, read_with_report
-from phrase_models.score.song import Song
 from phrase_models.song_batch import MIDI_FOLDER, belongs_to_batch, midi_path
-from phrase_models.tokens.song_layout import bars_to_slots, song_to_bars
 from storage.errors import MissingArtifact
 from storage.paths import FolderKind, check_new_folder, replacing_files
 from tasks.interruption import Stopped
-from tasks.music.reading import read_file
 from tasks.music.song_orders import SongOrder
+from tasks.music.song_plans import read_words
 from tasks.settings.stages import GenerationConfig
 
 RELEASES = Path(__file__).resolve().parents[2] / "releases"
@@ -38,8 +30,6 @@ RELEASE, BINOMIAL_RELEASE = RELEASES / "phraseldm-pop909", RELEASES / "binomial-
 """Models that come with the program."""
 ALIASES = ("champion", "candidate")
 """Names of registered models, in place of a folder."""
-FORM_GRID: Grid = 16
-"""Places a bar on which bars are compared; music that is played freely repeats on no finer one."""
 PHRASE_LDM, BINOMIAL = "phrase_ldm", "binomial"
 SONG_FOLDER = FolderKind("songs", belongs_to_batch, (MIDI_FOLDER,))
 STAGES_OF_INPUTS: dict[InputName, str] = {
@@ -234,14 +224,11 @@ def generate(
     output: Path,
     *,
     force: bool = False,
-    key: str = "C",
     model: Path | None = None,
     form: Path | None = None,
-    chords: str | None = None,
-    variation: float = 0.0,
-    sampling: Mapping[str, float | None] | None = None,
+    texture: Path | None = None,
     generator: str = PHRASE_LDM,
-    **request: Any,
+    **words: Any,
 ) -> None:
     """Make songs and write them into a folder, with a gallery.
 
@@ -249,26 +236,20 @@ def generate(
         store: whose newest models are used, where it has any.
         output: folder of the songs.
         force: whether songs that it holds already are replaced.
-        key: major key of the files.
         model: folder of a release to use instead, or one of ALIASES.
         form: file with a grid, or None to leave the form to the models.
-        chords: as they sound in that key, such as "C G | Am", or None.
-        variation: see `SongRequest`.
-        sampling: settings of the sampler instead of the usual ones, None where they are usual.
+        texture: file with a line of cells a bar, or None to leave the texture to the models.
         generator: name of the family.
-        **request: further fields of `GenerationConfig`.
+        **words: what else is asked for; see `SongOrder.read`.
 
     Raises:
         ConfigurationError: if the request cannot be met, or there is no generator of that name.
         StorageError: if there are no models, a store is damaged, or the songs cannot be written.
     """
     order = SongOrder.read(
-        key=key,
-        form=None if form is None else _form_text(form),
-        chords=chords,
-        variation=variation,
-        sampling=sampling,
-        **request,
+        form=None if form is None else read_words(form, "form"),
+        texture=None if texture is None else read_words(texture, "texture"),
+        **words,
     )
     model, generator = _named_family(model, generator)
     models = find_models(store, model, generator)
@@ -328,74 +309,3 @@ def _words_when_stopped(output: Path, *, had_songs: bool) -> str:
         f"Stopped: songs that were finished are in {output} ({len(finished)}), without a gallery; "
         "run the same command with --force to make all of them."
     )
-
-
-# --------------------------------------------------------------------------- forms
-def read_form(path: Path) -> SongForm:
-    """The form in a file, as `form_of_file` prints it.
-
-    Raises:
-        ConfigurationError: if it is no form; names the line.
-        UserError: if it is no text file.
-    """
-    return parse_form(_form_text(path))
-
-
-def _form_text(path: Path) -> str:
-    if not path.exists():
-        message = f"There is no file {path}; `phraseldm form` prints a form to begin with."
-        raise UserError(message)
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        message = f"{path} is no text file with a form; `phraseldm form` prints one."
-        raise UserError(message) from error
-
-
-def form_of_file(path: Path, index: int, role_map: Sequence[str] = ()) -> str:
-    """The form of a song as text, for `--form`.
-
-    Args:
-        path: a MIDI file, whose form is that of its notes on the grid of 16ths; or a `songs.json`,
-            which has kept what was asked for.
-        index: of the song in a `songs.json`.
-        role_map: choices of the user, such as "Track 3=melody".
-
-    Raises:
-        UserError: if there is no such song.
-    """
-    if path.suffix != ".json":
-        return _form_of_song(read_file(path, role_map, grid=FORM_GRID).song)
-    item = _described(path, index)
-    if item.get("form") is None or item["form"]["grid"] is None:
-        written = midi_path(path.parent, item["name"])
-        return _form_of_song(read_with_report(written, grid=FORM_GRID).song)
-    return _with_heading(item["requested_layout"], "\n".join(item["form"]["grid"]))
-
-
-def _described(path: Path, index: int) -> dict[str, Any]:
-    """What a `songs.json` says of a song."""
-    try:
-        items = json.loads(path.read_text(encoding="utf-8"))
-        by_index: dict[int, dict[str, Any]] = {item["index"]: item for item in items}
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        message = f"{path} is no songs.json as `phraseldm generate` writes it."
-        raise UserError(message) from error
-    if index not in by_index:
-        known = ", ".join(map(str, by_index)) or "none"
-        message = f"{path} has no song {index}; there are {known}."
-        raise UserError(message)
-    return by_index[index]
-
-
-def _form_of_song(song: Song) -> str:
-    form = form_of_slots(bars_to_slots(song_to_bars(song), "role"), song.sections)
-    layout = " ".join(f"{section.label}{section.num_bars}" for section in song.sections)
-    return _with_heading(layout, format_form(form, song.sections))
-
-
-def _with_heading(layout: str, grid: str) -> str:
-    """The grid below a comment that says which layout belongs to it."""
-    sections = ["--sections", layout] if layout else []
-    command = shlex.join(["phraseldm", "generate", *sections, "--form", "THIS_FILE"])
-    return f"# {command}\n# {LEGEND}\n\n{grid.rstrip()}"

@@ -37,6 +37,9 @@ class GenerateRequest(BaseModel):
     chords: Chords | None = Field(
         None, description="such as 'C G | Am | ?', a bar between bars, in the key of `key`"
     )
+    texture: Annotated[str, Field(max_length=200_000)] | None = Field(
+        None, description="a line of cells a bar as `phraseldm texture` prints it"
+    )
     key: Annotated[str, Field(min_length=1, max_length=8)] = Field(
         "C", description="major key to write in"
     )
@@ -56,12 +59,13 @@ class GenerateRequest(BaseModel):
         """The order that the command line would place.
 
         Raises:
-            ConfigurationError: for what is no key, form or chord.
+            ConfigurationError: for what is no key, form, chord or texture.
         """
         return SongOrder.read(
             key=self.key,
             form=self.form,
             chords=self.chords,
+            texture=self.texture,
             variation=self.variation,
             sampling=sampling_of(self),
             num_songs=1,

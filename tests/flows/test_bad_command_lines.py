@@ -93,6 +93,7 @@ NO_WORDS = {
     "queue_size": ("0", "1001", DIGITS),
     "timeout": ("0", "1e300", DIGITS),
     "form": ("missing", "song.mid", "folder", "empty.txt", "file.txt", "binary"),
+    "texture": ("missing", "song.mid", "folder", "empty.txt", "file.txt", "binary"),
     "tokens": ("missing", "song.mid", "folder", "empty.txt", "file.txt", "binary"),
     "file": ("missing", "folder", "file.txt", "empty.txt", "binary", "missing.json", "file.json"),
     "first": ("missing", "folder", "file.txt", "empty.txt", "binary"),

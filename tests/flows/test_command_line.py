@@ -46,6 +46,18 @@ def midi(tmp_path) -> Path:
     return path
 
 
+def test_form_and_texture_of_a_file_are_printed(monkeypatch, capsys, midi):
+    for command, rows in {
+        "form": ["melody  * *", "bridge  . .", "piano   * *"],
+        "texture": ["  223ii   .       127ae   # 1", "  113jj   .       112ff   # 2"],
+    }.items():
+        code, out, _ = call(monkeypatch, capsys, command, midi)
+        assert code == 0
+        assert [line for line in out.splitlines() if line and line[0] != "#"] == rows
+    code, out, _ = call(monkeypatch, capsys, "texture", midi, "--list-tracks")
+    assert (code, out.splitlines()[0]) == (0, "small.mid: 2 tracks with notes")
+
+
 def test_tokenize_and_detokenize_are_inverse(monkeypatch, capsys, midi, tmp_path):
     code, text, _ = call(monkeypatch, capsys, "tokenize", midi)
     assert code == 0
@@ -192,7 +204,10 @@ def test_bad_songs_are_quarantined_and_the_rest_goes_on(monkeypatch, capsys, tmp
         (["export", "ldm", "."], "holds small.mid and is no release of a PhraseLDM"),
         (["ui"], "There is no store at store: run the pipeline"),
         (["generate", "--form", "none.txt"], "There is no file none.txt"),
+        (["generate", "--texture", "none.txt"], "There is no file none.txt; `phraseldm texture`"),
+        (["generate", "--texture", "small.mid"], "small.mid is no text file with a texture"),
         (["form", "none.mid"], "There is no MIDI file none.mid"),
+        (["texture", "none.mid"], "There is no MIDI file none.mid"),
         (["generate", "--bars", "0"], "'--bars': it must be greater than or equal to 1;"),
         (["report", "--table", "5"], "There is no store at store: run the pipeline"),
         (["generate", "-o", "small.mid"], "small.mid is a file; name a folder for the songs."),

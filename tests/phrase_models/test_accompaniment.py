@@ -9,6 +9,7 @@ from phrase_models.accompaniment import accompany, kept_song
 from phrase_models.diffusion.sampler_config import SamplerConfig
 from phrase_models.errors import ConfigurationError
 from phrase_models.form.form_extraction import form_of_slots
+from phrase_models.form.texture import UNKNOWN_TEXTURE
 from phrase_models.generator import SongRequest
 from phrase_models.phrase_ldm import PhraseLDMGenerator
 from phrase_models.score.song import (
@@ -79,6 +80,16 @@ def test_chords_are_those_asked_for_or_heard_in_all_instruments(generator, song)
     major = replace(song, tracks=(song.tracks[0], Track(PIANO, thirds)))
     heard = accompany(generator, major, {MELODY}, SongRequest(), 0, 0)
     assert (heard.request.chords == 1).mean() > 0.8
+
+
+def test_a_texture_is_of_the_instruments_that_are_written(generator, song):
+    lent = accompany(generator, song, {MELODY}, SongRequest(), 0, 0).request.texture
+    asked = SongRequest(texture=np.full((8, 3, 5), 4))
+    made = accompany(generator, song, {MELODY}, asked, 0, 0).request.texture
+    for texture in (lent, made):
+        assert (texture[:, 0] == UNKNOWN_TEXTURE).all()
+    assert (made[:, 1:] == 4).all()
+    assert (lent[:, 1:] != UNKNOWN_TEXTURE).any()
 
 
 def test_a_song_without_sections_gets_a_plan_of_its_length(generator, song):

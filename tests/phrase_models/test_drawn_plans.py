@@ -11,6 +11,7 @@ from phrase_models.diffusion.sampler_config import SamplerConfig
 from phrase_models.errors import ConfigurationError
 from phrase_models.form.form_text import parse_form
 from phrase_models.form.plan_priors import PRIORS_FILE, PlanPriors
+from phrase_models.form.song_form import CellState
 from phrase_models.generator import SongRequest, request_from_layout
 from phrase_models.phrase_ldm import PhraseLDMGenerator
 
@@ -85,9 +86,18 @@ def test_what_is_asked_for_is_kept(generator):
     made, kept = generator.generate(every, 0, 0).request, replace(every, num_bars=12)
     assert made.texture is not None  # lent
     assert replace(made, texture=None) == replace(kept, plans="training")
-    every = replace(every, texture=np.full((12, 3, 5), 4))
+    every = replace(
+        every, texture=np.where(FORM.states[..., None] == CellState.SILENT, 0, 4).repeat(5, axis=2)
+    )
     made, kept = generator.generate(every, 0, 0).request, replace(every, num_bars=12)
     assert made == replace(kept, plans="training")
+    alone = asked(texture=every.texture)
+    made = generator.generate(alone, 0, 0).request
+    assert np.array_equal(made.texture, every.texture)
+    assert np.array_equal(made.form.states == CellState.SILENT, FORM.states == CellState.SILENT)
+    of_length = generator.generate(replace(DRAWN, texture=every.texture), 0, 0).request
+    assert (of_length.num_bars, of_length.form.num_bars) == (12, 12)
+    assert np.array_equal(of_length.texture, every.texture)
     with_chords = generator.generate(asked(chords=CHORDS), 0, 0).request
     assert (with_chords.chords == 38).all()
     assert with_chords.form == generator.generate(asked(), 0, 0).request.form
@@ -110,6 +120,13 @@ def test_a_model_gets_only_the_parts_that_it_knows(generator):
     plan = chordless.generate(asked(), 0, 0).request
     assert plan.form is not None
     assert plan.chords is None
+    plain = with_denoiser(generator, texture_condition=False)
+    for request in (SongRequest(), request_from_layout(LAYOUT), asked(form=FORM)):
+        made = plain.generate(request, 0, 0).request
+        assert made.texture is None
+        plain.check(made)
+    with pytest.raises(ConfigurationError, match="trained without textures and knows none"):
+        plain.check(replace(SongRequest(), texture=np.ones((12, 3, 5))))
 
 
 @pytest.mark.parametrize(

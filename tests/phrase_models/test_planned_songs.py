@@ -14,6 +14,7 @@ from phrase_models.errors import ConfigurationError
 from phrase_models.form.form_edits import obeyed
 from phrase_models.form.form_text import parse_form
 from phrase_models.form.song_form import CellState, roots
+from phrase_models.form.texture import NO_TEXTURE
 from phrase_models.generator import SongRequest, request_from_layout
 from phrase_models.generators import from_pretrained
 from phrase_models.phrase_ldm import PhraseLDMGenerator
@@ -161,6 +162,9 @@ def test_a_variation_between_depends_on_seed_and_index_alone(generator):
          "The form has 1 bars but the song 9; make them agree."),
         (request_from_layout("A4", chords=np.ones((3, 2), int)),
          "There are chords for 3 bars but the song has 4"),
+        (SongRequest(texture=np.ones((40, 3, 5))), "A song of 40 bars was asked for"),
+        (SongRequest(form=parse_form(FORM), texture=np.ones((12, 3, 5))),
+         "Bar 1 of the melody is silent in the form but has a texture"),
         (SongRequest(4, chords=np.full((4, 2), 50)), "knows -1 (left open) to 48"),
         (request_from_layout("A4", variation=1.5), "it goes from 0 to 1"),
     ],
@@ -194,6 +198,51 @@ def test_baselines_refuse_what_they_cannot_follow(toy_corpus, name):
 def test_a_form_alone_gives_the_length(generator):
     song = generator.generate(SongRequest(form=parse_form(FORM)), 0, 0)
     assert song.request.num_bars == len(song.request.form.states) == 12
+
+
+@pytest.mark.parametrize("num_bars", [11, 8])  # of a training song; of none
+@pytest.mark.parametrize("part", ["chords", "texture"])
+def test_a_texture_or_chords_alone_give_the_length_and_are_kept(
+    generator, planned_pair, part, num_bars
+):
+    known = {plan.num_bars for plan in planned_pair.plans}
+    assert (num_bars in known) == (num_bars == 11)
+    values = {"chords": np.ones((num_bars, 2)), "texture": np.full((num_bars, 3, 5), 4)}[part]
+    found = generator.generate(SongRequest(**{part: values}), 0, 1).request
+    assert found.num_bars == num_bars
+    assert np.array_equal(getattr(found, part), values)
+
+
+@pytest.mark.parametrize(("layout", "num_bars"), [("", 11), (LAYOUT, 12)])
+def test_a_lent_form_obeys_the_texture_that_was_asked_for(generator, layout, num_bars):
+    texture = np.full((num_bars, 3, 5), 4)
+    texture[:, 1] = NO_TEXTURE
+    texture[:, 2, :4] = np.arange(1, 1 + num_bars)[:, None]
+    request = replace(request_from_layout(layout), texture=texture)
+    for index in range(3):
+        found = generator.generate(request, 0, index).request
+        assert np.array_equal(found.texture, texture)
+        assert (found.form.states[:, 1] == CellState.SILENT).all()
+        assert (found.form.states[:, 2] == CellState.NEW).all()
+        assert (found.form.states[:, 0] > CellState.NEW).any()
+
+
+def test_another_texture_makes_another_song(generator):
+    texture = np.where(parse_form(FORM).states[..., None] == CellState.SILENT, 0, 4).repeat(5, 2)
+    song = latents(generator, texture=texture)
+    assert np.array_equal(latents(generator, texture=texture), song)
+    assert not np.array_equal(latents(generator, texture=np.where(texture, 5, 0)), song)
+
+
+def test_what_a_texture_leaves_open_the_form_says(generator):
+    form = parse_form(FORM)
+    texture = np.full((12, 3, 5), -1)
+    texture[0, 2] = 7
+    request = request_from_layout(LAYOUT, form=form)
+    made = generator.generate(replace(request, texture=texture), 0, 0).request.texture
+    assert (made[form.states == CellState.SILENT] == NO_TEXTURE).all()
+    assert (made[:2, 2] == 7).all()  # bar 2 repeats bar 1
+    assert (made[2, 2] == -1).all()
 
 
 def test_a_request_is_a_plan_with_equality_by_value():

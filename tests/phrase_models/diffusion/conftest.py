@@ -10,7 +10,8 @@ from phrase_models.diffusion.config import DenoiserConfig
 from phrase_models.diffusion.plan import SongPlan, plan_from_layout
 from phrase_models.diffusion.plan_arrays import PlanArrays
 from phrase_models.form.song_form import NO_SOURCE, CellState, SongForm, roots
-from phrase_models.form.texture import NUM_TEXTURE_VALUES, UNKNOWN_TEXTURE
+from phrase_models.form.texture import NO_TEXTURE, NUM_TEXTURE_VALUES, UNKNOWN_TEXTURE
+from phrase_models.form.texture_and_form import of_roots
 
 LAYOUTS = ("i2 A4 B4 A4 B4 o1", "i1 A3 A3 x2 B4 B4", "A8", "i4 A4 b2 A4 X1 q3 F2", "A2 B2 A2 B2 C2")
 
@@ -79,7 +80,9 @@ def random_plan(layout: str, seed: int) -> SongPlan:
     rng = np.random.default_rng(seed)
     chords = rng.integers(-1, 49, size=(sections.num_bars, 2))
     form = random_form(sections.num_bars, seed)
-    texture = rng.integers(UNKNOWN_TEXTURE, NUM_TEXTURE_VALUES, size=(sections.num_bars, 3, 5))
+    texture = rng.integers(NO_TEXTURE, NUM_TEXTURE_VALUES, size=(sections.num_bars, 3, 5))
+    texture = of_roots(np.where(texture == NO_TEXTURE, UNKNOWN_TEXTURE, texture), form)
+    texture[form.states == CellState.SILENT] = NO_TEXTURE
     return SongPlan(sections.num_bars, sections.sections, form, chords, texture)
 
 

@@ -163,6 +163,14 @@ def test_who_knows_textures_borrows_them_too_from_one_of_several_songs(
         plan.texture[repeated], plan.texture[own.form.sources[bars, slots], slots]
     )
     assert resolve_plans(model, [own], seed=1) == [own]
+    # A texture alone, or with sections, stays; a form that is lent to it is fitted to it.
+    (plan,) = resolve_plans(model, [SongPlan(texture=own.texture[:17])], seed=1)
+    assert (plan.num_bars, plan.section_layout) == (17, "i1 A3 A3 x2 B4 B4")
+    assert np.array_equal(plan.texture, own.texture[:17])
+    (plan,) = resolve_plans(model, [replace(asked, texture=own.texture)], seed=1)
+    assert np.array_equal(plan.texture, own.texture)
+    assert ((plan.form.states == CellState.SILENT) == (own.texture == NO_TEXTURE).all(-1)).all()
+    assert not any(plan.form == song.form for song in lent)
 
 
 def test_length_models_draw_lengths_only(dataset, make_config):

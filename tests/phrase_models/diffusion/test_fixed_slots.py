@@ -18,6 +18,7 @@ from phrase_models.diffusion.samplers import SAMPLERS, sampling_timesteps, song_
 from phrase_models.diffusion.sampling import draw_songs, resolve_plans
 from phrase_models.errors import ConfigurationError
 from phrase_models.form.song_form import CellState, SongForm, roots
+from phrase_models.form.texture import UNKNOWN_TEXTURE
 from phrase_models.training.randomness import seed_everything
 
 SAMPLER = SamplerConfig(num_sampling_steps=4, guidance_scale=1.5)
@@ -184,6 +185,7 @@ def test_silence_is_forced_on_request(model, plan, dataset, base_config, dataset
 
 
 def test_plan_form_and_chords_change_the_song(model, plan, make_plan):
+    plan = replace(plan, texture=np.full_like(plan.texture, UNKNOWN_TEXTURE))  # of any form
     song = draw_songs(model, [plan], 0, SAMPLER)[0]
     other = make_plan("A4 B4 A4", 8)
     shuffled = replace(plan, sections=make_plan("B4 A4 A4", 0).sections)

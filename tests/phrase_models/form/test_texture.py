@@ -5,13 +5,12 @@ import pytest
 
 from phrase_models.diffusion.plan import SongPlan, check_plan, check_vocabulary
 from phrase_models.errors import ConfigurationError
+from phrase_models.form.form_text import parse_form
 from phrase_models.form.texture import (
     NO_TEXTURE,
     NUM_TEXTURE_VALUES,
     TEXTURE_ATTRIBUTES,
-    parse_texture,
     texture_of_slots,
-    texture_text,
 )
 from phrase_models.tokens import vocabulary
 
@@ -59,7 +58,7 @@ def test_the_texture_does_not_know_the_order_of_notes_nor_where_they_begin():
 @pytest.mark.parametrize(
     ("texture", "words"),
     [
-        (np.zeros((4, 2, 5)), "has the shape"),
+        (np.zeros((4, 2, 5)), "has 4 x 2 x 5 numbers .*, but the songs need 4 x 3 x 5"),
         (np.full((4, 3, 5), NUM_TEXTURE_VALUES), f"-1 .left open. to {NUM_TEXTURE_VALUES - 1}"),
         (np.full((4, 3, 5), -2), "numbers from -2 to -2"),
     ],
@@ -75,27 +74,13 @@ def test_a_texture_of_another_length_is_refused():
         check_plan(SongPlan(4, texture=np.zeros((5, 3, 5))), 16)
 
 
-def test_a_texture_is_read_back_from_its_text():
-    texture = np.array(
-        [
-            [[8, 6, 5, 14, 16], [0, 0, 0, 0, 0], [1, 3, 10, 10, 12]],
-            [[-1] * 5, [35] * 5, [0, -1, 0, 0, 0]],
-        ]
-    )
-    text = texture_text(texture)
-    assert text == "865eg . 13aac | ????? zzzzz 0?000"
-    assert np.array_equal(parse_texture(text), texture)
-
-
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        ("865eg . 13aac | 865e . .", "Bar 2 of the texture has the cell '865e'"),
-        ("865eG . .", "cell '865eG'; write 5 digits from 0 to z"),
-        (". . . | . .", "bars of 2 to 3 cells"),
-        ("", "bars of 0 to 0 cells"),
-    ],
-)
-def test_a_text_that_is_no_texture_is_refused(text, words):
-    with pytest.raises(ConfigurationError, match=words):
-        parse_texture(text)
+def test_a_texture_alone_gives_the_length():
+    texture = np.ones((5, 3, 5))
+    assert check_plan(SongPlan(texture=texture), 16).num_bars == 5
+    with pytest.raises(ConfigurationError, match="at most 4"):
+        check_plan(SongPlan(texture=texture), 4)
+    for other in ({"chords": np.ones((4, 2))}, {"form": parse_form(
+        "melody * * * *\nbridge * * * *\npiano * * * *"
+    )}):  # fmt: skip
+        with pytest.raises(ConfigurationError, match="a texture of 5 bars but the song has 4"):
+            check_plan(SongPlan(texture=texture, **other), 16)

@@ -1,22 +1,25 @@
-"""`generate` and `form`: whose models write, what they are asked for, and forms there and back."""
+"""`generate`, `form` and `texture`: whose models write, what is asked for, there and back."""
 
 import json
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from phrase_models.errors import ConfigurationError, UserError
 from phrase_models.form.form_text import parse_form
 from phrase_models.form.song_form import CellState
+from phrase_models.form.texture_text import parse_texture, texture_text
 from phrase_models.request_text import read_request
 from phrase_models.score.midi_writer import write_midi
-from phrase_models.score.song import PIANO, Note, Song, Track
+from phrase_models.score.song import PIANO, Note, Song, Track, parse_section_layout
 from phrase_models.song_batch import read_batch
 from storage.errors import MissingArtifact
 from tasks.interruption import Stopped
 from tasks.music import songs
-from tasks.music.songs import form_of_file, generate, read_form
+from tasks.music.song_plans import form_of_file, read_words, texture_of_file
+from tasks.music.songs import generate
 from tasks.reports.ldm_release import assemble_release
 from tasks.settings.stages import GenerationConfig
 
@@ -153,7 +156,7 @@ def test_the_form_of_any_midi_file_is_that_of_its_notes(tmp_path):
     write_midi(Song("x", 4, (Track(PIANO, notes),)), tmp_path / "x.mid")
     text = form_of_file(tmp_path / "x.mid", 0)
     (tmp_path / "form.txt").write_text(text)
-    assert read_form(tmp_path / "form.txt") == parse_form(
+    assert parse_form(read_words(tmp_path / "form.txt", "form")) == parse_form(
         "melody . . . .\nbridge . . . .\npiano * ^1 =1 ^2"
     )
     assert text.startswith("# phraseldm generate --form THIS_FILE\n")
@@ -186,6 +189,77 @@ def test_a_form_that_cannot_be_met_is_one_sentence(release, tmp_path, text, word
         (tmp_path / "form.txt").write_text(text)
     with pytest.raises(UserError) as error:
         make(tmp_path, model=release, sections="A8", form=tmp_path / "form.txt")
+    assert words in str(error.value)
+    assert "\n" not in str(error.value)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_texture_goes_out_is_edited_and_comes_back(release, tmp_path):
+    first = make(tmp_path, "first", model=release, sections="i2 A4 A4")[0]
+    text = texture_of_file(tmp_path / "first" / "songs.json", 0)
+    command = "# phraseldm generate --sections 'i2 A4 A4' --texture THIS_FILE"
+    assert text.splitlines()[0] == command
+    assert np.array_equal(parse_texture(text), first.request.texture)
+    edited = re.sub(r"(?m)^(  \S+ +)\S+", r"\1.    ", text)  # no bridge
+    (tmp_path / "edited.txt").write_text(edited)
+    second = make(tmp_path, "second", model=release, texture=tmp_path / "edited.txt")[0].request
+    assert second.section_layout == "i2 A4 A4"  # by the headings
+    assert np.array_equal(second.texture, parse_texture(edited))
+    assert (second.form.states[:, 1] == CellState.SILENT).all()
+    assert read_request(tmp_path / "second" / "midi" / "song-000.mid") == second
+
+
+@pytest.mark.parametrize("asked", [". 865eg ? | . 865eg 1????", None])
+def test_the_texture_of_a_song_is_what_was_asked_for_or_that_of_its_notes(release, tmp_path, asked):
+    make(tmp_path, "out", model=release, sections="A2")
+    path = tmp_path / "out" / "songs.json"
+    items = json.loads(path.read_text())
+    items[0] |= {"texture": asked, "requested_layout": ""}
+    path.write_text(json.dumps(items))
+    text, of_notes = (
+        texture_of_file(file, 0) for file in (path, tmp_path / "out" / "midi" / "song-000.mid")
+    )
+    assert text == of_notes if asked is None else np.array_equal(*map(parse_texture, (text, asked)))
+
+
+def test_the_texture_of_any_midi_file_is_that_of_its_notes_in_c(tmp_path, capsys):
+    notes = tuple(Note(6 * place, 67 + step, 6) for place, step in enumerate((0, 2, 4, 5, 7, 9)))
+    song = Song("x", 2, (Track(PIANO, notes),), parse_section_layout("A2"))
+    write_midi(song, tmp_path / "x.mid", key="G")
+    text = texture_of_file(tmp_path / "x.mid", 0)
+    assert text.startswith("# phraseldm generate --key G --sections A2 --texture THIS_FILE\n")
+    assert "Its key is G major" in capsys.readouterr().err
+    # G to E are moved up to C5 to A5, 72 and 81: steps 1 + 51 // 3 and 1 + 60 // 3
+    assert texture_text(parse_texture(text)) == ". . 654il | . . ."
+
+
+def test_form_and_texture_of_one_song_agree(release, tmp_path):
+    make(tmp_path, "first", model=release, sections="A4 A4")
+    midi = tmp_path / "first" / "midi" / "song-000.mid"
+    files = {"form": tmp_path / "form.txt", "texture": tmp_path / "texture.txt"}
+    files["form"].write_text(form_of_file(midi, 0))
+    files["texture"].write_text(texture_of_file(midi, 0))
+    made = make(tmp_path, "second", model=release, **files)[0].request
+    assert made.form == parse_form(files["form"].read_text())
+    assert np.array_equal(made.texture, parse_texture(files["texture"].read_text()))
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (b". 865eg .\n" * 7, "There is a texture of 7 bars but the song has 8"),
+        (b". 865eg\n" * 8, "The texture has 8 x 2 x 5 numbers"),
+        (b". 8?eg .\n", "Line 1 of the texture, bar 1: '8?eg' is no cell"),
+        (b"", "The texture holds no bar"),
+        (bytes(range(256)), "is no text file with a texture; `phraseldm texture` prints one"),
+        (None, "There is no file"),
+    ],
+)
+def test_a_texture_that_cannot_be_met_is_one_sentence(release, tmp_path, text, words):
+    if text is not None:
+        (tmp_path / "texture.txt").write_bytes(text)
+    with pytest.raises(UserError) as error:
+        make(tmp_path, model=release, sections="A8", texture=tmp_path / "texture.txt")
     assert words in str(error.value)
     assert "\n" not in str(error.value)
     assert not (tmp_path / "out").exists()

@@ -235,12 +235,16 @@ def test_the_loaded_model_writes_the_bytes_of_the_command_line(
     mlflow.set_registry_uri(f"sqlite:///{root}/mlflow/mlflow.db")
     model = mlflow.pyfunc.load_model(f"models:/{GENERATOR}@champion")
     request = {"sections": "A4 B2", "seed": 5}
+    texture = "? . 13aac\n" * 6
+    (tmp_path / "texture.txt").write_text(texture)
     table = model.predict(
-        pd.DataFrame({"song": [1]}), params={**request, "guidance": 2.0, "tempo": 101.5}
+        pd.DataFrame({"song": [1]}),
+        params={**request, "guidance": 2.0, "tempo": 101.5, "texture": texture},
     )
     generate(
         root, tmp_path / "out", model=Path("champion"), num_songs=2, audio_seconds=0.2,
-        sampling={"guidance_scale": 2.0}, tempo_bpm=101.5, **request,
+        sampling={"guidance_scale": 2.0}, tempo_bpm=101.5, texture=tmp_path / "texture.txt",
+        **request,
     )  # fmt: skip
     written = (tmp_path / "out" / "midi" / "song-001.mid").read_bytes()
     assert base64.b64decode(table["midi_base64"][0]) == written

@@ -73,6 +73,7 @@ def test_the_first_type_that_can_be_sent_is_sent(accept, kind):
         ({"key": "H"}, "There is no major key 'H'"),
         ({"chords": "C | H"}, "'H' is no chord; write C, Am, Bdim, Gsus"),
         ({"form": "drums *"}, "Line 1 of the form: 'drums' is no instrument"),
+        ({"texture": "865 . ."}, "Line 1 of the texture, bar 1: '865' is no cell"),
         ({"sections": "A4", "num_bars": 3}, "Section layout 'A4' has 4 bars but 3 were asked for"),
         ([], "The body must be a JSON object of type application/json."),
     ],

@@ -52,6 +52,22 @@ def test_a_song_is_byte_for_byte_that_of_the_command_line(planned_client, tmp_pa
         assert answer.content == written.read_bytes()
 
 
+def test_a_texture_is_that_of_the_command_line(planned_client, tmp_path):
+    texture = "865eg . 13aac\n" * 6
+    (tmp_path / "texture.txt").write_text(texture)
+    generate(
+        tmp_path, tmp_path / "songs", model=tmp_path / "release", num_songs=1, sections="A4 B2",
+        texture=tmp_path / "texture.txt", sampling={"num_sampling_steps": 2}, audio_seconds=0.1,
+    )  # fmt: skip
+    asked = {"sections": "A4 B2", "texture": texture, "steps": 2}
+    answer = planned_client.post("/generate", json=asked)
+    assert answer.content == (tmp_path / "songs" / "midi" / "song-000.mid").read_bytes()
+    asked = {**asked, "texture": "865eg . 13aac | . . ."}
+    answer = planned_client.post("/generate", json=asked)
+    assert answer.status_code == 422
+    assert answer.json()["detail"].startswith("There is a texture of 2 bars but the song has 6")
+
+
 def test_a_melody_is_accompanied_and_what_was_moved_is_said(planned_client, tmp_path):
     answer = planned_client.post(
         "/accompany?steps=2&keep=melody", content=midi_bytes(SONG), headers=MIDI
