@@ -34,7 +34,7 @@ from phrase_models.diffusion.sampling import (
 from phrase_models.errors import ConfigurationError
 from phrase_models.form.form_edits import scale_repeats
 from phrase_models.form.form_lending import LendingSong, lend_to_layout
-from phrase_models.form.plan_priors import PRIORS_FILE, PlanPriors
+from phrase_models.form.plan_priors import PRIORS_FILE, DrawnPlan, PlanPriors
 from phrase_models.form.texture_and_form import complete_texture, fit_to_texture
 from phrase_models.generator import GeneratedSong, GeneratorInputs, SongRequest
 from phrase_models.model_files import read_json_as, weights_header
@@ -246,9 +246,9 @@ class PhraseLDMGenerator:
     def resolved(self, request: SongRequest, seed: int, index: int) -> SongPlan:
         """The plan of a song with what was left open filled in, its form varied as asked for.
 
-        A layout without a form gets form, chords and texture from the training song of the most
-        similar other layout, unless the priors draw form and chords; a length that no training song
-        has, all of it from the priors, which know no texture. A texture that was asked for stays:
+        A layout without a form gets form, chords and texture from a training song of a similar
+        other layout, unless the priors draw the form: then chords and texture do. A length that no
+        training song has gets layout and form from the priors. A texture that was asked for stays:
         a form that was not is fitted to it.
 
         Raises:
@@ -285,7 +285,7 @@ class PhraseLDMGenerator:
         return all(plan.num_bars != asked.num_bars for plan in self.model.length_prior)
 
     def _drawn(self, asked: SongPlan, seed: int, index: int) -> SongPlan:
-        """The plan of a song with what was left open, and the model knows, drawn by the priors."""
+        """A plan whose layout and form, where they were left open, are drawn by the priors."""
         config = self.model.config.denoiser
         if config.conditioning != "sections":
             message = "Plans were to be drawn, but this model was trained without sections."
@@ -303,9 +303,16 @@ class PhraseLDMGenerator:
             drawn.form.num_bars,
             drawn.sections,
             form,
-            drawn.chords if config.num_chords and plan.chords is None else plan.chords,
+            plan.chords if plan.chords is not None else self._drawn_chords(drawn),
             plan.texture,
         )
+
+    def _drawn_chords(self, drawn: DrawnPlan) -> NDArray[np.int64] | None:
+        """Chords of a drawn plan, where no training song can lend any."""
+        if not self.model.config.denoiser.num_chords:
+            return None
+        lendable = any(song.chords is not None for song in self._lent.songs)
+        return None if lendable else drawn.chords
 
     def _latents(self, plan: SongPlan, seed: int, index: int) -> NDArray[np.float32]:
         kept = self.cache.get(index) if self.cache else None

@@ -37,7 +37,7 @@ from phrase_models.diffusion.samplers import (
     song_generator,
 )
 from phrase_models.errors import ConfigurationError
-from phrase_models.form.form_lending import LendingSong, lend_texture, lend_to_layout
+from phrase_models.form.form_lending import LendingSong, lend_to_form, lend_to_layout
 from phrase_models.form.texture_and_form import fit_to_texture
 from phrase_models.training.randomness import numpy_generator
 
@@ -58,7 +58,8 @@ def resolve_plans(
     texture come along, unless the request has any of them. Where the request has sections and a
     model that knows forms gets none, the most similar training layout lends its own, fitted
     (`form_lending`), with its chords and its texture where the request has none; hidden where there
-    is no such song. A form that is lent to a texture is fitted to it, too (`fit_to_texture`).
+    is no such song. A form that is lent to a texture is fitted to it, too (`fit_to_texture`). A
+    form without chords or texture gets them of one training song (`lend_to_form`).
 
     Raises:
         ConfigurationError: if a request is too long, or cannot be filled in.
@@ -90,7 +91,7 @@ def _resolve(model: PhraseLDM, plan: SongPlan, rng: np.random.Generator) -> Song
             drawn = replace(drawn, texture=None)
         if any(part is not None for part in (plan.form, plan.chords, plan.texture)):
             drawn = replace(drawn, form=plan.form, chords=plan.chords, texture=plan.texture)
-            drawn = _with_lent_texture(model, drawn, rng)
+            drawn = _with_lent_rest(model, drawn, rng)
         return drawn if wants_sections else replace(drawn, sections=())
     if plan.num_bars is not None and config.condition_dropout:
         return plan
@@ -107,7 +108,7 @@ def _with_lent_form(model: PhraseLDM, plan: SongPlan, rng: np.random.Generator) 
     if not config.form_condition or not plan.sections:
         return plan
     if plan.form is not None:
-        return _with_lent_texture(model, plan, rng)
+        return _with_lent_rest(model, plan, rng)
     try:
         lent = lend_to_layout(rng, lending_songs(model), plan.sections, _among(model))
     except ConfigurationError:  # no training song of another layout
@@ -129,16 +130,24 @@ def with_parts_of(model: PhraseLDM, plan: SongPlan, lent: LendingSong) -> SongPl
     return replace(plan, form=lent.form, chords=chords, texture=texture)
 
 
-def _with_lent_texture(model: PhraseLDM, plan: SongPlan, rng: np.random.Generator) -> SongPlan:
-    """A plan with sections and a form of its own, with a texture if the model knows any."""
-    unwanted = not model.config.denoiser.texture_condition or plan.texture is not None
-    if unwanted or plan.form is None or not plan.sections:
+def _with_lent_rest(model: PhraseLDM, plan: SongPlan, rng: np.random.Generator) -> SongPlan:
+    """A plan with sections and a form of its own, with what else it lacks of one training song."""
+    config, songs = model.config.denoiser, lending_songs(model)
+    wants_chords = config.num_chords > 0 and plan.chords is None
+    wants_texture = config.texture_condition and plan.texture is None
+    if not (wants_chords or wants_texture) or plan.form is None or not plan.sections:
         return plan
+    if wants_texture:
+        songs = [song for song in songs if song.texture is not None]
     try:
-        texture = lend_texture(rng, lending_songs(model), plan.sections, plan.form, NUM_LENDERS)
+        lent = lend_to_form(rng, songs, plan.sections, plan.form, _among(model))
     except ConfigurationError:  # no training song of another layout
         return plan
-    return replace(plan, texture=texture)
+    return replace(
+        plan,
+        chords=lent.chords if wants_chords else plan.chords,
+        texture=lent.texture if wants_texture else plan.texture,
+    )
 
 
 def _among(model: PhraseLDM) -> int:

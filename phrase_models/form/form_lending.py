@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phrase_models.errors import ConfigurationError
+from phrase_models.form.form_decisions import BRIDGE, PIANO
 from phrase_models.form.layout_prior import kinds_of
 from phrase_models.form.song_form import NO_SOURCE, CellState, SongForm, roots
 from phrase_models.form.texture import NO_TEXTURE, UNKNOWN_TEXTURE
@@ -123,29 +124,50 @@ def fit_to_layout(song: LendingSong, layout: Sequence[Section]) -> LendingSong:
     return LendingSong(tuple(layout), SongForm(states, sources), chords, texture)
 
 
-def lend_texture(
+def lend_to_form(
     rng: np.random.Generator,
     songs: Sequence[LendingSong],
     layout: Sequence[Section],
     form: SongForm,
     among: int = 1,
-) -> NDArray[np.int64]:
-    """Texture for a form of one's own (N, S, 5): that of the most similar training layout.
+) -> LendingSong:
+    """Chords and texture for a form of one's own, of the most similar training layout.
 
-    It is fitted to the layout as by `fit_to_layout`. Silent cells have none, repetitions that of
-    what they repeat; cells that play where the lender is silent are left open.
+    They are fitted to the layout as by `fit_to_layout`. A bar whose piano repeats another one, or
+    whose bridge does where the piano is silent, has the chords of that one. Silent cells have no
+    texture, repetitions that of what they repeat; a cell that plays where the lender is silent has
+    that of the nearest bar in which the lender's instrument plays, and an open one if it never
+    does.
 
     Raises:
-        ConfigurationError: if no song with a texture is there, or the layout is empty.
+        ConfigurationError: if no song of another layout is there, or the layout is empty.
     """
-    lenders = [song for song in songs if song.texture is not None]
-    lent = lend_to_layout(rng, lenders, layout, among)
-    assert lent.texture is not None  # they all have one
-    silent = form.states == CellState.SILENT
-    texture = lent.texture.copy()
-    texture[lent.form.states == CellState.SILENT] = UNKNOWN_TEXTURE
+    lent = lend_to_layout(rng, songs, layout, among)
+    chords = None if lent.chords is None else lent.chords[_harmony_bars(form)]
+    texture = None if lent.texture is None else _texture_of_form(lent.texture, lent.form, form)
+    return LendingSong(tuple(layout), form, chords, texture)
+
+
+def _harmony_bars(form: SongForm) -> NDArray[np.int64]:
+    """(N,): the bar whose chords each bar has."""
+    first, silent = roots(form), form.states[:, PIANO] == CellState.SILENT
+    return np.where(silent, first[:, BRIDGE], first[:, PIANO])
+
+
+def _texture_of_form(
+    lent: NDArray[np.int64], lending: SongForm, form: SongForm
+) -> NDArray[np.int64]:
+    """The texture (N, S, 5) of a song of form `lending` for another form."""
+    texture, bars = lent.copy(), np.arange(len(lent))
+    for slot, states in enumerate(lending.states.T):
+        playing = np.flatnonzero(states != CellState.SILENT)
+        if not len(playing):
+            texture[:, slot] = UNKNOWN_TEXTURE
+            continue
+        nearest = playing[np.abs(playing - bars[:, None]).argmin(axis=1)]
+        texture[:, slot] = lent[nearest, slot]
     texture = of_roots(texture, form)
-    texture[silent] = NO_TEXTURE
+    texture[form.states == CellState.SILENT] = NO_TEXTURE
     return texture
 
 

@@ -157,3 +157,23 @@ def test_without_priors_or_sections_it_is_one_sentence(generator):
     blind = with_denoiser(generator, conditioning="length", **relations)
     with pytest.raises(ConfigurationError, match="this model was trained without sections"):
         blind.check(DRAWN)
+
+
+def test_chords_of_a_drawn_plan_are_those_of_one_training_song(generator, planned_pair):
+    def bars(chords):
+        return set(map(tuple, np.asarray(chords).tolist()))
+
+    lendable = [bars(plan.chords) for plan in planned_pair.plans]
+    for index in range(4):
+        drawn = bars(generator.resolved(DRAWN, 0, index).chords)
+        assert any(drawn <= song for song in lendable)
+
+
+def test_without_songs_that_lend_the_priors_draw_the_chords_too(generator):
+    model = generator.model
+    alone = PhraseLDM(model.config, model.normalizer, ())
+    plan = PhraseLDMGenerator(
+        alone, generator.codec, "d" * 64, generator.sampler, priors_file=generator.priors_file
+    ).resolved(DRAWN, 0, 0)
+    assert plan.chords.shape == (plan.num_bars, 2)
+    assert plan.texture is None

@@ -133,9 +133,14 @@ def test_a_layout_is_lent_the_form_of_a_similar_one_and_its_chords_unless_some_a
     assert asked.form == drawn[0].form
 
 
-def test_a_form_that_is_asked_for_comes_without_anybodys_chords(generator):
+def test_a_form_that_is_asked_for_borrows_chords_that_repeat_as_it_does(generator):
     request = request_from_layout(LAYOUT, form=parse_form(FORM))
-    assert generator.generate(request, 0, 0).request.chords is None
+    made = generator.generate(request, 0, 0).request
+    assert made.form == request.form
+    first = roots(made.form)[:, 2]
+    assert np.array_equal(made.chords, made.chords[first])
+    asked = replace(request, chords=np.ones_like(made.chords))
+    assert (generator.generate(asked, 0, 0).request.chords == 1).all()
 
 
 @pytest.mark.parametrize(("variation", "left"), [(0.0, 10), (1.0, 0)])

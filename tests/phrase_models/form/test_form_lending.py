@@ -12,7 +12,7 @@ from phrase_models.form.form_lending import (
     form_distance,
     layout_distance,
     lend,
-    lend_texture,
+    lend_to_form,
     lend_to_layout,
     nearest_distances,
     share_reproduced,
@@ -78,13 +78,13 @@ def test_a_texture_goes_with_its_bars_and_obeys_the_form_that_borrows_it():
     fitted = fit_to_layout(song, layout)
     assert fitted.texture[:, 0, 0].tolist() == [1, 4, 1, 10, 13]  # bars 0, 1, 0 and 3, 4
     form = grid("* * =2 . *", "* * * =1 *")
-    texture = lend_texture(np.random.default_rng(0), [SONG, song], layout, form)
+    texture = lend_to_form(np.random.default_rng(0), [song], layout, form).texture
     assert texture.shape == (5, 3, 5)
     assert texture[:, 0, 0].tolist() == [1, 4, 4, NO_TEXTURE, 13]  # bar 3 repeats bar 2
     assert (texture[:, 1] == NO_TEXTURE).all()  # the bridge is silent
     assert texture[:, 2, 0].tolist() == [3, 6, 3, 3, 15]
     with pytest.raises(ConfigurationError, match="No training song"):
-        lend_texture(np.random.default_rng(0), [SONG], layout, form)
+        lend_to_form(np.random.default_rng(0), [], layout, form)
 
 
 def test_of_several_similar_layouts_each_lends_to_some_song():
@@ -103,12 +103,22 @@ def test_of_several_similar_layouts_each_lends_to_some_song():
     assert lent(9) == {0, 1, 2, 3}
 
 
-def test_cells_that_play_where_the_lender_is_silent_have_an_open_texture():
-    song = replace(lender("A2 B1", "* . *"), texture=np.full((3, 3, 5), 7))
-    texture = lend_texture(
-        np.random.default_rng(0), [song], parse_section_layout("A2"), grid("* *")
-    )
-    assert texture[:, 0, 0].tolist() == [7, UNKNOWN_TEXTURE]
+def test_cells_that_play_where_the_lender_is_silent_have_the_texture_of_the_nearest_bar():
+    numbers = np.arange(1, 1 + 7 * 3).reshape(7, 3, 1).repeat(5, axis=2)  # cell (bar, slot)
+    song = replace(lender("A6 B1", "* . . . * * *", "* * * * * * *"), texture=numbers)
+    form = parse_form("melody * * * * * *\nbridge * . . . . .\npiano * * * * * *")
+    lent = lend_to_form(np.random.default_rng(0), [song], parse_section_layout("A6"), form)
+    assert lent.texture[:, 0, 0].tolist() == [1, 1, 1, 13, 13, 16]  # bars 0, 4 and 5 play
+    assert lent.texture[:, 1, 0].tolist() == [UNKNOWN_TEXTURE, *[NO_TEXTURE] * 5]
+    assert lent.texture[:, 2, 0].tolist() == [3, 6, 9, 12, 15, 18]
+
+
+def test_bars_whose_harmony_repeats_have_the_chords_of_what_they_repeat():
+    song = lender("A6 B1", "* * * * * * *")
+    form = parse_form("melody * =1 * * * *\nbridge * * . * * =2\npiano * * =1 * . .")
+    lent = lend_to_form(np.random.default_rng(0), [song], parse_section_layout("A6"), form)
+    assert lent.form == form
+    assert lent.chords[:, 0].tolist() == [0, 2, 0, 6, 8, 2]  # bar 1 repeats in the melody alone
 
 
 def test_a_source_that_is_not_there_makes_the_cell_new():
