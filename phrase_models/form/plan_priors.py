@@ -186,15 +186,16 @@ class PlanPriors:
         """One plan of the three priors."""
         if form is not None:
             num_bars = form.num_bars
-        layout = sections or self._layout(rng, num_bars, max_bars)
+        layout = sections or self.draw_layout(rng, num_bars, max_bars)
         if form is None:
             form = self.forms.sample(layout, rng)
         chords = None if self.chords is None else self.chords.sample(layout, form, rng)
         return DrawnPlan(layout, form, chords)
 
-    def _layout(
-        self, rng: np.random.Generator, num_bars: int | None, max_bars: int
+    def draw_layout(
+        self, rng: np.random.Generator, num_bars: int | None = None, max_bars: int = MAX_BARS
     ) -> tuple[Section, ...]:
+        """Sections of a song of `num_bars` bars, else of `max_bars` at most."""
         if num_bars is not None:
             return self.layouts.sample(rng, num_bars)
         for _ in range(_NUM_LAYOUTS):
