@@ -4,7 +4,9 @@
         [--steps 30] [--json FILE]
 
 Plans are drawn by the priors, or those of training songs; or the prior draws the sections alone,
-and a training song lends the rest, as it does where a user gives sections alone. PACK is written by `benchmarks.headline_pack`. Songs and 200 real training songs are compared with
+and a training song lends the rest, as it does where a user gives sections alone.
+
+PACK is written by `benchmarks.headline_pack`. Songs and 200 real training songs are compared with
 the same 200 other training songs, and with the held-out ones. Songs are drawn four at a time in
 bf16. Intervals are 95 %.
 """
