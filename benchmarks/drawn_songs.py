@@ -3,9 +3,6 @@
     python -m benchmarks.drawn_songs PACK [--release RELEASE] [--plans drawn] [-n 200] [--seed 0]
         [--steps 30] [--json FILE]
 
-Plans are drawn by the priors, or those of training songs; or the prior draws the sections alone,
-and a training song lends the rest, as it does where a user gives sections alone.
-
 PACK is written by `benchmarks.headline_pack`. Songs and 200 real training songs are compared with
 the same 200 other training songs, and with the held-out ones. Songs are drawn four at a time in
 bf16. Intervals are 95 %.
@@ -16,6 +13,7 @@ import json
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 
@@ -24,7 +22,7 @@ from benchmarks.generator_table import table
 from phrase_models.diffusion.plan import SongPlan
 from phrase_models.diffusion.sampling import draw_songs
 from phrase_models.form.form_edits import obeyed
-from phrase_models.form.plan_priors import PlanPriors
+from phrase_models.form.plan_source import PlanSource
 from phrase_models.generator import SongRequest
 from phrase_models.metrics.result import mean_result
 from phrase_models.phrase_ldm import PhraseLDMGenerator
@@ -59,24 +57,6 @@ def drawn_songs(
     return songs
 
 
-def resolved_plans(
-    generator: PhraseLDMGenerator, source: str, number: int, seed: int
-) -> list[SongPlan]:
-    """Whole plans of songs 0, 1, ... of a seed."""
-    if source != "sections":
-        request = SongRequest(plans="drawn" if source == "drawn" else "training")
-        return [generator.resolved(request, seed, index) for index in range(number)]
-    assert generator.priors_file is not None
-    priors = PlanPriors.load(generator.priors_file)
-    max_bars = generator.model.config.denoiser.max_bars
-    plans = []
-    for index in range(number):
-        rng = numpy_generator("drawn songs", "sections", seed, index)
-        sections = priors.draw_layout(rng, None, max_bars)
-        plans.append(generator.resolved(SongRequest(sections=sections), seed, index))
-    return plans
-
-
 def real_songs(pack: Pack) -> list[str]:
     """Names of training songs to stand beside those drawn."""
     train = [song_id for song_id in pack.songs if pack.splits[song_id] == "train"]
@@ -95,7 +75,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("pack", type=Path)
     parser.add_argument("--release", type=Path, default=Path("releases/phraseldm-pop909"))
-    parser.add_argument("--plans", choices=("training", "drawn", "sections"), default="drawn")
+    parser.add_argument("--plans", choices=get_args(PlanSource), default="drawn")
     parser.add_argument("-n", "--number", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--steps", type=int, help="of the sampler; those of the release by default")
@@ -106,7 +86,10 @@ def main() -> None:
     changes = {"num_sampling_steps": arguments.steps} if arguments.steps else {}
     sampler = generator.sampler.model_copy(update={"precision": "bf16", **changes})
     generator = generator.with_sampler(sampler)
-    plans = resolved_plans(generator, arguments.plans, arguments.number, arguments.seed)
+    request = SongRequest(plans=arguments.plans)
+    plans = [
+        generator.resolved(request, arguments.seed, index) for index in range(arguments.number)
+    ]
     songs = drawn_songs(generator, plans, arguments.seed)
     print(f"{len(songs)} songs drawn in {time.perf_counter() - started:.0f} s", flush=True)
     pack = Pack(arguments.pack)

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phrase_models.diffusion.plan import SongPlan, plan_from_layout
+from phrase_models.form.plan_source import PlanSource
 from phrase_models.form.song_form import SongForm
 from phrase_models.score.song import Song
 
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
 
 InputName = Literal["songs", "vae", "diffusion", "priors", "binomial"]
 """What a generator can be made of: songs of the corpus, trained models, plan priors."""
-PlanSource = Literal["training", "drawn"]
-"""Where a plan is taken from: a training song, or the priors that were fitted to all of them."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -240,7 +240,7 @@ class PhraseLDMGenerator:
 
     def provenance(self, request: SongRequest, seed: int, index: int) -> str:
         """One line: seed, index and what made it."""
-        plans = ", plan drawn" if request.plans == "drawn" else ""
+        plans = {"training": "", "lent": ", sections drawn", "drawn": ", plan drawn"}[request.plans]
         return f"phraseldm seed {seed} song {index} model {self.digest[:12]}{plans}"
 
     def resolved(self, request: SongRequest, seed: int, index: int) -> SongPlan:
@@ -264,6 +264,8 @@ class PhraseLDMGenerator:
         asked = check_plan(request.plan, config.max_bars)
         if request.plans == "drawn" or self._has_no_lender_of_length(asked):
             asked = self._drawn(asked, seed, index)
+        elif request.plans == "lent" and not asked.sections:
+            asked = self._with_drawn_sections(asked, seed, index)
         plan = resolve_plans(self.model, [asked], seed, index)[0]
         if plan.form is None and plan.sections and self._lent.songs:
             rng = numpy_generator("form", seed, index)
@@ -284,17 +286,33 @@ class PhraseLDMGenerator:
             return False
         return all(plan.num_bars != asked.num_bars for plan in self.model.length_prior)
 
-    def _drawn(self, asked: SongPlan, seed: int, index: int) -> SongPlan:
-        """A plan whose layout and form, where they were left open, are drawn by the priors."""
+    def _with_drawn_sections(self, asked: SongPlan, seed: int, index: int) -> SongPlan:
+        """A plan whose sections are drawn, for a training song to lend the rest."""
+        rng = numpy_generator("sections", seed, index)
+        max_bars = self._max_bars_of_sections()
+        sections = self._lent.priors.draw_layout(rng, asked.num_bars, max_bars)
+        return replace(asked, sections=sections)
+
+    def _max_bars_of_sections(self) -> int:
+        """Length of a drawn layout at most.
+
+        Raises:
+            ConfigurationError: if the model was trained without sections.
+        """
         config = self.model.config.denoiser
         if config.conditioning != "sections":
             message = "Plans were to be drawn, but this model was trained without sections."
             raise ConfigurationError(message)
-        plan = check_plan(asked, config.max_bars)
+        return config.max_bars
+
+    def _drawn(self, asked: SongPlan, seed: int, index: int) -> SongPlan:
+        """A plan whose layout and form, where they were left open, are drawn by the priors."""
+        config, max_bars = self.model.config.denoiser, self._max_bars_of_sections()
+        plan = check_plan(asked, max_bars)
         check_vocabulary(plan, self.model.config.slots_per_bar, config.num_chords)
         rng = numpy_generator("plan", seed, index)
         drawn = self._lent.priors.draw(
-            rng, plan.num_bars, plan.sections, plan.form, max_bars=config.max_bars
+            rng, plan.num_bars, plan.sections, plan.form, max_bars=max_bars
         )
         form = drawn.form if config.form_condition else plan.form
         if plan.form is None and form is not None and plan.texture is not None:

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from phrase_models.form.plan_source import PlanSource
 from tasks.command_line import shortened
 from tasks.errors import plain_reason
 from tasks.music.song_orders import SongOrder
@@ -51,8 +52,9 @@ class GenerateRequest(BaseModel):
     variation: Annotated[float, Field(ge=0, le=1)] = Field(
         0.0, description="share of the repetitions that come back varied"
     )
-    plans: Literal["training", "drawn"] = Field(
-        "training", description="what is left open is of a training song, or drawn by priors"
+    plans: PlanSource = Field(
+        "training",
+        description="what is left open is of a training song, lent to drawn sections, or drawn",
     )
 
     def order(self) -> SongOrder:

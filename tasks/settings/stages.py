@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from phrase_models.diffusion.sampler_config import SamplerConfig
 from phrase_models.errors import ConfigurationError
-from phrase_models.generator import PlanSource
+from phrase_models.form.plan_source import PlanSource
 from phrase_models.generators import GENERATORS
 from phrase_models.sources.acceptance_rules import IngestConfig
 from phrase_models.tokens.song_layout import SlotLayout
@@ -71,7 +71,8 @@ class GenerationConfig(BaseModel):
     num_bars: int | None = Field(default=None, ge=1, description="null leaves it to the model")
     sections: str | None = Field(default=None, description="layout such as 'i4 A8 B8 o2'")
     plans: PlanSource = Field(
-        default="training", description="what is left open is of a training song, or drawn"
+        default="training",
+        description="what is left open is of a training song, lent to drawn sections, or drawn",
     )
     generator: str = Field(default="phrase_ldm", description="a name of phrase_models.generators")
     sampler: SamplerConfig
@@ -82,7 +83,7 @@ class GenerationConfig(BaseModel):
     @model_validator(mode="after")
     def _draws_plans_if_it_can(self) -> Self:
         entry = GENERATORS.get(self.generator)
-        if self.plans == "drawn" and entry is not None and not entry.draws_plans:
+        if self.plans != "training" and entry is not None and not entry.draws_plans:
             able = ", ".join(name for name, known in GENERATORS.items() if known.draws_plans)
             message = f"Generator {self.generator} draws no plans; {able} does."
             raise ConfigurationError(message)

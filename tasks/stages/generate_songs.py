@@ -130,7 +130,7 @@ def used_inputs(
         inputs: artifacts by name; may hold more.
         config: of the batch.
     """
-    optional = entry.may_use if config.plans == "drawn" else ()
+    optional = entry.may_use if config.plans != "training" else ()
     return (*entry.needs, *(name for name in optional if name in inputs))
 
 

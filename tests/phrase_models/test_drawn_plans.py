@@ -177,3 +177,32 @@ def test_without_songs_that_lend_the_priors_draw_the_chords_too(generator):
     ).resolved(DRAWN, 0, 0)
     assert plan.chords.shape == (plan.num_bars, 2)
     assert plan.texture is None
+
+
+def test_lent_plans_have_sections_of_the_prior_and_a_training_song_fitted_to_them(generator):
+    request = SongRequest(plans="lent")
+    song = generator.generate(request, 0, 1)
+    assert song.plans == "lent"
+    assert song.provenance.endswith(", sections drawn")
+    made = song.request
+    lent = generator.resolved(replace(SongRequest(), sections=made.sections), 0, 1)
+    assert made.plan == lent  # as where a user gives these sections
+    assert len({generator.resolved(request, 0, index).sections for index in range(6)}) > 1
+    assert generator.resolved(replace(request, num_bars=9), 0, 0).num_bars == 9
+    given = replace(request_from_layout(LAYOUT), plans="lent")
+    assert generator.resolved(given, 0, 0).section_layout == LAYOUT
+    of_form = generator.resolved(replace(request, form=FORM), 0, 0)
+    assert of_form.form == FORM
+    assert sum(section.num_bars for section in of_form.sections) == 12
+
+
+def test_lent_plans_need_priors_and_a_model_of_sections(generator):
+    bare = PhraseLDMGenerator(generator.model, generator.codec, "d" * 64, generator.sampler)
+    with pytest.raises(ConfigurationError, match="come without priors"):
+        bare.check(SongRequest(plans="lent"))
+    none = {"form_condition": False, "num_chords": 0, "texture_condition": False}
+    plain = with_denoiser(
+        generator, conditioning="length", repeat_bias=False, all_sections_bias=False, **none
+    )
+    with pytest.raises(ConfigurationError, match="trained without sections"):
+        plain.check(SongRequest(plans="lent"))
