@@ -275,7 +275,7 @@ def test_a_texture_that_cannot_be_met_is_one_sentence(release, tmp_path, text, w
         ({"generator": "bar_shuffle"}, "A release says itself what writes its songs"),
         ({"generator": "choir"}, "There is no generator 'choir'"),
         ({"tempo_bpm": 5.0}, "That cannot be asked for"),
-        ({"plans": "stolen"}, "'training' or 'drawn'"),
+        ({"plans": "stolen"}, "'training', 'lent' or 'drawn'"),
         ({"variation": 1.5, "sections": "A4"}, "it goes from 0 to 1"),
     ],
 )
