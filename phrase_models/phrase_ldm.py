@@ -247,9 +247,9 @@ class PhraseLDMGenerator:
         """The plan of a song with what was left open filled in, its form varied as asked for.
 
         A layout without a form gets form, chords and texture from a training song of a similar
-        other layout, unless the priors draw the form: then chords and texture do. A length that no
-        training song has gets layout and form from the priors. A texture that was asked for stays:
-        a form that was not is fitted to it.
+        other layout; if the priors draw the form, chords and texture. For a length that no training
+        song has, the prior draws sections. A texture that was asked for stays: a form that was not
+        is fitted to it.
 
         Raises:
             ConfigurationError: if the request cannot be met.
@@ -262,9 +262,9 @@ class PhraseLDMGenerator:
             )
             raise ConfigurationError(message)
         asked = check_plan(request.plan, config.max_bars)
-        if request.plans == "drawn" or self._has_no_lender_of_length(asked):
+        if request.plans == "drawn":
             asked = self._drawn(asked, seed, index)
-        elif request.plans == "lent" and not asked.sections:
+        elif not asked.sections and (request.plans == "lent" or self._no_song_is_as_long(asked)):
             asked = self._with_drawn_sections(asked, seed, index)
         plan = resolve_plans(self.model, [asked], seed, index)[0]
         if plan.form is None and plan.sections and self._lent.songs:
@@ -278,9 +278,9 @@ class PhraseLDMGenerator:
         rng = numpy_generator("variation", seed, index)
         return replace(plan, form=scale_repeats(plan.form, request.variation, rng))
 
-    def _has_no_lender_of_length(self, asked: SongPlan) -> bool:
+    def _no_song_is_as_long(self, asked: SongPlan) -> bool:
         """Whether a length was asked for that no training song has, and priors can serve it."""
-        if asked.num_bars is None or asked.sections or asked.form is not None:
+        if asked.num_bars is None:
             return False
         if self.priors_file is None or not self.priors_file.exists():
             return False
