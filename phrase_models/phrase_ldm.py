@@ -254,14 +254,8 @@ class PhraseLDMGenerator:
         Raises:
             ConfigurationError: if the request cannot be met.
         """
-        config = self.model.config.denoiser
-        if request.texture is not None and not config.texture_condition:
-            message = (
-                "This model was trained without textures and knows none; leave the texture out, or "
-                "take a model that was trained with them."
-            )
-            raise ConfigurationError(message)
-        asked = check_plan(request.plan, config.max_bars)
+        self._check_parts(request)
+        asked = check_plan(request.plan, self.model.config.denoiser.max_bars)
         if request.plans == "drawn":
             asked = self._drawn(asked, seed, index)
         elif not asked.sections and (request.plans == "lent" or self._no_song_is_as_long(asked)):
@@ -277,6 +271,21 @@ class PhraseLDMGenerator:
             return plan
         rng = numpy_generator("variation", seed, index)
         return replace(plan, form=scale_repeats(plan.form, request.variation, rng))
+
+    def _check_parts(self, request: SongRequest) -> None:
+        """Refuse chords or a texture if the model would not look at them."""
+        config = self.model.config.denoiser
+        parts = (
+            ("chords", request.chords, config.num_chords > 0),
+            ("textures", request.texture, config.texture_condition),
+        )
+        for name, part, known in parts:
+            if part is not None and not known:
+                message = (
+                    f"This model was trained without {name} and knows none; leave them out, or "
+                    "take a model that was trained with them."
+                )
+                raise ConfigurationError(message)
 
     def _no_song_is_as_long(self, asked: SongPlan) -> bool:
         """Whether a length was asked for that no training song has, and priors can serve it."""

@@ -87,8 +87,11 @@ def _resolve(model: PhraseLDM, plan: SongPlan, rng: np.random.Generator) -> Song
     ]
     if candidates:
         drawn = candidates[int(rng.integers(len(candidates)))]
-        if not config.texture_condition:
-            drawn = replace(drawn, texture=None)
+        drawn = replace(
+            drawn,
+            chords=drawn.chords if config.num_chords else None,
+            texture=drawn.texture if config.texture_condition else None,
+        )
         if any(part is not None for part in (plan.form, plan.chords, plan.texture)):
             drawn = replace(drawn, form=plan.form, chords=plan.chords, texture=plan.texture)
             drawn = _with_lent_rest(model, drawn, rng)

@@ -120,6 +120,11 @@ def test_a_model_gets_only_the_parts_that_it_knows(generator):
     plan = chordless.generate(asked(), 0, 0).request
     assert plan.form is not None
     assert plan.chords is None
+    with pytest.raises(ConfigurationError, match="trained without chords and knows none"):
+        chordless.check(asked(chords=CHORDS))
+    plan = chordless.generate(SongRequest(), 0, 0).request
+    assert plan.chords is None
+    chordless.check(plan)
     plain = with_denoiser(generator, texture_condition=False)
     for request in (SongRequest(), request_from_layout(LAYOUT), asked(form=FORM)):
         made = plain.generate(request, 0, 0).request
