@@ -147,12 +147,12 @@ def generate(
         float, typer.Option(min=0, max=1, help="Share of the repetitions that come back varied.")
     ] = 0.0,
     plans: Annotated[
-        Literal["training", "lent", "drawn"],
+        Literal["training", "lent", "drawn"] | None,
         typer.Option(
             help="What is left open is of one training song; lent by one to sections that are "
-            "drawn; or drawn by priors, with chords and texture lent."
+            "drawn; or drawn but for chords and texture (the default, if the models have priors)."
         ),
-    ] = "training",
+    ] = None,
     number: Annotated[int, typer.Option("-n", min=1, max=10_000, help="Songs to make.")] = 1,
     seed: Annotated[int, typer.Option(help="Song k of a seed is always the same.")] = 0,
     steps: StepsOption = None,

@@ -109,7 +109,7 @@ def accompany(
         provenance=f"{generator.provenance(request, seed, index)}, {names} given",
         latents=drawn,
         num_repairs=decoded.report.num_repairs,
-        plans=request.plans,
+        plans=generator.plan_source(request),
     )
 
 

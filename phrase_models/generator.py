@@ -37,12 +37,12 @@ class SongRequest(SongPlan):
         tempo_bpm: beats a minute.
         variation: chance of a repetition of the form to come back varied (see `scale_repeats`);
             0 where the form is to be kept as it is.
-        plans: where what is left open is taken from.
+        plans: where what is left open is taken from; None leaves it to the generator.
     """
 
     tempo_bpm: float = 90.0
     variation: float = 0.0
-    plans: PlanSource = "training"
+    plans: PlanSource | None = None
 
     def _values(self) -> tuple[object, ...]:
         own = self.tempo_bpm, self.variation, self.plans

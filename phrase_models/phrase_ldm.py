@@ -35,6 +35,7 @@ from phrase_models.errors import ConfigurationError
 from phrase_models.form.form_edits import scale_repeats
 from phrase_models.form.form_lending import LendingSong, lend_to_layout
 from phrase_models.form.plan_priors import PRIORS_FILE, DrawnPlan, PlanPriors
+from phrase_models.form.plan_source import PlanSource
 from phrase_models.form.texture_and_form import complete_texture, fit_to_texture
 from phrase_models.generator import GeneratedSong, GeneratorInputs, SongRequest
 from phrase_models.model_files import read_json_as, weights_header
@@ -235,12 +236,15 @@ class PhraseLDMGenerator:
             provenance=self.provenance(request, seed, index),
             latents=latents[: decoded.song.num_bars],
             num_repairs=decoded.report.num_repairs,
-            plans=request.plans,
+            plans=self.plan_source(request),
         )
 
     def provenance(self, request: SongRequest, seed: int, index: int) -> str:
         """One line: seed, index and what made it."""
-        plans = {"training": "", "lent": ", sections drawn", "drawn": ", plan drawn"}[request.plans]
+        source = self.plan_source(request)
+        if source == "lent" and request.sections:
+            source = "training"
+        plans = {"training": "", "lent": ", sections drawn", "drawn": ", plan drawn"}[source]
         return f"phraseldm seed {seed} song {index} model {self.digest[:12]}{plans}"
 
     def resolved(self, request: SongRequest, seed: int, index: int) -> SongPlan:
@@ -256,9 +260,10 @@ class PhraseLDMGenerator:
         """
         self._check_parts(request)
         asked = check_plan(request.plan, self.model.config.denoiser.max_bars)
-        if request.plans == "drawn":
+        source = self.plan_source(request)
+        if source == "drawn":
             asked = self._drawn(asked, seed, index)
-        elif not asked.sections and (request.plans == "lent" or self._no_song_is_as_long(asked)):
+        elif not asked.sections and (source == "lent" or self._no_song_is_as_long(asked)):
             asked = self._with_drawn_sections(asked, seed, index)
         plan = resolve_plans(self.model, [asked], seed, index)[0]
         if plan.form is None and plan.sections and self._lent.songs:
@@ -271,6 +276,19 @@ class PhraseLDMGenerator:
             return plan
         rng = numpy_generator("variation", seed, index)
         return replace(plan, form=scale_repeats(plan.form, request.variation, rng))
+
+    def plan_source(self, request: SongRequest) -> PlanSource:
+        """Where what a request leaves open is taken from: drawn where that can be.
+
+        It can where there are priors and training songs that lend the rest: songs by the whole plan
+        of one training song come near to it.
+        """
+        if request.plans is not None:
+            return request.plans
+        config = self.model.config.denoiser
+        has_priors = self.priors_file is not None and self.priors_file.exists()
+        able = config.conditioning == "sections" and has_priors and bool(self._lent.songs)
+        return "drawn" if able else "training"
 
     def _check_parts(self, request: SongRequest) -> None:
         """Refuse chords or a texture if the model would not look at them."""

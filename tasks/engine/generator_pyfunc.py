@@ -94,7 +94,7 @@ class SongModel(mlflow.pyfunc.PythonModel):
         return replace(
             request,
             texture=parse_texture(texture) if texture else None,
-            plans=params.get("plans") or "training",
+            plans=params.get("plans") or None,
         )
 
     def _sampler(self, params: Mapping[str, Any]) -> SamplerConfig:

@@ -208,7 +208,7 @@ def signature() -> ModelSignature:
         ("texture", "string", None),
         ("key", "string", "C"),
         ("tempo", "double", 90.0),
-        ("plans", "string", "training"),
+        ("plans", "string", None),
         ("variation", "double", 0.0),
         ("steps", "long", None),
         ("guidance", "double", None),

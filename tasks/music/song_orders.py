@@ -96,7 +96,7 @@ class SongOrder:
             None if texture is None else parse_texture(texture),
             variation,
             {name: value for name, value in (sampling or {}).items() if value is not None},
-            fields,
+            {"plans": None, **fields},  # the generator's choice, unlike a pipeline's
         )
 
     def batch(self, models: Models, generator: str) -> tuple[GenerationConfig, BatchSettings]:

@@ -88,12 +88,12 @@ def _taken_over(denoiser: Mapping[str, Any]) -> str:
             "song, drawn at\nrandom. Its notes are drawn anew."
         )
     return (
-        "Where a request leaves them open, layout, form (which bar repeats which) and chords of a "
-        "song are those of\none training song, drawn at random; its notes are drawn anew. With a "
-        "layout asked for, form and chords are\nthose of the training song with the most similar "
-        "other layout, fitted to it. With a form asked for, nothing\nof a training song's form or "
-        "chords is used. `phraseldm generate --plans drawn` draws what is left open by the\npriors "
-        "in `ldm/priors.json` instead, if that file is there."
+        "Where a request leaves them open, layout and form (which bar repeats which) of a song are "
+        "drawn by the priors\nin `ldm/priors.json`, and chords and, if the model knows it, texture "
+        "are those of a training song of a similar other\nlayout, fitted to it; without priors, "
+        "all of it is one training song's. The notes are drawn anew, but texture\nand chords say "
+        "much of them. `phraseldm generate --plans lent` draws the layout alone, `--plans "
+        "training`\ntakes all of one song."
     )
 
 

@@ -52,9 +52,10 @@ class GenerateRequest(BaseModel):
     variation: Annotated[float, Field(ge=0, le=1)] = Field(
         0.0, description="share of the repetitions that come back varied"
     )
-    plans: PlanSource = Field(
-        "training",
-        description="what is left open is of a training song, lent to drawn sections, or drawn",
+    plans: PlanSource | None = Field(
+        None,
+        description="what is left open is of a training song, lent to drawn sections, or drawn; "
+        "null is drawn, if the models have priors",
     )
 
     def order(self) -> SongOrder:

@@ -70,7 +70,7 @@ class GenerationConfig(BaseModel):
     seed: int = 0
     num_bars: int | None = Field(default=None, ge=1, description="null leaves it to the model")
     sections: str | None = Field(default=None, description="layout such as 'i4 A8 B8 o2'")
-    plans: PlanSource = Field(
+    plans: PlanSource | None = Field(
         default="training",
         description="what is left open is of a training song, lent to drawn sections, or drawn",
     )
@@ -83,7 +83,7 @@ class GenerationConfig(BaseModel):
     @model_validator(mode="after")
     def _draws_plans_if_it_can(self) -> Self:
         entry = GENERATORS.get(self.generator)
-        if self.plans != "training" and entry is not None and not entry.draws_plans:
+        if self.plans in {"lent", "drawn"} and entry is not None and not entry.draws_plans:
             able = ", ".join(name for name, known in GENERATORS.items() if known.draws_plans)
             message = f"Generator {self.generator} draws no plans; {able} does."
             raise ConfigurationError(message)

@@ -66,8 +66,8 @@ def test_song_k_has_a_plan_of_its_own_that_is_no_training_songs(generator, plann
         assert song.provenance.endswith(", plan drawn")
 
 
-def test_plans_of_training_songs_are_the_default(generator, planned_pair):
-    song = generator.generate(SongRequest(), 0, 0)
+def test_plans_of_training_songs_can_be_asked_for(generator, planned_pair):
+    song = generator.generate(SongRequest(plans="training"), 0, 0)
     assert song.request.plan in planned_pair.plans
     assert song.plans == "training"
     assert not song.provenance.endswith("drawn")
@@ -85,12 +85,12 @@ def test_what_is_asked_for_is_kept(generator):
     every = asked(form=FORM, chords=CHORDS)
     made, kept = generator.generate(every, 0, 0).request, replace(every, num_bars=12)
     assert made.texture is not None  # lent
-    assert replace(made, texture=None) == replace(kept, plans="training")
+    assert replace(made, texture=None) == replace(kept, plans=None)
     every = replace(
         every, texture=np.where(FORM.states[..., None] == CellState.SILENT, 0, 4).repeat(5, axis=2)
     )
     made, kept = generator.generate(every, 0, 0).request, replace(every, num_bars=12)
-    assert made == replace(kept, plans="training")
+    assert made == replace(kept, plans=None)
     alone = asked(texture=every.texture)
     made = generator.generate(alone, 0, 0).request
     assert np.array_equal(made.texture, every.texture)
@@ -184,13 +184,24 @@ def test_without_songs_that_lend_the_priors_draw_the_chords_too(generator):
     assert plan.texture is None
 
 
+def test_plans_are_drawn_by_default_where_there_are_priors(generator, planned_pair):
+    song = generator.generate(SongRequest(), 0, 1)
+    assert song.plans == "drawn"
+    assert song.request == generator.generate(DRAWN, 0, 1).request
+    assert song.request.form not in {plan.form for plan in planned_pair.plans}
+    bare = PhraseLDMGenerator(generator.model, generator.codec, "d" * 64, generator.sampler)
+    song = bare.generate(SongRequest(), 0, 1)
+    assert song.plans == "training"
+    assert song.request.plan in planned_pair.plans
+
+
 def test_lent_plans_have_sections_of_the_prior_and_a_training_song_fitted_to_them(generator):
     request = SongRequest(plans="lent")
     song = generator.generate(request, 0, 1)
     assert song.plans == "lent"
     assert song.provenance.endswith(", sections drawn")
     made = song.request
-    lent = generator.resolved(replace(SongRequest(), sections=made.sections), 0, 1)
+    lent = generator.resolved(replace(request, sections=made.sections), 0, 1)
     assert made.plan == lent  # as where a user gives these sections
     assert len({generator.resolved(request, 0, index).sections for index in range(6)}) > 1
     assert generator.resolved(replace(request, num_bars=9), 0, 0).num_bars == 9

@@ -68,7 +68,7 @@ def test_the_first_type_that_can_be_sent_is_sent(accept, kind):
         ({"seed": "1"}, "seed = '1' does not do: it must be a whole number."),
         ({"index": 10_000}, "index = 10000 does not do: it must be less than 10000."),
         ({"bars": 4}, "There is no field 'bars'; /docs lists those that there are."),
-        ({"plans": "x"}, "plans = 'x' does not do: it must be 'training' or 'drawn'."),
+        ({"plans": "x"}, "plans = 'x' does not do: it must be 'training', 'lent' or 'drawn'."),
         ({"sections": "A0"}, "Section layout 'A0' has a section of 0 bars; each needs at least 1."),
         ({"key": "H"}, "There is no major key 'H'"),
         ({"chords": "C | H"}, "'H' is no chord; write C, Am, Bdim, Gsus"),
