@@ -100,14 +100,14 @@ def test_form_and_chords_reach_the_song(release, tmp_path):
     assert "plan obeyed" in page
 
 
-def test_plans_are_drawn_where_that_is_asked_for(release, planned_pair, tmp_path):
-    drawn = make(tmp_path, "drawn", model=release, plans="drawn", num_songs=2)
-    taken = make(tmp_path, "taken", model=release, num_songs=2)
+def test_plans_are_drawn_unless_those_of_training_songs_are_asked_for(
+    release, planned_pair, tmp_path
+):
+    drawn = make(tmp_path, "drawn", model=release, num_songs=2)
+    taken = make(tmp_path, "taken", model=release, plans="training", num_songs=2)
     for folder, made, in_training in (("drawn", drawn, False), ("taken", taken, True)):
         said = json.loads((tmp_path / folder / "songs.json").read_text())
-        assert [item["plans"] for item in said] == [
-            "drawn" if folder == "drawn" else "training"
-        ] * 2
+        assert [item["plans"] for item in said] == ["training" if in_training else "drawn"] * 2
         for song in made:
             assert (song.request.plan in planned_pair.plans) is in_training
             midi = tmp_path / folder / "midi" / f"{song.name}.mid"
