@@ -31,6 +31,7 @@ from phrase_models.gallery.self_similarity import self_similarity_png
 from phrase_models.gallery.style import STYLE
 from phrase_models.gallery.synthesiser import SAMPLE_RATE, render_audio, wav_bytes
 from phrase_models.score.song import (
+    BEATS_PER_BAR,
     ROLE_PROGRAMS,
     Section,
     Song,
@@ -265,17 +266,25 @@ def _shades(item: GallerySong) -> str:
     return f'<p class="shades">{entries}</p>'
 
 
+_LETTERS = {"i": "intro", "o": "outro", "b": "bridge", "x": "interlude", "X": "interlude"}
+"""Sections that need not be sung (Dai et al. 2020)."""
+
+
 def _request(item: GallerySong) -> str:
-    """The layout that was asked for, and whether the song is as long as that."""
+    """The layout of the plan, what its letters mean, and whether the song is as long."""
     if item.requested_layout is None:
         return ""
-    text = f"Requested <b>{escape(item.requested_layout)}</b>"
+    text = f"Plan <b>{escape(item.requested_layout)}</b>"
     try:
-        bars = sum(section.num_bars for section in parse_section_layout(item.requested_layout))
+        sections = parse_section_layout(item.requested_layout)
     except ValueError:
         return f'<p class="request">{text}</p>'
+    bars = sum(section.num_bars for section in sections)
     kept = "length kept" if bars == item.song.num_bars else f"came out at {item.song.num_bars}"
-    return f'<p class="request">{text} · {bars} bars, {kept}</p>'
+    letters = {section.label for section in sections}
+    words = [f"{letter} {word}" for letter, word in _LETTERS.items() if letter in letters]
+    meaning = ", ".join([*words, "other letters sung"])
+    return f'<p class="request">{text} · {bars} bars, {kept} · {meaning}</p>'
 
 
 def _ribbon(sections: Sequence[Section], num_bars: int) -> str:
@@ -327,7 +336,7 @@ def _player(index: int, item: GallerySong, seconds: float) -> str:
 <button class="play" type="button" aria-label="Play or pause {escape(item.title)}">\
 <svg class="start" viewBox="0 0 16 16"><path d="M4 2.2v11.6L14 8z"/></svg>\
 <svg class="pause" viewBox="0 0 16 16"><path d="M3.5 2h3v12h-3zM9.5 2h3v12h-3z"/></svg></button>
-<span class="time">0:00 / {_clock(seconds)}</span>
+<span class="time">0:00 / {_clock(seconds)}</span>{_rest(item.song, seconds)}
 <input type="range" min="0" max="{seconds:.3f}" step="0.1" value="0" aria-label="Position">
 <div class="chips">{chips}</div>
 <div class="chips"><button class="button zoom" type="button" data-factor="0.5" \
@@ -335,6 +344,12 @@ aria-label="Zoom out">−</button><button class="button zoom" type="button" data
 aria-label="Zoom in">+</button>
 <a class="button" download="{_file_stem(item.title, index)}.mid" href="{midi}">↓ MIDI</a></div>
 </div>"""
+
+
+def _rest(song: Song, seconds: float) -> str:
+    """How long a song is that the recording does not hold as a whole."""
+    whole = 60 * BEATS_PER_BAR * song.num_bars / song.tempo_bpm
+    return f"<span>the beginning of {_clock(whole)}</span>" if seconds < whole - 1 else ""
 
 
 def _numbers(numbers: Mapping[str, float | str]) -> str:

@@ -125,8 +125,9 @@ def test_text_is_escaped(song):
 def test_requested_length(song):
     assert "16 bars, length kept" in page_of(entry(song))
     assert "20 bars, came out at 16" in page_of(entry(song, requested_layout="i4 A16"))
-    assert "Requested" not in page_of(entry(song, requested_layout=None))
-    assert "Requested <b>64 bars</b></p>" in page_of(entry(song, requested_layout="64 bars"))
+    assert "i intro, other letters sung" in page_of(entry(song, requested_layout="i4 A16"))
+    assert "Plan" not in page_of(entry(song, requested_layout=None))
+    assert "Plan <b>64 bars</b></p>" in page_of(entry(song, requested_layout="64 bars"))
 
 
 def test_ribbon_leaves_room_for_bars_without_section(song):
