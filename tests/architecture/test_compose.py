@@ -10,6 +10,7 @@ from storage.opening import CACHE_VARIABLE
 from tasks.engine.prefect_runs import HOME
 from tasks.engine.services import MLFLOW_URI, PREFECT_URL
 from tasks.store_address import STORE_VARIABLE
+from tasks.team_platform.notification import WEBHOOK_VARIABLE
 from tasks.team_platform.settings import POOL
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -17,7 +18,15 @@ TEXT = (ROOT / "compose.yaml").read_text()
 COMPOSE = yaml.safe_load(TEXT)
 SERVICES = COMPOSE["services"]
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
-OWN = {CACHE_VARIABLE, HOME, STORE_VARIABLE, MLFLOW_URI, PREFECT_URL, "PGPASSWORD"}
+OWN = {
+    CACHE_VARIABLE,
+    HOME,
+    STORE_VARIABLE,
+    MLFLOW_URI,
+    PREFECT_URL,
+    WEBHOOK_VARIABLE,
+    "PGPASSWORD",
+}
 OF_OTHERS = re.compile(r"(AWS|POSTGRES|MINIO_ROOT|MC_HOST)_\w+|PYTHONUNBUFFERED|DO_NOT_TRACK")
 
 
