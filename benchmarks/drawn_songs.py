@@ -15,9 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import get_args
 
-import numpy as np
-
-from benchmarks.evaluate_songs_npz import Column, Pack, TokenSong, as_json, measure
+from benchmarks.evaluate_songs_npz import Column, Pack, TokenSong, as_json, longest, measure
 from benchmarks.generator_table import table
 from phrase_models.diffusion.plan import SongPlan
 from phrase_models.diffusion.sampling import draw_songs
@@ -30,6 +28,14 @@ from phrase_models.training.randomness import numpy_generator
 
 BATCH_SIZE = 4
 NUM_REAL = 200
+
+
+def whole_plans(
+    generator: PhraseLDMGenerator, source: PlanSource, number: int, seed: int
+) -> list[SongPlan]:
+    """Plans of songs 0 to `number` - 1 of a seed that nobody asked anything of."""
+    request = SongRequest(plans=source)
+    return [generator.resolved(request, seed, index) for index in range(number)]
 
 
 def drawn_songs(
@@ -86,10 +92,7 @@ def main() -> None:
     changes = {"num_sampling_steps": arguments.steps} if arguments.steps else {}
     sampler = generator.sampler.model_copy(update={"precision": "bf16", **changes})
     generator = generator.with_sampler(sampler)
-    request = SongRequest(plans=arguments.plans)
-    plans = [
-        generator.resolved(request, arguments.seed, index) for index in range(arguments.number)
-    ]
+    plans = whole_plans(generator, arguments.plans, arguments.number, arguments.seed)
     songs = drawn_songs(generator, plans, arguments.seed)
     print(f"{len(songs)} songs drawn in {time.perf_counter() - started:.0f} s", flush=True)
     pack = Pack(arguments.pack)
@@ -104,8 +107,7 @@ def main() -> None:
     }
     print(table(columns))
     for name, column in columns.items():
-        longest = np.nanmax(column.values["longest_quotation_notes"])
-        print(f"{name}: longest passage shared with a training melody {longest:.0f} notes")
+        print(f"{name}: {longest(column)}")
     if arguments.json:
         figures = {name: as_json(column.results) for name, column in columns.items()}
         arguments.json.write_text(json.dumps(figures, indent=1))

@@ -219,7 +219,7 @@ def table(columns: Mapping[str, Column], ratios: Mapping[str, MetricResult]) -> 
         lines.append(f"| {name} | {cells} | {cell(ratios.get(name))} |")
     lines += ["", f"Not measured here (they need latents): {', '.join(absent)}."]
     for label, column in columns.items():
-        lines.append(f"{label}: {_longest(column)}")
+        lines.append(f"{label}: {longest(column)}")
     for name in ("two_sample_auc_songs", "two_sample_auc_songs (against held-out)", "failures"):
         note = columns["generated"].results[name].note
         if note:
@@ -227,7 +227,7 @@ def table(columns: Mapping[str, Column], ratios: Mapping[str, MetricResult]) -> 
     return "\n".join(lines)
 
 
-def _longest(column: Column) -> str:
+def longest(column: Column) -> str:
     """The largest of what the table has the means of."""
     names = ("longest_quotation_notes", "longest_copied_run", "longest_copied_run_transposed")
     return ", ".join(f"{name} at most {np.nanmax(column.values[name]):.0f}" for name in names)

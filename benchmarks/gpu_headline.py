@@ -31,7 +31,7 @@ from benchmarks.headline_recipes import (
     denoiser_training,
     vae_training,
 )
-from benchmarks.packed_songs import read_slots, slots_of_songs
+from benchmarks.packed_songs import held_out_phrases, read_slots, slots_of_songs
 from benchmarks.transposed_songs import TransposedBatches, songs_in_other_keys
 from phrase_models.codec import PhraseCodec
 from phrase_models.diffusion.dataset import LatentDataset, LatentSong, read_dataset
@@ -187,7 +187,7 @@ def encode(pack: Path, work: Path, name: str, device: str, *, encoder_alone: boo
     vae = load_vae(work / name / "decoder").to(device)
     plain = PhraseCodec(vae, "role")
     codec = PhraseCodec(vae, "role", refinement=RefinementConfig())
-    held_out = _held_out(songs, phrases)
+    held_out = [phrase for _, phrase in held_out_phrases(songs, phrases)]
     figures = {
         "encoder alone": _scores(held_out, plain.reconstruct(held_out)),
         "refined": _scores(held_out, codec.reconstruct(held_out)),
@@ -236,15 +236,6 @@ def write_dataset(
         "end_of_song_latent": specials[0].tolist(),
     }
     (folder / "dataset.json").write_text(json.dumps(description))
-
-
-def _held_out(songs: list[dict], phrases: list[list[int]]) -> list[list[int]]:
-    chosen: list[list[int]] = []
-    for song in songs:
-        if song["split"] == "validation":
-            first = 3 * song["first_bar"]
-            chosen += phrases[first : first + 3 * song["num_bars"]]
-    return [phrase for phrase in chosen if phrase[0] >= vocabulary.FIRST_PROGRAM]
 
 
 def _scores(targets: list[list[int]], outputs: list[list[int]]) -> dict[str, float]:

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
+from phrase_models.tokens import vocabulary
+
 
 def read_slots(pack: Path) -> tuple[list[dict], list[list[int]], np.ndarray]:
     """Songs, tokens of every slot, chords (bars, 2)."""
@@ -17,6 +19,17 @@ def read_slots(pack: Path) -> tuple[list[dict], list[list[int]], np.ndarray]:
     starts = np.concatenate(([0], ends[:-1]))
     phrases = [tokens[a:b] for a, b in zip(starts.tolist(), ends.tolist(), strict=True)]
     return songs, phrases, chords
+
+
+def held_out_phrases(songs: Sequence[dict], phrases: list[list[int]]) -> list[tuple[str, list]]:
+    """Song and tokens of each phrase with notes of the validation songs (see `read_slots`)."""
+    return [
+        (song["song_id"], phrase)
+        for song in songs
+        if song["split"] == "validation"
+        for phrase in phrases[3 * song["first_bar"] : 3 * (song["first_bar"] + song["num_bars"])]
+        if phrase[0] >= vocabulary.FIRST_PROGRAM
+    ]
 
 
 def slots_of_songs(pack: Path, song_ids: Sequence[str]) -> list[list[list[int]]]:

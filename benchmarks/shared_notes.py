@@ -17,10 +17,9 @@ from typing import get_args
 
 import numpy as np
 
-from benchmarks.drawn_songs import drawn_songs
+from benchmarks.drawn_songs import drawn_songs, whole_plans
 from benchmarks.evaluate_songs_npz import Pack, read_generated
 from phrase_models.form.plan_source import PlanSource
-from phrase_models.generator import SongRequest
 from phrase_models.phrase_ldm import PhraseLDMGenerator
 from phrase_models.score.song import MELODY, PIANO, Song
 
@@ -90,8 +89,7 @@ def main() -> None:
             print(f"songs by plans, {part}, with the song of the plan: {in_words(own)}")
     if arguments.plans:
         generator = PhraseLDMGenerator.from_pretrained(arguments.release)
-        request = SongRequest(plans=arguments.plans)
-        plans = [generator.resolved(request, arguments.seed, k) for k in range(arguments.number)]
+        plans = whole_plans(generator, arguments.plans, arguments.number, arguments.seed)
         drawn = drawn_songs(generator, plans, arguments.seed)
         sets[arguments.plans] = {song.song_id: notes_of(song.evaluated().song) for song in drawn}
     for name, songs_of_set in sets.items():

@@ -1,5 +1,6 @@
 """`phraseldm form`, `texture`, `tokenize` and `detokenize`: songs as text, and back."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -16,6 +17,16 @@ SongFileArgument = Annotated[
 SongOption = Annotated[int, typer.Option(help="Number of the song in a songs.json.")]
 
 
+def _print(
+    file: Path, role_map: list[str] | None, list_tracks: bool, text: Callable[[], str]
+) -> None:
+    """A file as text, or its tracks where these were asked for."""
+    if list_tracks:
+        print_tracks([file], role_map)
+    else:
+        typer.echo(text())
+
+
 @songs_as_text_app.command()
 def tokenize(
     file: Annotated[Path, typer.Argument(help="MIDI file of 4/4.")],
@@ -25,10 +36,7 @@ def tokenize(
     """Print the REMI-z tokens of a MIDI file, bars ending in b-1."""
     from tasks.music.token_files import tokens_of_file
 
-    if list_tracks:
-        print_tracks([file], role_map)
-    else:
-        typer.echo(tokens_of_file(file, role_map or ()))
+    _print(file, role_map, list_tracks, lambda: tokens_of_file(file, role_map or ()))
 
 
 @songs_as_text_app.command()
@@ -61,10 +69,7 @@ def form(
     """Print what repeats what in a song, to be edited and given back with `generate --form`."""
     from tasks.music.song_plans import form_of_file
 
-    if list_tracks:
-        print_tracks([file], role_map)
-    else:
-        typer.echo(form_of_file(file, song, role_map or ()))
+    _print(file, role_map, list_tracks, lambda: form_of_file(file, song, role_map or ()))
 
 
 @songs_as_text_app.command()
@@ -77,7 +82,4 @@ def texture(
     """Print how full, held and high the bars of a song are, for `generate --texture`."""
     from tasks.music.song_plans import texture_of_file
 
-    if list_tracks:
-        print_tracks([file], role_map)
-    else:
-        typer.echo(texture_of_file(file, song, role_map or ()))
+    _print(file, role_map, list_tracks, lambda: texture_of_file(file, song, role_map or ()))

@@ -85,6 +85,11 @@ class _Lent:
     def __init__(self, model: PhraseLDM, priors_file: Path | None) -> None:
         self.model, self.priors_file = model, priors_file
 
+    @property
+    def has_priors(self) -> bool:
+        """Whether there is a file of them."""
+        return self.priors_file is not None and self.priors_file.exists()
+
     @cached_property
     def priors(self) -> PlanPriors:
         """Those of the file.
@@ -92,7 +97,7 @@ class _Lent:
         Raises:
             ConfigurationError: if there is none.
         """
-        if self.priors_file is None or not self.priors_file.exists():
+        if self.priors_file is None or not self.has_priors:
             message = (
                 "Plans were to be drawn, but these models come without priors: fit some by running "
                 "the pipeline on songs with sections, or take plans of training songs."
@@ -286,8 +291,7 @@ class PhraseLDMGenerator:
         if request.plans is not None:
             return request.plans
         config = self.model.config.denoiser
-        has_priors = self.priors_file is not None and self.priors_file.exists()
-        able = config.conditioning == "sections" and has_priors and bool(self._lent.songs)
+        able = config.conditioning == "sections" and self._lent.has_priors and self._lent.songs
         return "drawn" if able else "training"
 
     def _check_parts(self, request: SongRequest) -> None:
@@ -307,9 +311,7 @@ class PhraseLDMGenerator:
 
     def _no_song_is_as_long(self, asked: SongPlan) -> bool:
         """Whether a length was asked for that no training song has, and priors can serve it."""
-        if asked.num_bars is None:
-            return False
-        if self.priors_file is None or not self.priors_file.exists():
+        if asked.num_bars is None or not self._lent.has_priors:
             return False
         return all(plan.num_bars != asked.num_bars for plan in self.model.length_prior)
 
@@ -332,10 +334,9 @@ class PhraseLDMGenerator:
             raise ConfigurationError(message)
         return config.max_bars
 
-    def _drawn(self, asked: SongPlan, seed: int, index: int) -> SongPlan:
-        """A plan whose layout and form, where they were left open, are drawn by the priors."""
+    def _drawn(self, plan: SongPlan, seed: int, index: int) -> SongPlan:
+        """A checked plan whose layout and form, where they were left open, the priors draw."""
         config, max_bars = self.model.config.denoiser, self._max_bars_of_sections()
-        plan = check_plan(asked, max_bars)
         check_vocabulary(plan, self.model.config.slots_per_bar, config.num_chords)
         rng = numpy_generator("plan", seed, index)
         drawn = self._lent.priors.draw(

@@ -135,11 +135,12 @@ def with_parts_of(model: PhraseLDM, plan: SongPlan, lent: LendingSong) -> SongPl
 
 def _with_lent_rest(model: PhraseLDM, plan: SongPlan, rng: np.random.Generator) -> SongPlan:
     """A plan with sections and a form of its own, with what else it lacks of one training song."""
-    config, songs = model.config.denoiser, lending_songs(model)
+    config = model.config.denoiser
     wants_chords = config.num_chords > 0 and plan.chords is None
     wants_texture = config.texture_condition and plan.texture is None
     if not (wants_chords or wants_texture) or plan.form is None or not plan.sections:
         return plan
+    songs = lending_songs(model)
     if wants_texture:
         songs = [song for song in songs if song.texture is not None]
     try:

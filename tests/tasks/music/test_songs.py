@@ -171,6 +171,14 @@ def test_a_song_whose_form_was_left_open_has_that_of_its_notes(release, tmp_path
     assert form_of_file(path, 0) == form_of_file(tmp_path / "out" / "midi" / "song-000.mid", 0)
 
 
+def assert_one_sentence(tmp_path, words, **request):
+    with pytest.raises(UserError) as error:
+        make(tmp_path, sections="A8", **request)
+    assert words in str(error.value)
+    assert "\n" not in str(error.value)
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
@@ -187,11 +195,7 @@ def test_a_song_whose_form_was_left_open_has_that_of_its_notes(release, tmp_path
 def test_a_form_that_cannot_be_met_is_one_sentence(release, tmp_path, text, words):
     if text is not None:
         (tmp_path / "form.txt").write_text(text)
-    with pytest.raises(UserError) as error:
-        make(tmp_path, model=release, sections="A8", form=tmp_path / "form.txt")
-    assert words in str(error.value)
-    assert "\n" not in str(error.value)
-    assert not (tmp_path / "out").exists()
+    assert_one_sentence(tmp_path, words, model=release, form=tmp_path / "form.txt")
 
 
 def test_a_texture_goes_out_is_edited_and_comes_back(release, tmp_path):
@@ -258,11 +262,7 @@ def test_form_and_texture_of_one_song_agree(release, tmp_path):
 def test_a_texture_that_cannot_be_met_is_one_sentence(release, tmp_path, text, words):
     if text is not None:
         (tmp_path / "texture.txt").write_bytes(text)
-    with pytest.raises(UserError) as error:
-        make(tmp_path, model=release, sections="A8", texture=tmp_path / "texture.txt")
-    assert words in str(error.value)
-    assert "\n" not in str(error.value)
-    assert not (tmp_path / "out").exists()
+    assert_one_sentence(tmp_path, words, model=release, texture=tmp_path / "texture.txt")
 
 
 @pytest.mark.parametrize(
