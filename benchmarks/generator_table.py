@@ -1,10 +1,12 @@
 """Songs of every generator beside real ones, by all metrics that need no latents.
 
-    python -m benchmarks.generator_table PACK [--npz SONGS.npz] [--binomial RELEASE] [-n 100]
+    python -m benchmarks.generator_table PACK [--npz SONGS.npz] [--phrase-ldm RELEASE]
+        [--binomial RELEASE] [-n 100]
 
-PACK is written by `benchmarks.headline_pack`, SONGS.npz by `benchmarks.gpu_headline songs`. Song k
-of a seed takes the length and sections of one training song, whatever generator writes it; a copy
-is that song, and has to be found as one. Intervals are 95 %.
+PACK is written by `benchmarks.headline_pack`, SONGS.npz by `benchmarks.gpu_headline songs`: songs
+by whole plans of training songs. Song k of a seed takes the length and sections of one training
+song, whatever generator writes it, but for PhraseLDM, which draws its plans; a copy is that song,
+and has to be found as one. Intervals are 95 %.
 """
 
 import argparse
@@ -21,8 +23,9 @@ from phrase_models.binomial.generator import BinomialGenerator
 from phrase_models.generation_metrics import generated_song
 from phrase_models.generator import Generator, SongRequest
 from phrase_models.metrics.evaluated_song import EvaluatedSong
+from phrase_models.phrase_ldm import PhraseLDMGenerator
 
-REAL_PLANS = "real, plans of phrase_ldm"
+REAL_PLANS = "real songs of these plans"
 """These training songs are compared with all others; a copy's own original counts."""
 
 
@@ -44,9 +47,12 @@ def rows(arguments: argparse.Namespace, pack: Pack) -> Iterator[tuple[str, list[
     if arguments.binomial:
         generator = BinomialGenerator.from_pretrained(arguments.binomial)
         yield "binomial", written(generator, number, seed)
+    if arguments.phrase_ldm:
+        drawing = PhraseLDMGenerator.from_pretrained(arguments.phrase_ldm)
+        yield "phrase_ldm, plans drawn", written(drawing, number, seed)
     if arguments.npz:
         songs = read_generated(arguments.npz, pack)[:number]
-        yield "phrase_ldm", [song.evaluated() for song in songs]
+        yield "phrase_ldm, whole plans", [song.evaluated() for song in songs]
         yield REAL_PLANS, [pack.evaluated[song.song_id] for song in songs]
 
 
@@ -65,7 +71,8 @@ def main() -> None:
     """Write the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("pack", type=Path)
-    parser.add_argument("--npz", type=Path, help="songs of PhraseLDM")
+    parser.add_argument("--npz", type=Path, help="songs of PhraseLDM by whole plans")
+    parser.add_argument("--phrase-ldm", type=Path, help="release of PhraseLDM, to draw songs with")
     parser.add_argument("--binomial", type=Path, help="folder of a model of binomial diffusion")
     parser.add_argument("-n", "--number", type=int, default=100)
     parser.add_argument("--seed", type=int, default=3)

@@ -39,6 +39,8 @@ class ChoiceFile(BaseModel):
     mean: Numbers
     scale: Numbers
     weights: Numbers
+    sees_chords: bool = True
+    num_candidates: int = Field(12, ge=1, le=64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +49,14 @@ class PlanChoice:
 
     Attributes:
         drawn_score: of statistics (K, F), higher for what looks drawn.
+        sees_chords: whether the statistics are also of the plans' chords, as those of older files
+            are.
+        num_candidates: K, plans drawn to take one.
     """
 
     drawn_score: LogisticRegression
+    sees_chords: bool = False
+    num_candidates: int = 24
 
     @classmethod
     def fit(
@@ -82,6 +89,8 @@ class PlanChoice:
             "mean": score.standardiser.mean.tolist(),
             "scale": score.standardiser.scale.tolist(),
             "weights": score.weights.tolist(),
+            "sees_chords": self.sees_chords,
+            "num_candidates": self.num_candidates,
         }
 
     @classmethod
@@ -95,4 +104,5 @@ class PlanChoice:
             message = "mean, scale and weights of choice are of different lengths"
             raise ConfigurationError(message)
         standardiser = Standardiser(np.array(values.mean), np.array(values.scale))
-        return cls(LogisticRegression(standardiser, np.array(values.weights), 0.0))
+        score = LogisticRegression(standardiser, np.array(values.weights), 0.0)
+        return cls(score, values.sees_chords, values.num_candidates)

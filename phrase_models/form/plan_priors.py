@@ -2,8 +2,8 @@
 
 A layout is drawn first, then a form given the layout, then chords given both, each from a
 distribution that was fitted by counting (`layout_prior`, `form_prior`, `chord_prior`); of several
-such plans one is taken that looks as a whole as real ones do (`plan_choice`). No training song's
-plan is kept or copied.
+layouts with their forms one is taken that looks as a whole as real ones do (`plan_choice`). No
+training song's plan is kept or copied.
 """
 
 from collections.abc import Sequence
@@ -28,15 +28,13 @@ from phrase_models.score.song import MAX_BARS, Section
 from phrase_models.whole_files import write_whole_json
 
 PRIORS_FILE = "priors.json"
-FORMAT_VERSION = 2
-"""2 has the choice; files of 1 are read, and draw as they did."""
+FORMAT_VERSION = 3
+"""2 has the choice, which looked at chords until 3; older files are read, and draw as they did."""
 _NUM_LAYOUTS = 100
 """Layouts drawn to find one that is short enough, before one of the greatest length is drawn."""
-_NUM_CANDIDATES = 12
-"""Plans drawn to take one."""
 _MIN_SONGS = 64
 """Training songs from which on the choice is fitted; of fewer it would learn what is chance."""
-_MOST_SONGS, _DRAWN_PER_SONG = 400, 3
+_MOST_SONGS, _DRAWN_PER_SONG = 800, 3
 """What the choice is fitted to."""
 
 
@@ -107,8 +105,8 @@ class PlanPriors:
     def fit(cls, plans: Sequence[KnownPlan]) -> Self:
         """Fit to the plans of training songs.
 
-        Takes 50 seconds for the 708 training songs of POP909, 20 for the calibration of forms and
-        30 for the choice.
+        Takes a minute for the 708 training songs of POP909, a third of it for the calibration of
+        forms and the rest for the choice.
 
         Args:
             plans: those without sections or form are passed over (see `can_be_fitted`), and for
@@ -131,19 +129,25 @@ class PlanPriors:
             FormPrior.fit([(plan.sections, form) for plan, form in known]),
             ChordPrior.fit(with_chords) if with_chords else None,
         )
-        real = [DrawnPlan(*parts) for parts in with_chords]
-        real = real or [DrawnPlan(plan.sections, form, None) for plan, form in known]
-        return replace(priors, choice=priors._fitted_choice(real))
+        return replace(priors, choice=priors._fitted_choice(known))
 
-    def _fitted_choice(self, real: Sequence[DrawnPlan]) -> PlanChoice | None:
-        """What tells plans that are drawn from these of training songs."""
-        if len(real) < _MIN_SONGS:
+    def _fitted_choice(self, songs: Sequence[tuple[KnownPlan, SongForm]]) -> PlanChoice | None:
+        """What tells layouts and forms that are drawn from these of training songs.
+
+        Chords are not looked at: in songs they are mostly those of a training song, and what is
+        chosen for its chords is not chosen for its form.
+        """
+        if len(songs) < _MIN_SONGS:
             return None
         rng = np.random.default_rng(0)
-        some = real[:: -(-len(real) // _MOST_SONGS)]
-        drawn = [self.draw(rng) for _ in range(_DRAWN_PER_SONG * len(some))]
+        real = [
+            DrawnPlan(plan.sections, form, None)
+            for plan, form in songs[:: -(-len(songs) // _MOST_SONGS)]
+        ]
+        forms = replace(self, chords=None)
+        drawn = [forms.draw(rng) for _ in range(_DRAWN_PER_SONG * len(real))]
         return PlanChoice.fit(
-            [plan.statistics() for plan in some], [plan.statistics() for plan in drawn]
+            [plan.statistics() for plan in real], [plan.statistics() for plan in drawn]
         )
 
     def draw(
@@ -167,15 +171,19 @@ class PlanPriors:
         Raises:
             ConfigurationError: if sections and form are of other lengths.
         """
-        number = 1 if self.choice is None else _NUM_CANDIDATES
-        candidates = [
-            self._candidate(rng, num_bars, sections, form, max_bars) for _ in range(number)
-        ]
-        if self.choice is None:
-            return candidates[0]
-        return candidates[self.choice.choose([plan.statistics() for plan in candidates], rng)]
+        choice = self.choice
+        nothing_to_choose = sections and form is not None
+        if choice is None or (nothing_to_choose and not choice.sees_chords):
+            plan = self._form_plan(rng, num_bars, sections, form, max_bars)
+            return self._with_chords(plan, rng)
+        candidates = []
+        for _ in range(choice.num_candidates):
+            plan = self._form_plan(rng, num_bars, sections, form, max_bars)
+            candidates.append(self._with_chords(plan, rng) if choice.sees_chords else plan)
+        chosen = choice.choose([plan.statistics() for plan in candidates], rng)
+        return self._with_chords(candidates[chosen], rng)
 
-    def _candidate(
+    def _form_plan(
         self,
         rng: np.random.Generator,
         num_bars: int | None,
@@ -183,14 +191,18 @@ class PlanPriors:
         form: SongForm | None,
         max_bars: int,
     ) -> DrawnPlan:
-        """One plan of the three priors."""
+        """A layout with a form."""
         if form is not None:
             num_bars = form.num_bars
         layout = sections or self.draw_layout(rng, num_bars, max_bars)
-        if form is None:
-            form = self.forms.sample(layout, rng)
-        chords = None if self.chords is None else self.chords.sample(layout, form, rng)
-        return DrawnPlan(layout, form, chords)
+        form = self.forms.sample(layout, rng) if form is None else form
+        return DrawnPlan(layout, form, None)
+
+    def _with_chords(self, plan: DrawnPlan, rng: np.random.Generator) -> DrawnPlan:
+        """A plan with chords, where it has none and there is a prior of them."""
+        if plan.chords is not None or self.chords is None:
+            return plan
+        return replace(plan, chords=self.chords.sample(plan.sections, plan.form, rng))
 
     def draw_layout(
         self, rng: np.random.Generator, num_bars: int | None = None, max_bars: int = MAX_BARS
@@ -255,7 +267,8 @@ def _choice_of(values: PriorsFile) -> PlanChoice | None:
     choice = PlanChoice.from_file(values.choice)
     shape = (1, len(SLOT_NAMES))
     one_bar = SongForm(np.full(shape, CellState.NEW, np.int8), np.full(shape, NO_SOURCE))
-    chords = None if values.chords is None else np.zeros((1, CHORDS_PER_BAR), np.int64)
+    seen = choice.sees_chords and values.chords is not None
+    chords = np.zeros((1, CHORDS_PER_BAR), np.int64) if seen else None
     wanted = len(plan_statistics((Section("A", 0, 1),), one_bar, chords))
     if choice.num_statistics != wanted:
         message = f"choice has {choice.num_statistics} weights where {wanted} belong"

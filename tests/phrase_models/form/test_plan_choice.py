@@ -103,7 +103,7 @@ def test_few_songs_have_no_choice_and_many_have_one_that_is_saved(tmp_path):
     for name in ("mean", "scale", "weights"):
         values["choice"][name].pop()
     path.write_text(json.dumps(values))
-    with pytest.raises(ConfigurationError, match="50 weights where 51 belong"):
+    with pytest.raises(ConfigurationError, match="42 weights where 43 belong"):
         PlanPriors.load(path)
 
     old = {name: part for name, part in values.items() if name != "choice"} | {"format_version": 1}
@@ -112,3 +112,44 @@ def test_few_songs_have_no_choice_and_many_have_one_that_is_saved(tmp_path):
     same = PlanPriors.load(path).draw(np.random.default_rng(4))
     assert same.form == first.form
     assert same.sections == first.sections
+
+
+@pytest.fixture(scope="module")
+def of_many() -> PlanPriors:
+    return PlanPriors.fit([plan_of(TEXTS[index % len(TEXTS)], index) for index in range(64)])
+
+
+def test_forms_are_chosen_whatever_the_chords(of_many):
+    for seed in range(4):
+        plan = of_many.draw(np.random.default_rng(seed))
+        without = replace(of_many, chords=None).draw(np.random.default_rng(seed))
+        assert (without.sections, without.form) == (plan.sections, plan.form)
+        assert without.chords is None
+        assert len(plan.chords) == plan.form.num_bars
+
+
+def test_where_layout_and_form_are_given_nothing_is_chosen(of_many):
+    plan = of_many.draw(np.random.default_rng(5))
+    again = of_many.draw(np.random.default_rng(6), sections=plan.sections, form=plan.form)
+    one = replace(of_many, choice=None)
+    first = one.draw(np.random.default_rng(6), sections=plan.sections, form=plan.form)
+    assert (again.sections, again.form) == (plan.sections, plan.form)
+    assert np.array_equal(again.chords, first.chords)
+
+
+def test_a_file_whose_choice_saw_chords_chooses_among_twelve_by_them(of_many, tmp_path):
+    values = json.loads(json.dumps(of_many.to_json()))
+    plans = [replace(of_many, choice=None).draw(np.random.default_rng(s)) for s in range(8)]
+    rows = [plan.statistics() for plan in plans]
+    choice = PlanChoice.fit(rows[:4], rows[4:]).to_json()
+    del choice["sees_chords"], choice["num_candidates"]
+    path = tmp_path / "priors.json"
+    path.write_text(json.dumps(values | {"format_version": 2, "choice": choice}))
+
+    old = PlanPriors.load(path)
+    drawn = old.draw(np.random.default_rng(9))
+
+    rng = np.random.default_rng(9)
+    every = [replace(old, choice=None).draw(rng) for _ in range(12)]
+    taken = every[old.choice.choose([plan.statistics() for plan in every], rng)]
+    assert (drawn.form, drawn.chords.tolist()) == (taken.form, taken.chords.tolist())

@@ -132,7 +132,7 @@ def test_songs_that_say_nothing_are_passed_over(priors, tmp_path):
         ("{", "it is damaged, or of another kind"),
         ("[]", "it is no JSON object"),
         ('{"format_version": 1}', "layouts is missing"),
-        (json.dumps({"format_version": 9}), "has format 9, this program reads up to 2"),
+        (json.dumps({"format_version": 9}), "has format 9, this program reads up to 3"),
     ],
 )
 def test_a_file_that_cannot_be_read_is_one_sentence(tmp_path, content, words):
