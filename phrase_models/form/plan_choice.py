@@ -40,7 +40,6 @@ class ChoiceFile(BaseModel):
     scale: Numbers
     weights: Numbers
     sees_chords: bool = True
-    num_candidates: int = Field(12, ge=1, le=64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +50,10 @@ class PlanChoice:
         drawn_score: of statistics (K, F), higher for what looks drawn.
         sees_chords: whether the statistics are also of the plans' chords, as those of older files
             are.
-        num_candidates: K, plans drawn to take one.
     """
 
     drawn_score: LogisticRegression
     sees_chords: bool = False
-    num_candidates: int = 24
 
     @classmethod
     def fit(
@@ -90,7 +87,6 @@ class PlanChoice:
             "scale": score.standardiser.scale.tolist(),
             "weights": score.weights.tolist(),
             "sees_chords": self.sees_chords,
-            "num_candidates": self.num_candidates,
         }
 
     @classmethod
@@ -105,4 +101,4 @@ class PlanChoice:
             raise ConfigurationError(message)
         standardiser = Standardiser(np.array(values.mean), np.array(values.scale))
         score = LogisticRegression(standardiser, np.array(values.weights), 0.0)
-        return cls(score, values.sees_chords, values.num_candidates)
+        return cls(score, values.sees_chords)

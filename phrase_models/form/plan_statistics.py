@@ -61,13 +61,18 @@ def _likeness(alike: BoolArray, matching: NDArray[np.int64]) -> list[float]:
 
 
 def _passages(alike: BoolArray) -> float:
-    """Logarithm of 1 + the bars of all passages that come again, over the bars of the song."""
-    total = 0
-    for lag in range(2, len(alike)):
-        edges = np.diff(np.pad(np.diagonal(alike, lag).astype(np.int8), 1))
-        lengths = np.flatnonzero(edges == -1) - np.flatnonzero(edges == 1)
-        total += int(lengths[lengths >= SHORTEST_PASSAGE].sum())
-    return float(np.log1p(total / len(alike)))
+    """Logarithm of 1 + the bars of all passages that come again, over the bars of the song.
+
+    All diagonals lie in one row, behind each other: from the second on, each ends on a bar beyond
+    the song, which is like none.
+    """
+    num_bars = len(alike)
+    bars, lags = np.arange(num_bars), np.arange(2, num_bars)[:, None]
+    beyond = np.pad(alike, ((0, 0), (0, num_bars)))
+    edges = np.diff(np.pad(beyond[bars, bars + lags].ravel().astype(np.int8), 1))
+    lengths = np.flatnonzero(edges == -1) - np.flatnonzero(edges == 1)
+    total = int(lengths[lengths >= SHORTEST_PASSAGE].sum())
+    return float(np.log1p(total / num_bars))
 
 
 def _matching_places(sections: Sequence[Section]) -> NDArray[np.int64]:
