@@ -245,12 +245,14 @@ class PhraseLDMGenerator:
         )
 
     def provenance(self, request: SongRequest, seed: int, index: int) -> str:
-        """One line: seed, index and what made it."""
-        source = self.plan_source(request)
-        if source == "lent" and request.sections:
-            source = "training"
-        plans = {"training": "", "lent": ", sections drawn", "drawn": ", plan drawn"}[source]
-        return f"phraseldm seed {seed} song {index} model {self.digest[:12]}{plans}"
+        """One line: seed, index, what made it, and what of its plan the priors drew."""
+        source, parts = self.plan_source(request), []
+        if source != "training" and not request.sections:
+            parts.append("sections")
+        if source == "drawn" and request.form is None:
+            parts.append("form")
+        said = f", {' and '.join(parts)} drawn" if parts else ""
+        return f"phraseldm seed {seed} song {index} model {self.digest[:12]}{said}"
 
     def resolved(self, request: SongRequest, seed: int, index: int) -> SongPlan:
         """The plan of a song with what was left open filled in, its form varied as asked for.

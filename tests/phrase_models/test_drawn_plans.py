@@ -63,7 +63,7 @@ def test_song_k_has_a_plan_of_its_own_that_is_no_training_songs(generator, plann
         assert request.num_bars == request.form.num_bars == len(request.chords) <= 32
         assert sum(section.num_bars for section in request.sections) == request.num_bars
         assert song.plans == "drawn"
-        assert song.provenance.endswith(", plan drawn")
+        assert song.provenance.endswith(", sections and form drawn")
 
 
 def test_plans_of_training_songs_can_be_asked_for(generator, planned_pair):
@@ -193,6 +193,21 @@ def test_plans_are_drawn_by_default_where_there_are_priors(generator, planned_pa
     song = bare.generate(SongRequest(), 0, 1)
     assert song.plans == "training"
     assert song.request.plan in planned_pair.plans
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({}, ", sections and form drawn"),
+        ({"form": FORM}, ", sections drawn"),
+        ({"sections": request_from_layout(LAYOUT).sections}, ", form drawn"),
+        ({"sections": request_from_layout(LAYOUT).sections, "form": FORM}, ""),
+    ],
+)
+def test_a_song_says_what_of_its_plan_the_priors_drew(generator, given, said):
+    request = replace(DRAWN, **given)
+    line = f"phraseldm seed 3 song 5 model {'d' * 12}{said}"
+    assert generator.provenance(request, 3, 5) == line
 
 
 def test_lent_plans_have_sections_of_the_prior_and_a_training_song_fitted_to_them(generator):
