@@ -1,12 +1,16 @@
 """A prior of section layouts such as "i4 A8 A8 B8 x4 A8 B8 o4", fitted by counting.
 
-Sections are drawn in turn: the kind given the two before, the sung letters so far and the bars so
-far; then the length given the kind, the last section of that kind and the section before. Sung
-letters are known by their order of appearance, so the first sung section drawn is always A.
+Sections are drawn in turn. Verse and chorus come again as a sequence: first it is decided whether
+the next section follows, which is to be what came after the earlier section that is most like this
+one with those before it, in kind and length. Else the kind is drawn given the two before, the sung
+letters so far and the bars so far; then the length given the kind, the last section of that kind
+and the section before. Sung letters are known by their order of appearance, so the first sung
+section drawn is always A.
 """
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -28,9 +32,15 @@ _NUM_DRAWS = 64
 """Layouts drawn to choose one from where a length is given."""
 _MOST_DRAWS, _MOST_SECTIONS = 100, 1000
 _ENDLESS = "The priors draw layouts without an end; fit them, or copy them, again."
-_KIND_LEVELS, _LENGTH_LEVELS = 4, 3
+_KIND_LEVELS, _LENGTH_LEVELS, _FOLLOW_LEVELS = 4, 3, 3
+_LONGEST_MATCH = 3
+"""Sections up to which it counts how many in a row are as they were before."""
+_CONCENTRATION, _OLDER_CONCENTRATION = 6.0, 4.0
+"""Of the tables, and of those of files without the decision to follow."""
 
 Layout = Sequence[Section]
+Kinds = list[tuple[int, int]]
+"""Kind and length of each section."""
 
 
 class LayoutsFile(BaseModel):
@@ -40,15 +50,32 @@ class LayoutsFile(BaseModel):
 
     kinds: CountsFile
     lengths: CountsFile
+    follows: CountsFile | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Next:
+    """What may come after the sections so far.
+
+    Attributes:
+        expected: kind and length of the section that follows, if one does.
+        follow: probability that it does.
+        kinds: (NUM_KINDS,) distribution of what comes else.
+        unexpected: probability of `expected` by `kinds` and its length, which is ruled out there.
+    """
+
+    expected: tuple[int, int] | None
+    follow: float
+    kinds: NDArray[np.float64]
+    unexpected: float
 
 
 class LayoutPrior:
     """Draws and scores layouts; see the module."""
 
-    def __init__(self, kinds: CountTable | None = None, lengths: CountTable | None = None) -> None:
-        """With tables that were fitted, or empty ones."""
-        self._kinds = kinds or CountTable(NUM_KINDS, _KIND_LEVELS)
-        self._lengths = lengths or CountTable(MAX_SECTION_BARS, _LENGTH_LEVELS)
+    def __init__(self, kinds: CountTable, lengths: CountTable, follows: CountTable | None) -> None:
+        """Take the tables over; without `follows` nothing ever follows."""
+        self._kinds, self._lengths, self._follows = kinds, lengths, follows
 
     @classmethod
     def fit(cls, layouts: Sequence[Layout]) -> "LayoutPrior":
@@ -60,15 +87,20 @@ class LayoutPrior:
         if not layouts:
             message = "A prior of layouts needs at least one training song."
             raise ConfigurationError(message)
-        prior = cls()
+        kinds, lengths = _base_tables(_CONCENTRATION)
+        follows = _follow_table()
         for layout in layouts:
             so_far = _SoFar()
-            for kind, length in _encode(layout):
-                prior._kinds.add(so_far.kind_contexts(), kind)
-                prior._lengths.add(so_far.length_contexts(kind), length - 1)
+            for kind, length in [*_encode(layout), (END, 0)]:
+                expected = so_far.expected()
+                if expected is not None:
+                    follows.add(so_far.follow_contexts(), int((kind, length) == expected))
+                if (kind, length) != expected:
+                    kinds.add(so_far.kind_contexts(), kind)
+                    if kind != END:
+                        lengths.add(so_far.length_contexts(kind), length - 1)
                 so_far.add(kind, length)
-            prior._kinds.add(so_far.kind_contexts(), END)
-        return prior
+        return cls(kinds, lengths, follows)
 
     def log_likelihood(self, layout: Layout) -> float:
         """Natural logarithm of the probability of a layout, its letters by order of appearance.
@@ -76,11 +108,18 @@ class LayoutPrior:
         Sections longer than 32 bars count as of 32.
         """
         total, so_far = 0.0, _SoFar()
-        for kind, length in _encode(layout):
-            total += math.log(_normalised(self._kind_weights(so_far))[kind])
-            total += math.log(self._lengths.probabilities(so_far.length_contexts(kind))[length - 1])
+        for kind, length in [*_encode(layout), (END, 0)]:
+            coming = self._next(so_far)
+            if (kind, length) == coming.expected:
+                total += math.log(coming.follow)
+            else:
+                total += math.log1p(-coming.follow) - math.log1p(-coming.unexpected)
+                total += math.log(coming.kinds[kind])
+                if kind != END:
+                    contexts = so_far.length_contexts(kind)
+                    total += math.log(self._lengths.probabilities(contexts)[length - 1])
             so_far.add(kind, length)
-        return total + math.log(_normalised(self._kind_weights(so_far))[END])
+        return total
 
     def sample(self, rng: np.random.Generator, num_bars: int | None = None) -> tuple[Section, ...]:
         """Draw a layout.
@@ -109,55 +148,100 @@ class LayoutPrior:
         chosen = draw_index(np.exp(weights - weights.max()), rng)
         return _decode(draws[chosen][0])
 
-    def _draw(
-        self, rng: np.random.Generator, num_bars: int | None
-    ) -> tuple[list[tuple[int, int]], float]:
+    def _draw(self, rng: np.random.Generator, num_bars: int | None) -> tuple[Kinds, float]:
         """Kinds and lengths, and the logarithm of the probability that was not ruled out."""
         so_far, weight = _SoFar(), 0.0
         while True:
-            kinds = _normalised(self._kind_weights(so_far))
+            if len(so_far.sections) == _MOST_SECTIONS:
+                raise ConfigurationError(_ENDLESS)
+            coming = self._next(so_far)
+            left = MAX_SECTION_BARS if num_bars is None else num_bars - so_far.num_bars
+            if coming.expected is not None:
+                if coming.expected[1] > left:
+                    weight += math.log1p(-coming.follow)
+                elif rng.random() < coming.follow:
+                    so_far.add(*coming.expected)
+                    continue
+            kinds = coming.kinds.copy()
+            if coming.expected is not None:
+                kinds[coming.expected[0]] -= coming.unexpected
+                kinds /= 1.0 - coming.unexpected
             if num_bars is not None:
-                possible = np.full(NUM_KINDS, so_far.num_bars < num_bars)
-                possible[END] = so_far.num_bars == num_bars
+                possible = np.full(NUM_KINDS, left > 0)
+                possible[END] = left == 0
+                if coming.expected is not None and coming.expected[1] == left == 1:
+                    possible[coming.expected[0]] = False  # no other length of it is left
                 kinds = kinds * possible
                 weight += math.log(kinds.sum())
             kind = draw_index(kinds, rng)
-            if len(so_far.sections) == _MOST_SECTIONS:
-                raise ConfigurationError(_ENDLESS)
             if kind == END:
                 return so_far.sections, weight
-            lengths = self._lengths.probabilities(so_far.length_contexts(kind))
+            lengths = self._lengths_of(so_far, kind, coming.expected)
             if num_bars is not None:
-                lengths[num_bars - so_far.num_bars :] = 0.0
+                lengths[left:] = 0.0
                 weight += math.log(lengths.sum())
             so_far.add(kind, 1 + draw_index(lengths, rng))
 
-    def _kind_weights(self, so_far: "_SoFar") -> NDArray[np.float64]:
-        """(NUM_KINDS,) weights of what may come: no letter is skipped, no layout is empty."""
-        weights = self._kinds.probabilities(so_far.kind_contexts())
-        weights[len(UNSUNG) + so_far.num_letters + 1 : END] = 0.0
+    def _next(self, so_far: "_SoFar") -> _Next:
+        """The distribution of the next section: no letter is skipped, no layout is empty."""
+        kinds = self._kinds.probabilities(so_far.kind_contexts())
+        kinds[len(UNSUNG) + so_far.num_letters + 1 : END] = 0.0
         if not so_far.sections:
-            weights[END] = 0.0
-        return weights
+            kinds[END] = 0.0
+        kinds /= kinds.sum()
+        expected = so_far.expected()
+        if self._follows is None or expected is None:
+            return _Next(None, 0.0, kinds, 0.0)
+        kind, length = expected
+        lengths = self._lengths.probabilities(so_far.length_contexts(kind))
+        follow = self._follows.probabilities(so_far.follow_contexts())[1]
+        return _Next(expected, float(follow), kinds, float(kinds[kind] * lengths[length - 1]))
+
+    def _lengths_of(
+        self, so_far: "_SoFar", kind: int, expected: tuple[int, int] | None
+    ) -> NDArray[np.float64]:
+        """(MAX_SECTION_BARS,) distribution of the length of a section that does not follow."""
+        lengths = self._lengths.probabilities(so_far.length_contexts(kind))
+        if expected is not None and expected[0] == kind:
+            lengths[expected[1] - 1] = 0.0
+        return lengths / lengths.sum()
 
     def to_json(self) -> dict[str, Any]:
         """Values for `json.dump`."""
-        return {"kinds": self._kinds.to_json(), "lengths": self._lengths.to_json()}
+        return {
+            "kinds": self._kinds.to_json(),
+            "lengths": self._lengths.to_json(),
+            "follows": None if self._follows is None else self._follows.to_json(),
+        }
 
     @classmethod
     def from_file(cls, values: LayoutsFile) -> "LayoutPrior":
         """The prior that `to_json` wrote; raises as `CountTable.filled`."""
-        prior = cls()
-        prior._kinds.filled(values.kinds)
-        prior._lengths.filled(values.lengths)
-        return prior
+        if values.follows is None:
+            kinds, lengths = _base_tables(_OLDER_CONCENTRATION)
+            follows = None
+        else:
+            kinds, lengths = _base_tables(_CONCENTRATION)
+            follows = _follow_table().filled(values.follows)
+        return cls(kinds.filled(values.kinds), lengths.filled(values.lengths), follows)
+
+
+def _base_tables(concentration: float) -> tuple[CountTable, CountTable]:
+    """Empty tables of kinds and of lengths."""
+    kinds = CountTable(NUM_KINDS, _KIND_LEVELS, concentration)
+    return kinds, CountTable(MAX_SECTION_BARS, _LENGTH_LEVELS, concentration)
+
+
+def _follow_table() -> CountTable:
+    """An empty table of the decision to follow: 0 no, 1 yes."""
+    return CountTable(2, _FOLLOW_LEVELS, _CONCENTRATION)
 
 
 class _SoFar:
     """A layout up to a section, and the contexts of what comes."""
 
     def __init__(self) -> None:
-        self.sections: list[tuple[int, int]] = []
+        self.sections: Kinds = []
         self.num_bars = 0
         self.num_letters = 0
         self._lengths: dict[int, int] = {}
@@ -184,9 +268,44 @@ class _SoFar:
         role = min(kind, len(UNSUNG))
         return (role,), (role, known), (role, known, before)
 
+    def expected(self) -> tuple[int, int] | None:
+        """What came after the earlier section most like the last one with those before it.
 
-def _normalised(weights: NDArray[np.float64]) -> NDArray[np.float64]:
-    return weights / weights.sum()
+        The last one's kind is to be the same at least; of equally long matches the latest counts.
+        """
+        match = self._match()
+        return None if match is None else self.sections[match[0] + 1]
+
+    def follow_contexts(self) -> Contexts:
+        """Those of a section where one is expected."""
+        match = self._match()
+        if match is None:
+            message = "nothing is expected here"
+            raise ValueError(message)
+        place, length = match
+        last, coming = self.sections[-1][0], self.sections[place + 1][0]
+        roles = min(last, len(UNSUNG)), min(coming, len(UNSUNG)), int(last == coming)
+        return (length,), (length, *roles), (length, *roles, self.num_bars // 24)
+
+    def _match(self) -> tuple[int, int] | None:
+        """Place of the earlier section, and how many sections in a row are equal there."""
+        best = None
+        for place in range(len(self.sections) - 2, -1, -1):
+            if self.sections[place][0] != self.sections[-1][0]:
+                continue
+            length = self._equal_before(place)
+            if best is None or length > best[1]:
+                best = place, length
+        return best
+
+    def _equal_before(self, place: int) -> int:
+        """How many sections up to a place are those up to the last one, in kind and length."""
+        length = 0
+        for earlier, later in zip(self.sections[place::-1], self.sections[::-1], strict=False):
+            if earlier != later or length == _LONGEST_MATCH:
+                break
+            length += 1
+        return length
 
 
 def kinds_of(layout: Layout) -> list[int]:

@@ -1,5 +1,6 @@
 """The prior of layouts."""
 
+import itertools
 import json
 import math
 
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 
 from phrase_models.errors import ConfigurationError
+from phrase_models.form.count_table import CountTable
 from phrase_models.form.layout_prior import NUM_KINDS, LayoutPrior, LayoutsFile
 from phrase_models.score.song import MAX_BARS, format_section_layout, parse_section_layout
 
@@ -23,7 +25,6 @@ def prior():
 def test_held_out_layouts_are_likelier_than_by_chance(prior):
     for layout in HELD_OUT:
         uniform = -len(layout) * math.log(NUM_KINDS * 32)
-        assert prior.log_likelihood(layout) > LayoutPrior().log_likelihood(layout)
         assert prior.log_likelihood(layout) > uniform
 
 
@@ -52,7 +53,7 @@ def test_draws_are_valid(prior):
         assert sung == list("ABCDEFGH")[: len(sung)]
 
 
-@pytest.mark.parametrize("num_bars", [1, 7, 24, 61])
+@pytest.mark.parametrize("num_bars", [1, 2, 3, 7, 24, 61])
 def test_a_given_length_is_met(prior, num_bars):
     layout = prior.sample(np.random.default_rng(2), num_bars)
     assert sum(section.num_bars for section in layout) == num_bars
@@ -64,6 +65,49 @@ def test_json_gives_the_same_draws(prior):
         draws = [p.sample(np.random.default_rng(seed)) for p in (prior, again)]
         assert draws[0] == draws[1]
     assert again.log_likelihood(HELD_OUT[0]) == prior.log_likelihood(HELD_OUT[0])
+
+
+def bigrams_again(layouts):
+    """Share of pairs of neighbours, in label and length, that the layout had before."""
+    again = []
+    for layout in layouts:
+        named = [(section.label, section.num_bars) for section in layout]
+        pairs = list(itertools.pairwise(named))
+        again += [pair in pairs[:place] for place, pair in enumerate(pairs)]
+    return np.mean(again)
+
+
+def test_sequences_of_sections_come_again_as_they_do_in_songs():
+    """Two to four sections twice, of lengths of the song's own: chance does not repeat them."""
+    rng = np.random.default_rng(3)
+    songs = []
+    for _ in range(300):
+        verse = " ".join(f"{label}{rng.integers(2, 10)}" for label in "ABCD"[: rng.integers(2, 5)])
+        songs.append(parse_section_layout(f"i{rng.integers(2, 5)} {verse} {verse} o4"))
+    prior = LayoutPrior.fit(songs)
+    drawn = [prior.sample(rng) for _ in range(300)]
+    assert bigrams_again(drawn) == pytest.approx(bigrams_again(songs), abs=0.04)
+
+
+def test_what_follows_is_what_came_after_the_longest_match():
+    untold = CountTable(2, 3, 1e-9)
+    so_far = parse_section_layout("A8 B8 x4 A8 B8 C8 x2 A8 B8")
+    for section in ("x4", "C8"):
+        longer = parse_section_layout(f"{format_section_layout(so_far)} {section}")
+        uniform = [CountTable(NUM_KINDS, 4), CountTable(32, 3)]
+        without = LayoutPrior(*uniform, None)
+        follows = LayoutPrior(*uniform, untold)
+        gain = [follows.log_likelihood(x) - without.log_likelihood(x) for x in (longer, so_far)]
+        assert (gain[0] > gain[1]) == (section == "C8"), section  # both match; C8 came later
+
+
+def test_a_file_without_the_decision_to_follow_is_read():
+    values = LayoutPrior.fit(LAYOUTS).to_json()
+    for name in ("kinds", "lengths"):
+        values[name]["concentration"] = 4.0
+    old = LayoutPrior.from_file(LayoutsFile.model_validate(values | {"follows": None}))
+    assert old.sample(np.random.default_rng(0))
+    assert old.to_json()["follows"] is None
 
 
 def test_refusals(prior):
