@@ -60,14 +60,30 @@ class _Next:
     Attributes:
         expected: kind and length of the section that follows, if one does.
         follow: probability that it does.
-        kinds: (NUM_KINDS,) distribution of what comes else.
-        unexpected: probability of `expected` by `kinds` and its length, which is ruled out there.
+        kinds: (NUM_KINDS,) distribution of kinds before `expected` is ruled out.
+        unexpected: probability of `expected` by `kinds` and its length.
     """
 
     expected: tuple[int, int] | None
     follow: float
     kinds: NDArray[np.float64]
     unexpected: float
+
+    def otherwise(self) -> NDArray[np.float64]:
+        """(NUM_KINDS,) distribution of the kind of a section that does not follow."""
+        kinds = self.kinds.copy()
+        if self.expected is not None:
+            kinds[self.expected[0]] -= self.unexpected
+            kinds = kinds.clip(min=0.0) / (1.0 - self.unexpected)
+        return kinds
+
+    def possible(self, num_bars_left: int) -> NDArray[np.bool_]:
+        """(NUM_KINDS,) whether a section of a kind that does not follow fits into what is left."""
+        possible = np.full(NUM_KINDS, num_bars_left > 0)
+        possible[END] = num_bars_left == 0
+        if self.expected is not None and self.expected[1] == num_bars_left == 1:
+            possible[self.expected[0]] = False  # no other length of it fits
+        return possible
 
 
 class LayoutPrior:
@@ -162,16 +178,9 @@ class LayoutPrior:
                 elif rng.random() < coming.follow:
                     so_far.add(*coming.expected)
                     continue
-            kinds = coming.kinds.copy()
-            if coming.expected is not None:
-                kinds[coming.expected[0]] -= coming.unexpected
-                kinds /= 1.0 - coming.unexpected
+            kinds = coming.otherwise()
             if num_bars is not None:
-                possible = np.full(NUM_KINDS, left > 0)
-                possible[END] = left == 0
-                if coming.expected is not None and coming.expected[1] == left == 1:
-                    possible[coming.expected[0]] = False  # no other length of it is left
-                kinds = kinds * possible
+                kinds = kinds * coming.possible(left)
                 weight += math.log(kinds.sum())
             kind = draw_index(kinds, rng)
             if kind == END:
