@@ -108,9 +108,9 @@ class LayoutPrior:
         for layout in layouts:
             so_far = _SoFar()
             for kind, length in [*_encode(layout), (END, 0)]:
-                expected = so_far.expected()
+                expected, contexts = so_far.following() or (None, ())
                 if expected is not None:
-                    follows.add(so_far.follow_contexts(), int((kind, length) == expected))
+                    follows.add(contexts, int((kind, length) == expected))
                 if (kind, length) != expected:
                     kinds.add(so_far.kind_contexts(), kind)
                     if kind != END:
@@ -198,12 +198,13 @@ class LayoutPrior:
         if not so_far.sections:
             kinds[END] = 0.0
         kinds /= kinds.sum()
-        expected = so_far.expected()
-        if self._follows is None or expected is None:
+        following = so_far.following()
+        if self._follows is None or following is None:
             return _Next(None, 0.0, kinds, 0.0)
+        expected, contexts = following
         kind, length = expected
         lengths = self._lengths.probabilities(so_far.length_contexts(kind))
-        follow = self._follows.probabilities(so_far.follow_contexts())[1]
+        follow = self._follows.probabilities(contexts)[1]
         return _Next(expected, float(follow), kinds, float(kinds[kind] * lengths[length - 1]))
 
     def _lengths_of(
@@ -277,24 +278,23 @@ class _SoFar:
         role = min(kind, len(UNSUNG))
         return (role,), (role, known), (role, known, before)
 
-    def expected(self) -> tuple[int, int] | None:
+    def following(self) -> tuple[tuple[int, int], Contexts] | None:
         """What came after the earlier section most like the last one with those before it.
 
         The last one's kind is to be the same at least; of equally long matches the latest counts.
+
+        Returns:
+            Kind and length of that section, and the contexts of the decision that it follows; None
+            where no section is of the last one's kind.
         """
         match = self._match()
-        return None if match is None else self.sections[match[0] + 1]
-
-    def follow_contexts(self) -> Contexts:
-        """Those of a section where one is expected."""
-        match = self._match()
         if match is None:
-            message = "nothing is expected here"
-            raise ValueError(message)
+            return None
         place, length = match
         last, coming = self.sections[-1][0], self.sections[place + 1][0]
         roles = min(last, len(UNSUNG)), min(coming, len(UNSUNG)), int(last == coming)
-        return (length,), (length, *roles), (length, *roles, self.num_bars // 24)
+        contexts = (length,), (length, *roles), (length, *roles, self.num_bars // 24)
+        return self.sections[place + 1], contexts
 
     def _match(self) -> tuple[int, int] | None:
         """Place of the earlier section, and how many sections in a row are equal there."""

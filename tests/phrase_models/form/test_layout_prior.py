@@ -15,6 +15,8 @@ from phrase_models.score.song import MAX_BARS, format_section_layout, parse_sect
 TEXTS = ["i4 A8 B8 o4", "i4 A8 A8 B8 o2", "A8 B8 A8 B8", "i2 A4 B4 X2 A4 B4 o4", "i4 A8"] * 4
 LAYOUTS = [parse_section_layout(text) for text in TEXTS]
 HELD_OUT = [parse_section_layout(text) for text in ("i4 A8 B8 A8 B8 o4", "i4 C8 A8 o4")]
+UNIFORM = CountTable(NUM_KINDS, 4), CountTable(32, 3)
+EMPTY = LayoutPrior(*UNIFORM, None)
 
 
 @pytest.fixture(scope="module")
@@ -25,6 +27,7 @@ def prior():
 def test_held_out_layouts_are_likelier_than_by_chance(prior):
     for layout in HELD_OUT:
         uniform = -len(layout) * math.log(NUM_KINDS * 32)
+        assert prior.log_likelihood(layout) > EMPTY.log_likelihood(layout)
         assert prior.log_likelihood(layout) > uniform
 
 
@@ -94,10 +97,8 @@ def test_what_follows_is_what_came_after_the_longest_match():
     so_far = parse_section_layout("A8 B8 x4 A8 B8 C8 x2 A8 B8")
     for section in ("x4", "C8"):
         longer = parse_section_layout(f"{format_section_layout(so_far)} {section}")
-        uniform = [CountTable(NUM_KINDS, 4), CountTable(32, 3)]
-        without = LayoutPrior(*uniform, None)
-        follows = LayoutPrior(*uniform, untold)
-        gain = [follows.log_likelihood(x) - without.log_likelihood(x) for x in (longer, so_far)]
+        follows = LayoutPrior(*UNIFORM, untold)
+        gain = [follows.log_likelihood(x) - EMPTY.log_likelihood(x) for x in (longer, so_far)]
         assert (gain[0] > gain[1]) == (section == "C8"), section  # both match; C8 came later
 
 
