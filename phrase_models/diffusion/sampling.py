@@ -46,6 +46,9 @@ Reencode = Callable[[Sequence[NDArray[np.float32]]], list[NDArray[np.float32]]]
 """Raw latents (N, S, D) of songs to those of the phrases that they decode to."""
 NUM_LENDERS = 16
 """Training songs of similar layouts, of which one lends to a song that has but sections."""
+MOST_IN_PLACE = 0.35
+"""Share of the bars of a song that may be lent the bar of the same number; of one in ten training
+songs of similar layouts it would be more."""
 
 
 def resolve_plans(
@@ -113,7 +116,7 @@ def _with_lent_form(model: PhraseLDM, plan: SongPlan, rng: np.random.Generator) 
     if plan.form is not None:
         return _with_lent_rest(model, plan, rng)
     try:
-        lent = lend_to_layout(rng, lending_songs(model), plan.sections, _among(model))
+        lent = lend_to_layout(rng, lending_songs(model), plan.sections, *_lending_limits(model))
     except ConfigurationError:  # no training song of another layout
         return plan
     return with_parts_of(model, plan, lent)
@@ -144,7 +147,7 @@ def _with_lent_rest(model: PhraseLDM, plan: SongPlan, rng: np.random.Generator) 
     if wants_texture:
         songs = [song for song in songs if song.texture is not None]
     try:
-        lent = lend_to_form(rng, songs, plan.sections, plan.form, _among(model))
+        lent = lend_to_form(rng, songs, plan.sections, plan.form, *_lending_limits(model))
     except ConfigurationError:  # no training song of another layout
         return plan
     return replace(
@@ -154,9 +157,13 @@ def _with_lent_rest(model: PhraseLDM, plan: SongPlan, rng: np.random.Generator) 
     )
 
 
-def _among(model: PhraseLDM) -> int:
-    """How many training songs may lend: several, where songs of one texture would be too alike."""
-    return NUM_LENDERS if model.config.denoiser.texture_condition else 1
+def _lending_limits(model: PhraseLDM) -> tuple[int, float]:
+    """How many training songs may lend, and the share of bars that may stay in their places.
+
+    By one texture songs would be too alike, and with texture and chords in its places a song comes
+    near to the one that lends them.
+    """
+    return (NUM_LENDERS, MOST_IN_PLACE) if model.config.denoiser.texture_condition else (1, 1.0)
 
 
 def lending_songs(model: PhraseLDM) -> list[LendingSong]:

@@ -58,11 +58,13 @@ def lend_to_layout(
     songs: Sequence[LendingSong],
     layout: Sequence[Section],
     among: int = 1,
+    most_in_place: float = 1.0,
 ) -> LendingSong:
     """Form, chords and texture of the most similar training layout, fitted to a given one.
 
-    Songs of exactly this layout do not lend, for their form would give them away. One is drawn of
-    the `among` most similar ones, and of all that are as similar as these.
+    Songs of exactly this layout do not lend, for their form would give them away. Nor, unless there
+    are no others, do those of which a larger share of the bars than `most_in_place` would stay in
+    their places. One is drawn of the `among` most similar ones, and of all that are as similar.
 
     Raises:
         ConfigurationError: if no other song is there, or the layout is empty.
@@ -73,6 +75,8 @@ def lend_to_layout(
     if not others or not layout:
         message = "No training song of another layout can lend its form; give a form as well."
         raise ConfigurationError(message)
+    moved = [i for i in others if share_in_place(songs[i].sections, layout) <= most_in_place]
+    others = moved or others
     farthest = sorted(distances[i] for i in others)[: max(1, among)][-1]
     best = [i for i in others if distances[i] <= farthest]
     return fit_to_layout(songs[best[int(rng.integers(len(best)))]], layout)
@@ -130,8 +134,9 @@ def lend_to_form(
     layout: Sequence[Section],
     form: SongForm,
     among: int = 1,
+    most_in_place: float = 1.0,
 ) -> LendingSong:
-    """Chords and texture for a form of one's own, of the most similar training layout.
+    """Chords and texture for a form of one's own, of a training layout as by `lend_to_layout`.
 
     They are fitted to the layout as by `fit_to_layout`. A bar whose piano repeats another one, or
     whose bridge does where the piano is silent, has the chords of that one. Silent cells have no
@@ -142,7 +147,7 @@ def lend_to_form(
     Raises:
         ConfigurationError: if no song of another layout is there, or the layout is empty.
     """
-    lent = lend_to_layout(rng, songs, layout, among)
+    lent = lend_to_layout(rng, songs, layout, among, most_in_place)
     chords = None if lent.chords is None else lent.chords[_harmony_bars(form)]
     texture = None if lent.texture is None else _texture_of_form(lent.texture, lent.form, form)
     return LendingSong(tuple(layout), form, chords, texture)
@@ -195,6 +200,12 @@ def _lent_bars(lending: Sequence[Section], layout: Sequence[Section]) -> NDArray
         source = lending[lender]
         bars += [source.start_bar + place % source.num_bars for place in range(section.num_bars)]
     return np.array(bars, np.int64)
+
+
+def share_in_place(lending: Sequence[Section], layout: Sequence[Section]) -> float:
+    """Share of the bars of a layout that are lent the bar of the same number."""
+    bars = _lent_bars(lending, layout)
+    return float(np.mean(bars == np.arange(len(bars))))
 
 
 def form_distance(first: SongForm, second: SongForm) -> float:

@@ -15,16 +15,23 @@ SIGNATURE_MARGIN = 0.05
 most programs write C where nobody chose a key."""
 
 
-def transpose(song: Song, semitones: int) -> Song:
+def transpose(song: Song, semitones: int, *, fold: bool = False) -> Song:
     """The song and its chords so many semitones higher.
 
-    `key_shift` follows, so that it can be undone.
+    `key_shift` follows, so that it can be undone, except where notes were folded.
+
+    Args:
+        song: what is moved.
+        semitones: how far, down where negative.
+        fold: put a note that would leave MIDI's 0..127 an octave back into it; for songs that are
+            looked at and not written.
 
     Raises:
-        ConfigurationError: if a note would leave MIDI's 0..127.
+        ConfigurationError: if a note would leave MIDI's 0..127 and is not folded.
     """
+    moved = _folded if fold else _shifted
     tracks = tuple(
-        Track(track.program, tuple(_shifted(note, semitones) for note in track.notes))
+        Track(track.program, tuple(moved(note, semitones) for note in track.notes))
         for track in song.tracks
     )
     chords = tuple(
@@ -40,6 +47,13 @@ def _shifted(note: Note, semitones: int) -> Note:
         message = f"Transposing by {semitones} semitones takes pitch {note.pitch} out of 0..127."
         raise ConfigurationError(message)
     return replace(note, pitch=pitch)
+
+
+def _folded(note: Note, semitones: int) -> Note:
+    pitch = note.pitch + semitones
+    if pitch > 127:
+        return replace(note, pitch=127 - (127 - pitch) % 12)
+    return replace(note, pitch=pitch if pitch >= 0 else pitch % 12)
 
 
 def in_scale_share(tracks: Iterable[Track], major: int) -> float:

@@ -163,7 +163,7 @@ def _read_files(folder: Path) -> Iterable[tuple[str, Song | UserError]]:
         try:
             song = read_of_many(path).song
             major, _ = choose_key(song.tracks, range(12))
-            yield name, replace(transpose(song, shift_to_c(major)), song_id=name)
+            yield name, replace(transpose(song, shift_to_c(major), fold=True), song_id=name)
         except UserError as error:
             yield name, error
 

@@ -114,7 +114,7 @@ def _texture_of_song(reading: MidiReading) -> str:
     major, _ = key_of_notes(song.tracks, relative_major(reading.key))
     key = key_name(major)
     say((f"Its key is {key} major or the relative minor; its pitches are as in C.",))
-    moved = transpose(song, -semitones_to(key))
+    moved = transpose(song, -semitones_to(key), fold=True)
     texture = texture_of_slots(bars_to_slots(song_to_bars(moved), "role")).astype("i8")
     layout = format_section_layout(song.sections)
     return _texture_page(layout, format_texture(texture, song.sections), key)

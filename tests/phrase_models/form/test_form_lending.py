@@ -103,6 +103,24 @@ def test_of_several_similar_layouts_each_lends_to_some_song():
     assert lent(9) == {0, 1, 2, 3}
 
 
+def test_a_song_whose_bars_would_stay_in_their_places_lends_only_where_it_is_alone():
+    layout = parse_section_layout("A2 B2")
+    in_place = lender("A2 B1", "* * *")  # bars 0, 1, 2 and 2 again: three quarters
+    moved = lender("i1 A2", "* * *")  # bars 1, 2, then 0 or 1 for the B
+
+    def lent(songs, most_in_place):
+        rngs = map(np.random.default_rng, range(20))
+        drawn = (lend_to_layout(rng, songs, layout, 9, most_in_place) for rng in rngs)
+        return {song.chords[0, 0].item() for song in drawn}
+
+    assert lent([in_place, moved], 0.75) == {0, 2}
+    assert lent([in_place, moved], 0.74) == {2}
+    assert lent([in_place], 0.74) == {0}
+    form = grid("* * * *")
+    rng = np.random.default_rng(0)
+    assert lend_to_form(rng, [in_place, moved], layout, form, 9, 0.74).chords[0, 0] == 2
+
+
 def test_cells_that_play_where_the_lender_is_silent_have_the_texture_of_the_nearest_bar():
     numbers = np.arange(1, 1 + 7 * 3).reshape(7, 3, 1).repeat(5, axis=2)  # cell (bar, slot)
     song = replace(lender("A6 B1", "* . . . * * *", "* * * * * * *"), texture=numbers)

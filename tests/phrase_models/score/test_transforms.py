@@ -62,6 +62,13 @@ def test_a_pitch_beyond_midi_is_refused():
         transpose(Song("001", 1, (make_track(126),)), 5)
 
 
+def test_a_song_that_is_only_looked_at_keeps_such_a_pitch_an_octave_nearer():
+    song = Song("001", 4, (make_track(0, 5, 6, 120, 127),))
+    low, high = (transpose(song, semitones, fold=True).tracks[0].notes for semitones in (-6, 5))
+    assert [note.pitch for note in low] == [6, 11, 0, 114, 121]
+    assert [note.pitch for note in high] == [5, 10, 11, 125, 120]
+
+
 def test_a_key_signature_is_doubted_only_where_another_key_fits_clearly_better():
     pentatonic = (make_track(60, 62, 64, 67, 69),)  # of C, F and G
     for signature in (0, 5, 7):

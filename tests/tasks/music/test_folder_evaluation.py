@@ -1,6 +1,7 @@
 """`evaluate FOLDER`: metrics of songs of any origin, and what is said of those that are none."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -8,7 +9,7 @@ from phrase_models.errors import ConfigurationError
 from phrase_models.generator import GeneratedSong, SongRequest
 from phrase_models.metrics.song_features import groove_consistency, polyphony
 from phrase_models.score.midi_writer import write_midi
-from phrase_models.score.song import Song
+from phrase_models.score.song import Note, Song
 from phrase_models.score.transforms import transpose
 from phrase_models.song_batch import write_descriptions, write_song
 from phrase_models.sources.synthetic.composer import SyntheticConfig, compose_song
@@ -53,6 +54,17 @@ def test_files_of_any_origin_are_measured_by_their_notes(folder, tmp_path):
     for reason in ("need latents of the reference", "holds no latents", "no --reference was named"):
         assert reason in said
     assert not (tmp_path / "store").exists()
+
+
+def test_a_pitch_at_the_edge_of_midi_does_not_fail_a_song_of_another_key(tmp_path):
+    song = transpose(SONGS[0], 3)
+    for edge in (0, 127):
+        notes = (*song.tracks[0].notes, Note(0, edge, 6))
+        edged = replace(song, tracks=(replace(song.tracks[0], notes=notes), *song.tracks[1:]))
+        write_midi(edged, tmp_path / "songs" / f"{edge}.mid")
+    _, figures = evaluated(tmp_path / "songs", tmp_path)
+    assert figures["unread"] == {}
+    assert figures["songs"]["failures"]["value"] == 0
 
 
 def test_copies_of_the_reference_are_memorised(folder, tmp_path):

@@ -237,6 +237,16 @@ def test_the_texture_of_any_midi_file_is_that_of_its_notes_in_c(tmp_path, capsys
     assert texture_text(parse_texture(text)) == ". . 654il | . . ."
 
 
+def test_a_pitch_at_the_edge_of_midi_has_a_texture_in_every_key(tmp_path):
+    notes = tuple(Note(6 * place, 67 + step, 6) for place, step in enumerate((0, 2, 4, 5, 7, 9)))
+    for edge in (0, 127):
+        lowest_or_highest = Track(PIANO, (*notes, Note(48, edge, 6)))
+        song = Song("x", 2, (lowest_or_highest,), parse_section_layout("A2"))
+        for key in ("G", "Gb"):
+            write_midi(song, tmp_path / "x.mid", key=key)
+            assert parse_texture(texture_of_file(tmp_path / "x.mid", 0)).shape == (2, 3, 5)
+
+
 def test_form_and_texture_of_one_song_agree(release, tmp_path):
     make(tmp_path, "first", model=release, sections="A4 A4")
     midi = tmp_path / "first" / "midi" / "song-000.mid"
