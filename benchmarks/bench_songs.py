@@ -72,7 +72,11 @@ class OurSongs:
 
     def decode(self, latents: list[Any]) -> list[Any]:
         """Slots of songs."""
-        songs = self.generator.codec.decode_songs(latents, [{"song_id": "song"}] * len(latents))
+        songs = self.generator.codec.decode_songs(
+            latents,
+            [{"song_id": "song"}] * len(latents),
+            duration_bias=self.generator.sampler.duration_bias,
+        )
         return [song.slots for song in songs]
 
 

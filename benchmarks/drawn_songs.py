@@ -2,8 +2,10 @@
 
     python -m benchmarks.drawn_songs PACK [--release RELEASE] [--plans drawn] [-n 200] [--seed 0]
         [--steps 30] [--json FILE]
+    python -m benchmarks.drawn_songs PACK --npz SONGS --of PLANS [--json FILE]
 
-PACK is written by `benchmarks.headline_pack`. Songs and 200 real training songs are compared with
+PACK is written by `benchmarks.headline_pack`; SONGS were drawn elsewhere, by the plans that
+`benchmarks.drawn_plans` wrote. Songs and 200 real training songs are compared with
 the same 200 other training songs, and with the held-out ones. Songs are drawn four at a time in
 bf16. Intervals are 95 %.
 """
@@ -11,11 +13,20 @@ bf16. Intervals are 95 %.
 import argparse
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import get_args
 
-from benchmarks.evaluate_songs_npz import Column, Pack, TokenSong, as_json, longest, measure
+from benchmarks.drawn_plans import read_plans
+from benchmarks.evaluate_songs_npz import (
+    Column,
+    Pack,
+    TokenSong,
+    as_json,
+    longest,
+    measure,
+    read_tokens,
+)
 from benchmarks.generator_table import table
 from phrase_models.diffusion.plan import SongPlan
 from phrase_models.diffusion.sampling import draw_songs
@@ -55,12 +66,34 @@ def drawn_songs(
             reencode=generator.codec.reencode_songs,
         )
         names = [{"song_id": f"{seed}-{first + row}"} for row in range(len(batch))]
-        decoded = generator.codec.decode_songs(latents, names)
+        decoded = generator.codec.decode_songs(
+            latents, names, duration_bias=generator.sampler.duration_bias
+        )
         songs += [
             TokenSong(name["song_id"], song.slots, plan.sections, len(plan.form.states))
             for name, song, plan in zip(names, decoded, batch, strict=True)
         ]
     return songs
+
+
+def read_songs(path: Path, plans: Mapping[str, SongPlan]) -> list[TokenSong]:
+    """The songs of a file of `benchmarks.gpu_headline songs`, by plans with their names."""
+    return [
+        TokenSong(name, slots, plans[name].sections, plans[name].num_bars or 0)
+        for name, slots in read_tokens(path)
+    ]
+
+
+def _draw(arguments: argparse.Namespace) -> tuple[list[TokenSong], list[SongPlan]]:
+    started = time.perf_counter()
+    generator = PhraseLDMGenerator.from_pretrained(arguments.release)
+    changes = {"num_sampling_steps": arguments.steps} if arguments.steps else {}
+    sampler = generator.sampler.model_copy(update={"precision": "bf16", **changes})
+    generator = generator.with_sampler(sampler)
+    plans = whole_plans(generator, arguments.plans, arguments.number, arguments.seed)
+    songs = drawn_songs(generator, plans, arguments.seed)
+    print(f"{len(songs)} songs drawn in {time.perf_counter() - started:.0f} s", flush=True)
+    return songs, plans
 
 
 def real_songs(pack: Pack) -> list[str]:
@@ -85,16 +118,16 @@ def main() -> None:
     parser.add_argument("-n", "--number", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--steps", type=int, help="of the sampler; those of the release by default")
+    parser.add_argument("--npz", type=Path, help="songs that are there already")
+    parser.add_argument("--of", type=Path, help="the plans of these songs")
     parser.add_argument("--json", type=Path, help="file for all figures")
     arguments = parser.parse_args()
-    started = time.perf_counter()
-    generator = PhraseLDMGenerator.from_pretrained(arguments.release)
-    changes = {"num_sampling_steps": arguments.steps} if arguments.steps else {}
-    sampler = generator.sampler.model_copy(update={"precision": "bf16", **changes})
-    generator = generator.with_sampler(sampler)
-    plans = whole_plans(generator, arguments.plans, arguments.number, arguments.seed)
-    songs = drawn_songs(generator, plans, arguments.seed)
-    print(f"{len(songs)} songs drawn in {time.perf_counter() - started:.0f} s", flush=True)
+    if arguments.npz:
+        named = read_plans(arguments.of)
+        songs = read_songs(arguments.npz, named)
+        plans = [named[song.song_id] for song in songs]
+    else:
+        songs, plans = _draw(arguments)
     pack = Pack(arguments.pack)
     training, names = pack.training_reference(), real_songs(pack)
     other = pack.other_songs(names)

@@ -11,7 +11,7 @@ import argparse
 import json
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -116,17 +116,20 @@ class Pack:
 
 def read_generated(path: Path, pack: Pack) -> list[TokenSong]:
     """The songs of a file; each has the sections and the length of the song whose plan it took."""
+    return [replace(pack.songs[song_id], slots=slots) for song_id, slots in read_tokens(path)]
+
+
+def read_tokens(path: Path) -> Iterator[tuple[str, list[list[list[int]]]]]:
+    """Name and slots of the songs of a file."""
     with np.load(path) as file:
         ends = np.cumsum(file["lengths"]).tolist()
         tokens = file["token_ids"].tolist()
         song_ids, num_bars = file["song_ids"].tolist(), file["num_bars"].tolist()
     phrases = [tokens[a:b] for a, b in zip([0, *ends[:-1]], ends, strict=True)]
-    songs, first = [], 0
+    first = 0
     for song_id, bars in zip(song_ids, num_bars, strict=True):
-        slots = _cut(phrases[SLOTS * first : SLOTS * (first + bars)])
-        songs.append(replace(pack.songs[song_id], slots=slots))
+        yield song_id, _cut(phrases[SLOTS * first : SLOTS * (first + bars)])
         first += bars
-    return songs
 
 
 # ----------------------------------------------------------------------- the plan obeyed

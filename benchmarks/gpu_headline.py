@@ -22,10 +22,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from benchmarks.drawn_plans import read_plans
 from benchmarks.headline_recipes import (
     DENOISERS,
     NOISE_SCHEDULES,
     SAMPLER,
+    SAMPLERS,
     TRANSPOSED,
     VAES,
     denoiser_training,
@@ -188,10 +190,9 @@ def encode(pack: Path, work: Path, name: str, device: str, *, encoder_alone: boo
     plain = PhraseCodec(vae, "role")
     codec = PhraseCodec(vae, "role", refinement=RefinementConfig())
     held_out = [phrase for _, phrase in held_out_phrases(songs, phrases)]
-    figures = {
-        "encoder alone": _scores(held_out, plain.reconstruct(held_out)),
-        "refined": _scores(held_out, codec.reconstruct(held_out)),
-    }
+    figures = {"encoder alone": _scores(held_out, plain.reconstruct(held_out))}
+    if not encoder_alone:
+        figures["refined"] = _scores(held_out, codec.reconstruct(held_out))
     if (work / name / "vae").exists():
         before = PhraseCodec(load_vae(work / name / "vae").to(device), "role")
         figures["before decoder tuning"] = _scores(held_out, before.reconstruct(held_out))
@@ -274,7 +275,7 @@ def train_ldm(
     if (folder / f"snapshot-{SNAPSHOTS - 1}" / "config.json").exists():
         return
     dataset = read_dataset(work / name / "dataset")
-    training = denoiser_training(seed, small=small)
+    training = denoiser_training(recipe, seed, small=small)
     moved: list[LatentSong] = []
     if recipe in TRANSPOSED:
         moved = _moved_songs(pack, work / name / "decoder", dataset, device)
@@ -299,8 +300,9 @@ def train_ldm(
         return trainable
 
     num_steps = steps_that_fit(make, training, seconds)
+    eighth = max(1, num_steps // 8)
     training = training.model_copy(
-        update={"num_steps": num_steps, "validate_every": max(1, num_steps // 8)}
+        update={"num_steps": num_steps, "validate_every": eighth, "checkpoint_every": eighth}
     )
     trainable = make(training)
     count = sum(parameter.numel() for parameter in trainable.module.parameters())
@@ -321,34 +323,47 @@ def _moved_songs(pack: Path, vae: Path, dataset: LatentDataset, device: str) -> 
     return songs_in_other_keys(train, slots, codec)
 
 
-def write_songs(work: Path, name: str, recipe: str, seed: int, device: str, *, last: bool) -> None:
-    """Songs of every snapshot, or the last, by plans of training songs, as tokens."""
+def write_songs(
+    work: Path,
+    name: str,
+    recipe: str,
+    seed: int,
+    device: str,
+    *,
+    last: bool,
+    plans: Path | None = None,
+    limit: int = NUM_SONGS,
+) -> None:
+    """Songs of every snapshot, or the last, as tokens: by plans of training songs or a folder."""
     dataset = read_dataset(work / name / "dataset")
     codec = PhraseCodec(load_vae(work / name / "decoder").to(device), "role")
     folder = ldm_folder(work, name, recipe, seed)
-    train = dataset.split("train")
-    order = numpy_generator("headline", "plans").permutation(len(train))[:NUM_SONGS]
-    chosen = [train[int(index)] for index in order]
+    if plans is None:
+        train = dataset.split("train")
+        order = numpy_generator("headline", "plans").permutation(len(train))[:limit]
+        chosen = {train[int(index)].song_id: train[int(index)].plan for index in order}
+    else:
+        chosen = dict(list(read_plans(plans).items())[:limit])
     for number in range(SNAPSHOTS - 1 if last else 0, SNAPSHOTS):
-        path = folder / f"songs-{number}.npz"
+        path = folder / f"songs-{number}{f'-{plans.name}' if plans else ''}.npz"
         if path.exists() or not (folder / f"snapshot-{number}" / "config.json").exists():
             continue
         started = time.perf_counter()
         model = load_ldm(folder / f"snapshot-{number}")
         latents = draw_songs(
             model,
-            [song.plan for song in chosen],
+            list(chosen.values()),
             seed,
-            SAMPLER,
+            SAMPLERS.get(recipe, SAMPLER).model_copy(update={"precision": "bf16"}),
             batch_size=50 if device != "cpu" else 1,
             device=device,
         )
         drawn = time.perf_counter()
-        decoded = codec.decode_songs(latents, [{"song_id": song.song_id} for song in chosen])
+        decoded = codec.decode_songs(latents, [{"song_id": song} for song in chosen])
         tokens = [phrase for song in decoded for bar in song.slots for phrase in bar]
         np.savez_compressed(
             path,
-            song_ids=np.asarray([song.song_id for song in chosen]),
+            song_ids=np.asarray(list(chosen)),
             num_bars=np.asarray([len(song) for song in latents]),
             lengths=np.asarray([len(phrase) for phrase in tokens], np.int32),
             token_ids=np.asarray([token for phrase in tokens for token in phrase], np.int16),
@@ -389,6 +404,8 @@ def main() -> None:
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--threads", type=int, default=4)
     parser.add_argument("--encoder-alone", action="store_true", help="latents: without refinement")
+    parser.add_argument("--plans", type=Path, help="songs: of `benchmarks.drawn_plans`")
+    parser.add_argument("--number", type=int, default=NUM_SONGS, help="songs: at most so many")
     parser.add_argument("--last", action="store_true", help="songs: of the last snapshot alone")
     parser.add_argument("--small", action="store_true", help="a rehearsal, on the CPU")
     arguments = parser.parse_args()
@@ -414,7 +431,16 @@ def main() -> None:
             small=arguments.small,
         )
     else:
-        write_songs(work, name, recipe, seed, arguments.device, last=arguments.last)
+        write_songs(
+            work,
+            name,
+            recipe,
+            seed,
+            arguments.device,
+            last=arguments.last,
+            plans=arguments.plans,
+            limit=arguments.number,
+        )
 
 
 if __name__ == "__main__":

@@ -5,6 +5,10 @@ from phrase_models.diffusion.sampler_config import SamplerConfig
 from phrase_models.score.chords import NUM_CHORDS
 from phrase_models.training.config import TrainingConfig
 from phrase_models.vae.config import VAEConfig, VAEObjectiveConfig
+from tasks.settings.presets import load_preset
+
+PAPER = load_preset("paper")
+"""Its denoiser, on other latents than its own."""
 
 
 def _vae(latent_dim: int) -> VAEConfig:
@@ -87,6 +91,7 @@ DENOISERS = {
     "keys": _denoiser(),
     "texture": _denoiser(dropout=0.2, texture_condition=True),
     "texture-keys": _denoiser(texture_condition=True),
+    "paper": PAPER.denoiser,
     "small": _denoiser(**SMALL),
     "small-keys": _denoiser(**SMALL, texture_condition=True),
 }
@@ -101,14 +106,31 @@ NOISE_SCHEDULES = {
     "keys": _SKIPPING,
     "texture": _SKIPPING,
     "texture-keys": _SKIPPING,
+    "paper": PAPER.noise_schedule,
     "small": NoiseScheduleConfig(prediction="velocity", min_snr_gamma=None),
     "small-keys": _SKIPPING,
 }
 SAMPLER = SamplerConfig(num_sampling_steps=30, guidance_scale=1.5)
+RELEASE_SAMPLER = SamplerConfig(
+    num_sampling_steps=12, guidance_scale=2.0, guidance_interval=(0.3, 1.0)
+)
+SAMPLERS = {
+    "texture-keys": RELEASE_SAMPLER,
+    "paper": PAPER.generation.sampler,
+}
+"""Of the recipes that are not sampled by SAMPLER."""
 
 
-def denoiser_training(seed: int, *, small: bool = False) -> TrainingConfig:
+def denoiser_training(recipe: str, seed: int, *, small: bool = False) -> TrainingConfig:
     """Budget of a denoiser; its steps are measured."""
+    if recipe == "paper":
+        return PAPER.diffusion.model_copy(
+            update={
+                "seed": seed,
+                "batch_size": 4 if small else PAPER.diffusion.batch_size,
+                "precision": "bf16",
+            }
+        )
     return TrainingConfig(
         seed=seed,
         num_steps=10000,

@@ -88,7 +88,9 @@ def accompany(
     mask[:, _kept_slots(kept)] = True
     given = GivenSlots(mask, latents.reshape(*mask.shape, -1))
     drawn = generator.draw(plan, seed, index, given)
-    decoded = generator.codec.decode_song(drawn, song_id=f"{seed}-{index}")
+    decoded = generator.codec.decode_song(
+        drawn, duration_bias=generator.sampler.duration_bias, song_id=f"{seed}-{index}"
+    )
     written = {track.program: track for track in decoded.song.tracks}
     written.update({track.program: track for track in kept.tracks})
     tracks = tuple(written[role] for role in ROLE_PROGRAMS if role in written)

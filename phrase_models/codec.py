@@ -165,28 +165,37 @@ class PhraseCodec:
             return self.encode_refined(phrases, self.refinement).outputs
         return self.decode_phrases(self.encode_phrases(phrases))
 
-    def decode_song(self, latents: NDArray[np.float32], **song_fields: Any) -> DecodedSong:
+    def decode_song(
+        self, latents: NDArray[np.float32], *, duration_bias: float = 0.0, **song_fields: Any
+    ) -> DecodedSong:
         """A song from latents (num_bars, slots, D).
 
         Args:
             latents: raw.
+            duration_bias: see `SamplerConfig`.
             **song_fields: `song_id`, and any other field of `Song` but bars and tracks.
         """
-        return self.decode_songs([latents], [song_fields])[0]
+        return self.decode_songs([latents], [song_fields], duration_bias=duration_bias)[0]
 
     def decode_songs(
-        self, songs: Sequence[NDArray[np.float32]], song_fields: Sequence[dict[str, Any]]
+        self,
+        songs: Sequence[NDArray[np.float32]],
+        song_fields: Sequence[dict[str, Any]],
+        *,
+        duration_bias: float = 0.0,
     ) -> list[DecodedSong]:
         """Several songs at once, which is quicker than one after another.
 
         Args:
             songs: raw latents of each (num_bars, slots, D).
             song_fields: what `decode_song` takes, of each.
+            duration_bias: see `SamplerConfig`.
         """
         if not songs:
             return []
         decoded = []
-        for slots, fields in zip(self._slots_of_songs(songs), song_fields, strict=True):
+        slots_of_songs = self._slots_of_songs(songs, duration_bias)
+        for slots, fields in zip(slots_of_songs, song_fields, strict=True):
             bars, report = slots_to_bars(slots, self.layout)
             decoded.append(DecodedSong(bars_to_song(bars, **fields), slots, report))
         return decoded
@@ -202,7 +211,9 @@ class PhraseCodec:
         parts = np.split(latents, ends[:-1])
         return [part.reshape(song.shape) for part, song in zip(parts, songs, strict=True)]
 
-    def _slots_of_songs(self, songs: Sequence[NDArray[np.float32]]) -> list[list[list[list[int]]]]:
+    def _slots_of_songs(
+        self, songs: Sequence[NDArray[np.float32]], duration_bias: float = 0.0
+    ) -> list[list[list[list[int]]]]:
         """Token ids per song, bar and slot."""
         flat = np.concatenate([song.reshape(-1, song.shape[-1]) for song in songs])
         distinct, inverse = distinct_rows(flat)
@@ -213,7 +224,7 @@ class PhraseCodec:
             heard[inverse[_before_end(firsts[inverse], sizes)]] = True
             is_music = firsts >= vocabulary.FIRST_PROGRAM
             rows = np.flatnonzero(heard & is_music)
-            music = self.decoder.decode(flat[distinct[rows]])
+            music = self.decoder.decode(flat[distinct[rows]], duration_bias=duration_bias)
         specials = np.where(is_music, vocabulary.END_OF_SONG, firsts)
         phrases = [[token] for token in specials.tolist()]
         for row, phrase in zip(rows.tolist(), music, strict=True):

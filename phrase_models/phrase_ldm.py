@@ -223,6 +223,7 @@ class PhraseLDMGenerator:
         latents = self._latents(plan, seed, index)
         decoded = self.codec.decode_song(
             latents,
+            duration_bias=self.sampler.duration_bias,
             song_id=f"{seed}-{index}",
             sections=plan.sections,
             tempo_bpm=request.tempo_bpm,

@@ -58,4 +58,11 @@ class SamplerConfig(BaseModel):
     clip_value: float | None = Field(
         default=None, gt=0, description="estimates are held within this many standard deviations"
     )
+    duration_bias: float = Field(
+        default=0.0,
+        ge=-4,
+        le=4,
+        description="times the natural logarithm of a duration, the decoder adds it to the logit "
+        "of that duration: of latents with errors the most likely durations are too short",
+    )
     precision: Literal["fp32", "bf16"] = "fp32"

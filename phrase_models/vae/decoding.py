@@ -57,6 +57,7 @@ class LatentDecoder:
         batch_size: int | None = None,
         constrained: bool = True,
         limits: NDArray[np.int64] | None = None,
+        duration_bias: float = 0.0,
     ) -> list[list[int]]:
         """Phrases of latents.
 
@@ -65,6 +66,7 @@ class LatentDecoder:
             batch_size: most rows decoded together; by default what suits the device.
             constrained: whether only valid phrases may come out (see `GrammarConstraint`).
             limits: most tokens of each row (N,), at least 1; `max_tokens` where not given.
+            duration_bias: times the natural logarithm of a duration, it is added to its logit.
 
         Returns:
             N lists of token ids, without begin and end tokens, each of at most `max_tokens`.
@@ -75,7 +77,9 @@ class LatentDecoder:
             most: int | Tensor = self.vae.config.max_tokens
             if all_limits is not None:
                 most = all_limits[rows].to(memory.device)
-            return self._start(memory, most, constrained=constrained).finish()
+            return self._start(
+                memory, most, constrained=constrained, duration_bias=duration_bias
+            ).finish()
 
         parts = self._map_batches(latents, batch_size, decode_batch)
         return [phrase for part in parts for phrase in part]
@@ -98,9 +102,21 @@ class LatentDecoder:
         return self.vae.memory(latents, latents.new_full((len(latents), 1), self.noise_level))
 
     def _start(
-        self, memory: Tensor, most: int | Tensor, *, constrained: bool = True
+        self,
+        memory: Tensor,
+        most: int | Tensor,
+        *,
+        constrained: bool = True,
+        duration_bias: float = 0.0,
     ) -> "_PhrasesUnderWay":
-        return _PhrasesUnderWay(self.vae, self.products, memory, most, constrained=constrained)
+        return _PhrasesUnderWay(
+            self.vae,
+            self.products,
+            memory,
+            most,
+            constrained=constrained,
+            duration_bias=duration_bias,
+        )
 
     def _map_batches(
         self,
@@ -159,9 +175,11 @@ class _PhrasesUnderWay:
         max_tokens: int | Tensor,
         *,
         constrained: bool = True,
+        duration_bias: float = 0.0,
     ) -> None:
         self.vae, self.constrained = vae, constrained
         batch, device = len(memory), memory.device
+        self.added = _added_to_durations(duration_bias, device) if duration_bias else None
         longest = max_tokens if isinstance(max_tokens, int) else int(max_tokens.max())
         self.limits = torch.as_tensor(max_tokens, device=device).expand(batch)
         self.tokens = torch.full((batch, longest), vocabulary.PAD, device=device)
@@ -185,6 +203,8 @@ class _PhrasesUnderWay:
         vae, state, position = self.vae, self.state, self.cache.length
         embedded = vae.embed_step(self.newest[:, None], state.lowest_onset, state.pitch_limit)
         logits = decode_step(vae.decoder, embedded, self.bias, self.cache)
+        if self.added is not None:
+            logits = logits + self.added
         allowed = state.mask(logits) if self.constrained else _without_marks(logits)
         self.newest = allowed.argmax(-1)
         state.advance(self.newest)
@@ -206,6 +226,14 @@ class _PhrasesUnderWay:
             self.state.keep(kept)
         self.rows, self.newest = self.rows[kept], self.newest[kept]
         self.limits, self.alive = self.limits[kept], self.alive[kept]
+
+
+def _added_to_durations(duration_bias: float, device: torch.device) -> Tensor:
+    """What is added to the logits (V,)."""
+    added = torch.zeros(vocabulary.VOCABULARY_SIZE, device=device)
+    durations = torch.arange(1, vocabulary.NUM_DURATIONS + 1, device=device)
+    added[vocabulary.FIRST_DURATION :] = duration_bias * durations.log()
+    return added
 
 
 def _without_marks(logits: Tensor) -> Tensor:

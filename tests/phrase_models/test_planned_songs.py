@@ -43,7 +43,7 @@ class WordyCodec:
     def __init__(self, empty):
         self.empty = empty
 
-    def decode_song(self, latents, **fields):
+    def decode_song(self, latents, *, duration_bias=0.0, **fields):
         bars = [
             [
                 Phrase(program, self.notes(latent))
@@ -248,6 +248,20 @@ def test_what_a_texture_leaves_open_the_form_says(generator):
     assert (made[form.states == CellState.SILENT] == NO_TEXTURE).all()
     assert (made[:2, 2] == 7).all()  # bar 2 repeats bar 1
     assert (made[2, 2] == -1).all()
+
+
+@pytest.mark.parametrize("bias", [4.0, -4.0])
+def test_a_duration_bias_decodes_the_same_latents_to_other_durations(generator, bias):
+    biased = generator.with_sampler(SAMPLER.model_copy(update={"duration_bias": bias}))
+    request = request_from_layout(LAYOUT)
+    plain, other = (one.generate(request, 3, 0) for one in (generator, biased))
+    num_bars = min(plain.song.num_bars, other.song.num_bars)
+    assert np.array_equal(plain.latents[:num_bars], other.latents[:num_bars])
+    means = [
+        np.mean([note.duration for track in made.song.tracks for note in track.notes])
+        for made in (plain, other)
+    ]
+    assert np.sign(means[1] - means[0]) == np.sign(bias)
 
 
 def test_a_request_is_a_plan_with_equality_by_value():

@@ -175,6 +175,24 @@ def test_songs_together_are_the_songs_one_by_one():
     assert [slot for bar in together[0].slots for slot in bar] == tokens
 
 
+@pytest.mark.parametrize("bias", [0.7, -0.7])
+def test_a_duration_bias_first_changes_a_duration_to_a_longer_or_shorter_one(bias):
+    latents = 3 * np.random.default_rng(5).normal(size=(200, 16)).astype(np.float32)
+    decoder, changed = LatentDecoder(make_vae()), 0
+    plain = decoder.decode(latents)
+    assert decoder.decode(latents, duration_bias=0.0) == plain
+    for phrase, other in zip(plain, decoder.decode(latents, duration_bias=bias), strict=True):
+        pairs = zip(phrase, other, strict=False)
+        before, after = next((pair for pair in pairs if pair[0] != pair[1]), (None, None))
+        if before is None:
+            assert phrase == other
+            continue
+        changed += 1
+        assert min(before, after) >= vocabulary.FIRST_DURATION
+        assert (after > before) == (bias > 0)
+    assert changed > 0
+
+
 def test_music_after_the_end_of_a_song_is_not_decoded():
     codec, songs = PhraseCodec(make_vae(), "role"), make_songs()
     slots = codec.decode_song(songs[1]).slots
