@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from benchmarks.drawn_plans import read_plans, write_plans
 from benchmarks.gpu_headline import write_dataset
 from benchmarks.match_decoder import distinct_cells
 from benchmarks.train_on import changed
@@ -51,6 +52,14 @@ def test_a_dataset_of_packed_songs_is_read_back(tmp_path):
     assert np.array_equal(
         dataset.songs[1].plan.texture, texture_of_slots([[PHRASE, EMPTY, PHRASE]] * 2)
     )
+
+
+def test_plans_that_travel_are_read_back(tmp_path):
+    dataset, _, _ = written_dataset(tmp_path / "dataset")
+    plans = {f"7-{index}": song.plan for index, song in enumerate(dataset.songs)}
+    write_plans(tmp_path / "plans", plans)
+    assert read_plans(tmp_path / "plans") == plans
+    assert [plan.num_bars for plan in plans.values()] == [3, 2]
 
 
 def test_a_model_is_trained_on_with_its_weights_under_another_loss(tmp_path, make_form_config):
