@@ -5,10 +5,12 @@ from phrase_models.diffusion.sampler_config import SamplerConfig
 from phrase_models.score.chords import NUM_CHORDS
 from phrase_models.training.config import TrainingConfig
 from phrase_models.vae.config import VAEConfig, VAEObjectiveConfig
-from tasks.settings.presets import load_preset
-
-PAPER = load_preset("paper")
-"""Its denoiser, on other latents than its own."""
+from tasks.settings.presets import (
+    PAPER_DENOISER,
+    PAPER_DIFFUSION,
+    PAPER_NOISE_SCHEDULE,
+    PAPER_SAMPLER,
+)
 
 
 def _vae(latent_dim: int) -> VAEConfig:
@@ -91,7 +93,7 @@ DENOISERS = {
     "keys": _denoiser(),
     "texture": _denoiser(dropout=0.2, texture_condition=True),
     "texture-keys": _denoiser(texture_condition=True),
-    "paper": PAPER.denoiser,
+    "paper": PAPER_DENOISER,
     "small": _denoiser(**SMALL),
     "small-keys": _denoiser(**SMALL, texture_condition=True),
 }
@@ -106,7 +108,7 @@ NOISE_SCHEDULES = {
     "keys": _SKIPPING,
     "texture": _SKIPPING,
     "texture-keys": _SKIPPING,
-    "paper": PAPER.noise_schedule,
+    "paper": PAPER_NOISE_SCHEDULE,
     "small": NoiseScheduleConfig(prediction="velocity", min_snr_gamma=None),
     "small-keys": _SKIPPING,
 }
@@ -116,7 +118,7 @@ RELEASE_SAMPLER = SamplerConfig(
 )
 SAMPLERS = {
     "texture-keys": RELEASE_SAMPLER,
-    "paper": PAPER.generation.sampler,
+    "paper": PAPER_SAMPLER,
 }
 """Of the recipes that are not sampled by SAMPLER."""
 
@@ -124,10 +126,10 @@ SAMPLERS = {
 def denoiser_training(recipe: str, seed: int, *, small: bool = False) -> TrainingConfig:
     """Budget of a denoiser; its steps are measured."""
     if recipe == "paper":
-        return PAPER.diffusion.model_copy(
+        return PAPER_DIFFUSION.model_copy(
             update={
                 "seed": seed,
-                "batch_size": 4 if small else PAPER.diffusion.batch_size,
+                "batch_size": 4 if small else PAPER_DIFFUSION.batch_size,
                 "precision": "bf16",
             }
         )

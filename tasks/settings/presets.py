@@ -356,6 +356,42 @@ def base() -> PipelineConfig:
     )
 
 
+PAPER_DENOISER = DenoiserConfig(
+    num_layers=6,
+    model_dim=512,
+    num_heads=16,
+    feedforward_dim=2048,
+    patch_bars=False,
+    conditioning="length",
+    section_style="prompt",
+    global_conditioning="added",
+    rotary_axes="token",
+    repeat_bias=False,
+    self_conditioning=False,
+    condition_dropout=0.0,
+    permute_letters=False,
+    pad_with_end=True,
+)
+PAPER_NOISE_SCHEDULE = NoiseScheduleConfig(
+    prediction="noise",
+    min_snr_gamma=None,
+    zero_terminal_snr=False,
+    timestep_sampling="uniform",
+)
+PAPER_DIFFUSION = TrainingConfig(
+    num_steps=200_000,
+    batch_size=128,
+    learning_rate=5e-4,
+    schedule="constant",
+    warmup_steps=0,
+    validate_every=5000,
+    checkpoint_every=2000,
+    keep="last",
+)
+PAPER_SAMPLER = SamplerConfig(solver="ddpm", num_sampling_steps=1000, clip_value=4.037)
+"""Of `paper`; for scripts that train nothing else of it."""
+
+
 def paper() -> PipelineConfig:
     """The recipe of the paper as written (sections 4.2.1 and 4.3.1), for one GPU and hours.
 
@@ -413,42 +449,13 @@ def paper() -> PipelineConfig:
                 ),
             ),
         ),
-        denoiser=DenoiserConfig(
-            num_layers=6,
-            model_dim=512,
-            num_heads=16,
-            feedforward_dim=2048,
-            patch_bars=False,
-            conditioning="length",
-            section_style="prompt",
-            global_conditioning="added",
-            rotary_axes="token",
-            repeat_bias=False,
-            self_conditioning=False,
-            condition_dropout=0.0,
-            permute_letters=False,
-            pad_with_end=True,
-        ),
-        noise_schedule=NoiseScheduleConfig(
-            prediction="noise",
-            min_snr_gamma=None,
-            zero_terminal_snr=False,
-            timestep_sampling="uniform",
-        ),
-        diffusion=TrainingConfig(
-            num_steps=200_000,
-            batch_size=128,
-            learning_rate=5e-4,
-            schedule="constant",
-            warmup_steps=0,
-            validate_every=5000,
-            checkpoint_every=2000,
-            keep="last",
-        ),
+        denoiser=PAPER_DENOISER,
+        noise_schedule=PAPER_NOISE_SCHEDULE,
+        diffusion=PAPER_DIFFUSION,
         generation=GenerationConfig(
             num_songs=20,
             num_bars=64,
-            sampler=SamplerConfig(solver="ddpm", num_sampling_steps=1000, clip_value=4.037),
+            sampler=PAPER_SAMPLER,
         ),
     )
 

@@ -1,5 +1,7 @@
 """What the prepared training scripts write is what the models read."""
 
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -38,6 +40,14 @@ def written_dataset(folder):
     latents = np.arange(15 * 4, dtype=np.float32).reshape(15, 4)
     write_dataset(folder, songs, phrases, chords, latents, latents[:2], {})
     return read_dataset(folder), latents, chords
+
+
+def test_what_a_bare_gpu_machine_runs_needs_neither_the_orchestrator_nor_midi():
+    code = "import sys, benchmarks.gpu_headline; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = {name.split(".")[0] for name in done.stdout.split()}
+    assert not loaded & {"prefect", "mlflow", "polars", "pyarrow", "miditoolkit", "mido"}
+    assert "torch" in loaded
 
 
 def test_a_dataset_of_packed_songs_is_read_back(tmp_path):
