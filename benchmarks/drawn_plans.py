@@ -15,7 +15,27 @@ from typing import get_args
 from phrase_models.diffusion.plan import SongPlan, plan_from_layout
 from phrase_models.diffusion.plan_arrays import PlanArrays
 from phrase_models.form.plan_source import PlanSource
+from phrase_models.generator import SongRequest
+from phrase_models.phrase_ldm import PhraseLDMGenerator
 from phrase_models.score.song import format_section_layout
+
+
+def add_plan_options(
+    parser: argparse.ArgumentParser, *, plans: PlanSource | None = "drawn", number: int = 200
+) -> None:
+    """Options that say whose plans, and how many of which seed."""
+    parser.add_argument("--release", type=Path, default=Path("releases/phraseldm-pop909"))
+    parser.add_argument("--plans", choices=get_args(PlanSource), default=plans)
+    parser.add_argument("-n", "--number", type=int, default=number)
+    parser.add_argument("--seed", type=int, default=0)
+
+
+def whole_plans(
+    generator: PhraseLDMGenerator, source: PlanSource, number: int, seed: int
+) -> list[SongPlan]:
+    """Plans of songs 0 to `number` - 1 of a seed that nobody asked anything of."""
+    request = SongRequest(plans=source)
+    return [generator.resolved(request, seed, index) for index in range(number)]
 
 
 def write_plans(folder: Path, plans: Mapping[str, SongPlan]) -> None:
@@ -37,15 +57,9 @@ def read_plans(folder: Path) -> dict[str, SongPlan]:
 
 def main() -> None:
     """Draw and write."""
-    from benchmarks.drawn_songs import whole_plans
-    from phrase_models.phrase_ldm import PhraseLDMGenerator
-
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--release", type=Path, default=Path("releases/phraseldm-pop909"))
-    parser.add_argument("--plans", choices=get_args(PlanSource), default="drawn")
-    parser.add_argument("-n", "--number", type=int, default=200)
-    parser.add_argument("--seed", type=int, default=0)
+    add_plan_options(parser)
     arguments = parser.parse_args()
     generator = PhraseLDMGenerator.from_pretrained(arguments.release)
     plans = whole_plans(generator, arguments.plans, arguments.number, arguments.seed)

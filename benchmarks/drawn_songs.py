@@ -15,9 +15,8 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import get_args
 
-from benchmarks.drawn_plans import read_plans
+from benchmarks.drawn_plans import add_plan_options, read_plans, whole_plans
 from benchmarks.evaluate_songs_npz import (
     Column,
     Pack,
@@ -31,22 +30,12 @@ from benchmarks.generator_table import table
 from phrase_models.diffusion.plan import SongPlan
 from phrase_models.diffusion.sampling import draw_songs
 from phrase_models.form.form_edits import obeyed
-from phrase_models.form.plan_source import PlanSource
-from phrase_models.generator import SongRequest
 from phrase_models.metrics.result import mean_result
 from phrase_models.phrase_ldm import PhraseLDMGenerator
 from phrase_models.training.randomness import numpy_generator
 
 BATCH_SIZE = 4
 NUM_REAL = 200
-
-
-def whole_plans(
-    generator: PhraseLDMGenerator, source: PlanSource, number: int, seed: int
-) -> list[SongPlan]:
-    """Plans of songs 0 to `number` - 1 of a seed that nobody asked anything of."""
-    request = SongRequest(plans=source)
-    return [generator.resolved(request, seed, index) for index in range(number)]
 
 
 def drawn_songs(
@@ -113,10 +102,7 @@ def main() -> None:
     """Draw, measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("pack", type=Path)
-    parser.add_argument("--release", type=Path, default=Path("releases/phraseldm-pop909"))
-    parser.add_argument("--plans", choices=get_args(PlanSource), default="drawn")
-    parser.add_argument("-n", "--number", type=int, default=200)
-    parser.add_argument("--seed", type=int, default=0)
+    add_plan_options(parser)
     parser.add_argument("--steps", type=int, help="of the sampler; those of the release by default")
     parser.add_argument("--npz", type=Path, help="songs that are there already")
     parser.add_argument("--of", type=Path, help="the plans of these songs")

@@ -13,13 +13,12 @@ for runs of melody (`metrics.memorisation`) does not see songs that hold to anot
 import argparse
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import get_args
 
 import numpy as np
 
-from benchmarks.drawn_songs import drawn_songs, whole_plans
+from benchmarks.drawn_plans import add_plan_options, whole_plans
+from benchmarks.drawn_songs import drawn_songs
 from benchmarks.evaluate_songs_npz import Pack, read_generated
-from phrase_models.form.plan_source import PlanSource
 from phrase_models.phrase_ldm import PhraseLDMGenerator
 from phrase_models.score.song import MELODY, PIANO, Song
 
@@ -63,10 +62,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("pack", type=Path)
     parser.add_argument("--npz", type=Path, help="songs by the plans of training songs")
-    parser.add_argument("--release", type=Path, default=Path("releases/phraseldm-pop909"))
-    parser.add_argument("--plans", choices=get_args(PlanSource), help="of songs to be drawn")
-    parser.add_argument("-n", "--number", type=int, default=100)
-    parser.add_argument("--seed", type=int, default=0)
+    add_plan_options(parser, plans=None, number=100)
     arguments = parser.parse_args()
     pack = Pack(arguments.pack)
     training = {
