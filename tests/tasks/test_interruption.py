@@ -77,10 +77,10 @@ def test_one_sentence_an_exit_code_and_a_quick_end(name, number):
     process = start(BODIES[name])
     began = time.monotonic()
     process.send_signal(number)
-    said = process.communicate(timeout=20)[1]
+    said = process.communicate(timeout=60)[1]
     assert process.returncode == 128 + number
     assert said == ("Stopped: two songs are kept.\n" if "says" in name else ADVICE)
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 15
 
 
 def test_without_a_signal_errors_and_ends_are_what_they_are():

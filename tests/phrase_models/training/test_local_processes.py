@@ -44,13 +44,13 @@ def test_each_knows_its_rank_and_all_end_well(tmp_path, monkeypatch):
 def test_the_cause_gives_the_exit_code_and_the_others_end(script, expected):
     code, seconds = run(script)
     assert code == expected
-    assert seconds < 10
+    assert seconds < 30
 
 
 def test_a_signal_is_told_in_one_sentence(capfd):
     code, seconds = run("os.kill(os.getpid(), 9) if rank == 1 else time.sleep(60)")
     assert code == LOST_CODE
-    assert seconds < 10
+    assert seconds < 30
     assert capfd.readouterr().err == (
         "Process 1 of 2 was ended by signal 9 (SIGKILL), and with it the training; started again, "
         "it goes on from the last checkpoint.\n"
@@ -95,8 +95,8 @@ def test_whatever_ends_the_launcher_ends_all_within_seconds(tmp_path, number):
         time.sleep(0.05)
     ranks = [int(file.read_text()) for file in files]
     launcher.send_signal(number)
-    assert launcher.wait(10) != 0
-    deadline = time.monotonic() + 5
+    assert launcher.wait(30) != 0
+    deadline = time.monotonic() + 20
     while any(alive(pid) for pid in ranks):
         assert time.monotonic() < deadline
         time.sleep(0.05)

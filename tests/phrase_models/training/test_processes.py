@@ -288,7 +288,7 @@ def test_a_killed_process_ends_the_others_and_the_next_start_resumes_bit_for_bit
         os.kill(ranks[1], signal.SIGKILL)
         at = time.monotonic()
         _, said = launcher.communicate(timeout=60)
-        assert time.monotonic() - at < 10
+        assert time.monotonic() - at < 30
     assert launcher.returncode == LOST_CODE
     assert "Process 1 of 2 was ended by signal 9 (SIGKILL)" in said.splitlines()[-1]
     assert not any(Path(f"/proc/{pid}").exists() for pid in ranks.values())

@@ -36,7 +36,7 @@ def server(monkeypatch) -> Server:
 
 
 def wait_until(condition) -> None:
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 30
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.005)
@@ -63,7 +63,7 @@ def test_while_the_server_is_gone_nobody_waits_and_afterwards_all_that_counts_is
     pages.report("ingest_songs", "## ingest_songs", "1 s")
     for share in (0.1, 0.2, 0.3):
         pages.show_progress("train_vae", share, f"{share}")
-    assert time.monotonic() - began < 0.2
+    assert time.monotonic() - began < 3
     assert server.asked.wait(5)
     server.there.set()
     wait_until(lambda: len(server.shown) == 2)
@@ -80,7 +80,7 @@ def test_at_the_end_of_a_run_a_server_that_is_gone_costs_seconds_and_a_warning(s
     pages.report("train_vae", "## train_vae", "1 s")
     began = time.monotonic()
     pages.close(0.3)
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 10
     assert "Prefect cannot be reached: not shown there: train-vae" in caplog.messages
 
 

@@ -65,7 +65,7 @@ def test_an_mlflow_that_does_not_answer_is_one_sentence(
     began = time.monotonic()
     with pytest.raises(ServiceUnreachable, match=rf"^No MLflow answers at .*:{port}: [^\n]*$"):
         check_mlflow(tmp_path)
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 15
 
 
 def test_the_stores_own_mlflow_need_not_be_asked(tmp_path, monkeypatch):
@@ -85,7 +85,7 @@ def test_a_prefect_that_does_not_answer_is_one_sentence(kind, dead_port, silent_
         pytest.raises(ServiceUnreachable, match=rf"^No Prefect server answers at .*:{port}/api: "),
     ):
         check_prefect()
-    assert time.monotonic() - began < 8
+    assert time.monotonic() - began < 20
 
 
 @pytest.mark.parametrize(

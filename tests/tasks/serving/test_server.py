@@ -88,8 +88,8 @@ def test_a_signal_ends_it_in_a_sentence_with_songs_under_way(number):
             time.sleep(0.05)
         began = time.monotonic()
         process.send_signal(number)
-        err = process.communicate(timeout=20)[1]
-    assert time.monotonic() - began < 5
+        err = process.communicate(timeout=60)[1]
+    assert time.monotonic() - began < 15
     assert process.returncode == 128 + number
     assert err == "Stopped: songs that were not finished are dropped.\n"
 
@@ -102,12 +102,12 @@ def test_a_client_that_goes_away_leaves_the_queue():
             client.post("/jobs", json={})
             with pytest.raises(httpx.ReadTimeout):
                 client.post("/generate", json={"seed": 2}, timeout=1.0)
-            until = time.monotonic() + 10
+            until = time.monotonic() + 60
             while client.get("/health").json()["queue"]["waiting"]:
                 assert time.monotonic() < until
     finally:
         process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=20)
+        process.communicate(timeout=60)
 
 
 @pytest.mark.slow
@@ -122,7 +122,7 @@ def test_listening_to_others_is_said_and_their_names_for_it_are_taken():
         assert "0.0.0.0 is not this computer alone" in said
     finally:
         process.send_signal(signal.SIGINT)
-        process.communicate(timeout=20)
+        process.communicate(timeout=60)
 
 
 @pytest.mark.slow
