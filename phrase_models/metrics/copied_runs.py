@@ -4,6 +4,7 @@ Complements the edit distances of `memorisation`: a song that is new as a whole 
 eight bars.
 """
 
+from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -95,12 +96,12 @@ def build_copy_index(training: TrainingMelodies, *, ignores_key: bool = False) -
             has one transposition throughout.
     """
     known: dict[tuple[int, ...], int] = {(): _REST}
-    rows: list[tuple[int, int, int, int]] = []
-    for song_index, tokens in enumerate(training.tokens):
+    rows = array("i")
+    for song_index, tokens in enumerate(training.iter_tokens()):
         for bar_index, bar in enumerate(_split_bars(tokens)):
             content, pitch = _content(bar, ignores_key=ignores_key)
-            rows.append((known.setdefault(content, len(known)), pitch, song_index, bar_index))
-        rows.append((_BREAK, 0, song_index, -1))
+            rows.extend((known.setdefault(content, len(known)), pitch, song_index, bar_index))
+        rows.extend((_BREAK, 0, song_index, -1))
     table = np.array(rows, dtype=np.int32).reshape(-1, 4)
     keys, pitches, song_indices, bar_indices = (np.ascontiguousarray(c) for c in table.T)
     return CopyIndex(

@@ -7,7 +7,7 @@ of held-out real songs.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -69,16 +69,19 @@ class TrainingMelodies:
     Attributes:
         song_ids: of the songs, in order.
         groups: songs with equal group are versions of one song.
-        tokens: melody token ids of each song.
-        texts: the same as strings of code points.
+        texts: melody token ids of each song, as strings of code points.
         lengths: tokens of each song, `[num_songs]`.
     """
 
     song_ids: tuple[str, ...]
     groups: tuple[str, ...]
-    tokens: tuple[tuple[int, ...], ...]
     texts: tuple[str, ...]
     lengths: np.ndarray
+
+    def iter_tokens(self) -> Iterator[list[int]]:
+        """Melody token ids of each song, a song at a time: as text they take an eighth."""
+        for text in self.texts:
+            yield [ord(character) for character in text]
 
 
 def build_training_melodies(
@@ -92,13 +95,12 @@ def build_training_melodies(
     """
     groups = groups or {}
     song_ids = tuple(melodies)
-    tokens = tuple(tuple(melodies[song_id]) for song_id in song_ids)
+    texts = tuple(_as_text(melodies[song_id]) for song_id in song_ids)
     return TrainingMelodies(
         song_ids=song_ids,
         groups=tuple(groups.get(song_id, song_id) for song_id in song_ids),
-        tokens=tokens,
-        texts=tuple(_as_text(melody) for melody in tokens),
-        lengths=np.array([len(melody) for melody in tokens], dtype=np.int64),
+        texts=texts,
+        lengths=np.array([len(text) for text in texts], dtype=np.int64),
     )
 
 

@@ -118,7 +118,7 @@ def build_quotation_index(training: TrainingMelodies) -> QuotationIndex:
     """
     lines = [
         line_of_tokens(song_id, tokens)
-        for song_id, tokens in zip(training.song_ids, training.tokens, strict=True)
+        for song_id, tokens in zip(training.song_ids, training.iter_tokens(), strict=True)
     ]
     empty = np.zeros(0, dtype=np.int64)
     onsets = np.concatenate([empty, *(line.onsets for line in lines)])
@@ -135,13 +135,14 @@ def build_quotation_index(training: TrainingMelodies) -> QuotationIndex:
         all_places.append(new)
     keys, places = np.concatenate(all_keys), np.concatenate(all_places)
     order = np.argsort(keys, kind="stable")
+    moves_before = np.concatenate((empty, [0], np.cumsum(np.diff(pitches) != 0)))[: len(pitches)]
     return QuotationIndex(
-        onsets=onsets,
-        pitches=pitches,
-        song_index=song_index,
-        moves_before=np.concatenate((empty, [0], np.cumsum(np.diff(pitches) != 0)))[: len(pitches)],
+        onsets=onsets.astype(np.int32),
+        pitches=pitches.astype(np.int32),
+        song_index=song_index.astype(np.int32),
+        moves_before=moves_before.astype(np.int32),
         keys=keys[order],
-        places=places[order],
+        places=places[order].astype(np.int32),
         training=training,
     )
 

@@ -1,9 +1,7 @@
 """Songs that are in a corpus twice, and the split that keeps them together."""
 
 import hashlib
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from itertools import combinations, pairwise
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Literal
 
 import numpy as np
@@ -12,19 +10,19 @@ from numpy.typing import NDArray
 
 Split = Literal["train", "validation"]
 GRAM = 12
-NO_ZERO = 0x4000
-"""Added to intervals, so that their last byte is not zero, which would end a string of bytes."""
+HASH_BASE = 0x9E3779B97F4A7C15
+"""A run is kept as a number of 64 bits; the odds that two of four million have one are 4e-7."""
 MIN_OVERLAP = 0.15
 """Shared melody of a pair; in POP909 duplicates share .31 and more, other pairs at most .05."""
 
 
-def _grams(pitches: Sequence[int]) -> NDArray[np.bytes_]:
+def _grams(pitches: Sequence[int]) -> NDArray[np.uint64]:
     """Distinct runs of pitch intervals, so that a transposed copy counts too."""
-    steps = np.diff(np.asarray([*pitches], "<i2"))
+    steps = np.diff(np.asarray([*pitches], np.int64)).astype(np.uint64)
     if len(steps) < GRAM:
-        return np.empty(0, f"S{2 * GRAM}")
-    runs = np.ascontiguousarray(sliding_window_view((steps + NO_ZERO).astype("<i2"), GRAM))
-    return np.unique(runs.view(f"S{2 * GRAM}").ravel())
+        return np.empty(0, np.uint64)
+    powers = np.array([pow(HASH_BASE, place, 2**64) for place in range(GRAM)], np.uint64)
+    return np.unique((sliding_window_view(steps, GRAM) * powers).sum(axis=1, dtype=np.uint64))
 
 
 def find_duplicate_groups(melodies: Mapping[str, Sequence[int]]) -> dict[str, str]:
@@ -39,26 +37,34 @@ def find_duplicate_groups(melodies: Mapping[str, Sequence[int]]) -> dict[str, st
     names = sorted(melodies)
     grams = [_grams(melodies[name]) for name in names]
     groups: dict[str, str] = {}
-    for (first, second), count in sorted(_shared_grams(grams).items()):
-        if count >= MIN_OVERLAP * min(len(grams[first]), len(grams[second])):
-            _join(groups, names[first], names[second])
+    num_runs = np.array([len(song) for song in grams])
+    for first, shared in enumerate(_iter_shared_grams(grams)):
+        fewest = np.minimum(num_runs[first], num_runs)
+        for second in np.flatnonzero((shared > 0) & (shared >= MIN_OVERLAP * fewest)).tolist():
+            if second > first:
+                _join(groups, names[first], names[second])
     return groups
 
 
-def _shared_grams(grams: Sequence[NDArray[np.bytes_]]) -> Counter[tuple[int, int]]:
-    """How many runs each pair of songs has in common, of those that have any."""
-    shared: Counter[tuple[int, int]] = Counter()
+def _iter_shared_grams(grams: Sequence[NDArray[np.uint64]]) -> Iterator[NDArray[np.int64]]:
+    """How many runs each song has in common with every song, `(num_songs,)`, song by song.
+
+    A song at a time, because a run that is common property is in many pairs of songs.
+    """
     if not grams:
-        return shared
-    runs = np.concatenate(grams)
+        return
     owners = np.repeat(np.arange(len(grams)), [len(song) for song in grams])
-    order = np.argsort(runs, kind="stable")
-    runs, owners = runs[order], owners[order]
-    first = np.flatnonzero(np.append(True, runs[1:] != runs[:-1])) if len(runs) else owners
-    for start, end in pairwise([*first.tolist(), len(runs)]):
-        if end - start > 1:
-            shared.update(combinations(owners[start:end].tolist(), 2))
-    return shared
+    _, run_of = np.unique(np.concatenate(grams), return_inverse=True)
+    by_run = np.argsort(run_of, kind="stable")
+    counts = np.bincount(run_of)
+    starts = np.cumsum(counts) - counts
+    ends = np.cumsum([len(song) for song in grams])
+    for end, song in zip(ends.tolist(), grams, strict=True):
+        runs = run_of[end - len(song) : end]
+        lengths = counts[runs]
+        offsets = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+        places = by_run[np.repeat(starts[runs], lengths) + offsets]
+        yield np.bincount(owners[places], minlength=len(grams))
 
 
 def _join(groups: dict[str, str], first: str, second: str) -> None:

@@ -15,6 +15,7 @@ LARGEST = {
     **dict.fromkeys(("num_heads", "num_chords", "max_notes"), 4096),
     **dict.fromkeys(("num_bars", "min_bars", "max_bars", "bar_lags"), 2000),
     **dict.fromkeys(("max_songs", "num_reference_songs", "num_floor_songs"), 1_000_000),
+    "num_held_out_songs": 1_000_000,
     "num_songs": 100_000,
     "batch_size": 10_000_000,
     "num_timesteps": 100_000,

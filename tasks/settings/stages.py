@@ -91,10 +91,19 @@ class GenerationConfig(BaseModel):
 
 
 class EvaluationConfig(BaseModel):
-    """How many real songs stand on either side of a comparison (paper section 4.3.5)."""
+    """How many real songs stand on either side of a comparison (paper section 4.3.5).
+
+    Attributes:
+        num_reference_songs: training songs that all others are compared with.
+        num_floor_songs: other training songs, measured as if they were generated.
+        num_held_out_songs: at most so many held-out songs, measured likewise: what an evaluation
+            keeps in memory does not grow with the corpus.
+        seed: of the choice.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     num_reference_songs: int = Field(default=100, ge=2)
     num_floor_songs: int = Field(default=20, ge=2)
+    num_held_out_songs: int = Field(default=200, ge=2)
     seed: int = 0

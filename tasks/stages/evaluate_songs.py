@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Collection, Mapping, Sequence
+from array import array
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
@@ -75,7 +76,8 @@ def score_songs(context: StageContext) -> Mapping[str, Any]:
     order = reference_order(train, asked, seed=config.seed)
     floor_size = min(config.num_floor_songs, len(train) // 2)
     floor, reference = order[:floor_size], order[floor_size:][: config.num_reference_songs]
-    wanted = {*floor, *reference, *held_out}
+    others = held_out_songs(held_out, config.num_held_out_songs, seed=config.seed)
+    wanted = {*floor, *reference, *others}
     real = {
         song.song_id: real_song(song, latents.song(song.song_id), layout, latents.bar_end)
         for song in iter_accepted_songs(songs_folder)
@@ -84,24 +86,27 @@ def score_songs(context: StageContext) -> Mapping[str, Any]:
     songs = {
         "generated": [generated_song(item, layout, latents.bar_end) for item in generated],
         "real": [real[name] for name in floor],
-        "held_out": [real[name] for name in held_out],
+        "held_out": [real[name] for name in others],
     }
     compared = [real[name] for name in reference]
     columns: dict[str, Sequence[MetricResult]] = {}
     values: dict[str, SongValues] = {}
-    for name, measured in measured_songs(context, songs_folder, songs).items():
+    measure = partial(measure_part, songs_folder, others)
+    for name, measured in measured_songs(context, measure, songs).items():
         values[name] = SongValues.of_songs(songs[name], measured)
         columns[name] = evaluate_songs(
             songs[name], compared, None, seed=config.seed, values=measured
         )
     write_song_values(context.output, values)
     write_resamples(context.output, columns["generated"])
-    write_results(context, columns, generated)
+    write_results(context, columns, generated, chosen_sentence(len(others), len(held_out)))
     return headline(columns)
 
 
 def measured_songs(
-    context: StageContext, songs_folder: Path, songs: Mapping[str, Sequence[EvaluatedSong]]
+    context: StageContext,
+    measure: Callable[[_Part], dict[str, np.ndarray]],
+    songs: Mapping[str, Sequence[EvaluatedSong]],
 ) -> dict[str, dict[str, np.ndarray]]:
     """Values of each song of every column (see `song_values`), over the workers of the engine."""
     parts = [
@@ -111,7 +116,6 @@ def measured_songs(
     ]
     shards = [Shard(tuple(item.song.song_id for item in part.songs), part) for part in parts]
     found: dict[str, list[dict[str, np.ndarray]]] = {name: [] for name in songs}
-    measure = partial(measure_part, songs_folder)
     with sharded(context.runtime, measure, shards, len(shards)) as results:
         for done, (part, values) in enumerate(zip(parts, results, strict=True), start=1):
             found[part.column].append(values)
@@ -131,25 +135,32 @@ class _Part:
     songs: tuple[EvaluatedSong, ...]
 
 
-def measure_part(songs_folder: Path, part: _Part) -> dict[str, np.ndarray]:
+def measure_part(
+    songs_folder: Path, held_out: tuple[str, ...], part: _Part
+) -> dict[str, np.ndarray]:
     """Values of some songs; training songs are compared with the others only."""
-    training = training_reference(songs_folder)
+    training = training_reference(songs_folder, held_out)
     return song_values(part.songs, training, leave_one_out=part.column == "real")
 
 
 @lru_cache(maxsize=1)
-def training_reference(songs_folder: Path) -> TrainingReference:
-    """The training melodies, indexed once in a process."""
+def training_reference(songs_folder: Path, held_out: tuple[str, ...]) -> TrainingReference:
+    """The training melodies, indexed once in a process.
+
+    Args:
+        songs_folder: of an artifact of `ingest_songs`.
+        held_out: ids of the songs that say what is quoted by chance.
+    """
     splits = splits_of(songs_folder)
-    melodies: dict[str, list[int]] = {}
-    held_out: list[Song] = []
+    melodies: dict[str, Sequence[int]] = {}
+    others: list[Song] = []
     for song in iter_accepted_songs(songs_folder):
         if splits[song.song_id] == "train":
-            melodies[song.song_id] = melody_tokens(song)
-        else:
-            held_out.append(song)
+            melodies[song.song_id] = array("H", melody_tokens(song))
+        elif song.song_id in held_out:
+            others.append(song)
     indexed = build_training_melodies(melodies, duplicate_groups(songs_folder))
-    return build_training_reference(indexed, held_out)
+    return build_training_reference(indexed, others)
 
 
 def layouts_by_split(songs_folder: Path) -> tuple[dict[str, str], dict[str, str]]:
@@ -187,16 +198,43 @@ def reference_order(train: Mapping[str, str], asked: Collection[str], *, seed: i
     return sorted(shuffled, key=lambda name: train[name] not in asked)
 
 
+def held_out_songs(held_out: Collection[str], most: int, *, seed: int) -> tuple[str, ...]:
+    """All held-out songs, or so many of them at random; in the order that they have.
+
+    Args:
+        held_out: song ids.
+        most: as many at most.
+        seed: of the choice.
+    """
+    names = [*held_out]
+    if len(names) <= most:
+        return tuple(names)
+    chosen = numpy_generator(seed, "held_out").choice(len(names), most, replace=False)
+    return tuple(names[int(index)] for index in sorted(chosen))
+
+
+def chosen_sentence(num_chosen: int, num_held_out: int) -> str:
+    """What is said where not all held-out songs are measured; nothing where all are."""
+    if num_chosen == num_held_out:
+        return ""
+    return (
+        f"\nOf {num_held_out} held-out songs, {num_chosen} chosen at random are measured: "
+        "evaluation.num_held_out_songs says how many.\n"
+    )
+
+
 def write_results(
     context: StageContext,
     columns: Mapping[str, Sequence[MetricResult]],
     generated: Sequence[GeneratedSong],
+    remark: str,
 ) -> None:
-    """`metrics.json`, `metrics.md` and a picture, here and in MLflow."""
+    """`metrics.json`, `metrics.md` with a remark, and a picture, here and in MLflow."""
     rows = {name: plain_results(results) for name, results in columns.items()}
     text = json.dumps(rows, indent=1)
     (context.output / "metrics.json").write_text(text, encoding="utf-8")
-    (context.output / "metrics.md").write_text(metrics_table(columns), encoding="utf-8")
+    table = metrics_table(columns) + remark
+    (context.output / "metrics.md").write_text(table, encoding="utf-8")
     drawn = next(
         (song for song in generated if song.latents is not None and song.song.num_notes), None
     )

@@ -1,5 +1,7 @@
 """Duplicate groups by shared melody, and splits that depend on a song's id alone."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -33,6 +35,17 @@ def test_groups_join_over_a_common_member():
     first, second = make_melody(1, 200), make_melody(2, 200)
     melodies = {"c": first, "b": first + second, "a": second}
     assert find_duplicate_groups(melodies) == {"a": "a", "b": "a", "c": "a"}
+
+
+def test_a_run_that_all_songs_share_makes_none_a_duplicate_and_fills_no_memory():
+    common = [60] * 20
+    melodies = {f"{seed:04}": make_melody(seed, 40) + common for seed in range(2000)}
+    melodies["9999"] = melodies["0007"]
+    tracemalloc.start()
+    assert find_duplicate_groups(melodies) == {"0007": "0007", "9999": "0007"}
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 64 << 20  # two million pairs of songs share that run
 
 
 def test_pop909_has_four_pairs(pop909_root):

@@ -3,7 +3,13 @@
 import math
 
 from phrase_models.metrics.result import MetricResult
-from tasks.stages.evaluate_songs import headline, metrics_table, reference_order
+from tasks.stages.evaluate_songs import (
+    chosen_sentence,
+    headline,
+    held_out_songs,
+    metrics_table,
+    reference_order,
+)
 
 LAYOUTS = ("A4 B4", "i4 A4", "A4 A4", "i4 A4", "B4", "C4", "D4", "E4")
 SONGS = {f"{index:03}": layout for index, layout in enumerate(LAYOUTS)}
@@ -22,6 +28,20 @@ def test_songs_whose_sections_were_asked_for_come_first():
     # Within both groups the random order stays.
     assert order[3:] == [song_id for song_id in unasked if song_id in order[3:]]
     assert order[:3] == [song_id for song_id in unasked if song_id in order[:3]]
+
+
+def test_of_many_held_out_songs_some_are_chosen_by_the_seed_and_it_is_said():
+    assert held_out_songs(SONGS, 8, seed=1) == tuple(SONGS)
+    assert chosen_sentence(8, 8) == ""
+    some = held_out_songs(SONGS, 3, seed=1)
+    assert len(set(some)) == 3
+    assert list(some) == sorted(some)
+    assert some == held_out_songs(SONGS, 3, seed=1)
+    assert len({held_out_songs(SONGS, 3, seed=seed) for seed in range(20)}) > 10
+    assert chosen_sentence(3, 8) == (
+        "\nOf 8 held-out songs, 3 chosen at random are measured: evaluation.num_held_out_songs "
+        "says how many.\n"
+    )
 
 
 def test_the_table_has_all_three_columns_and_what_gives_songs_away_in_words():

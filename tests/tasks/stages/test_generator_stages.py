@@ -5,6 +5,7 @@ import re
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +33,7 @@ from tasks.stages.encode_latents import latents_stage
 from tasks.stages.evaluate_songs import evaluation_stage
 from tasks.stages.generate_songs import generation_stage
 from tasks.stages.ingest_songs import ingest_stage
+from tasks.stages.rows import read_training_songs
 
 RECIPES = Path(__file__).resolve().parents[3] / "docs" / "extending.md"
 CONFIG = load_preset("smoke").with_overrides({"evaluation.num_reference_songs": "2"})
@@ -94,7 +96,6 @@ def world(tmp_path_factory) -> World:
     from phrase_models.vae.model import PhraseVAE
     from phrase_models.vae.pretrained import save_vae
     from storage.latents import read_latents
-    from tasks.stages.rows import read_training_songs
 
     store = ArtifactStore(tmp_path_factory.mktemp("world"))
     runner = PlainRunner(Session(store, RuntimeConfig(), no_tracking))
@@ -200,6 +201,22 @@ def test_only_the_inputs_that_a_generator_needs_are_in_its_key(world):
     for name, depends in (("phrase_ldm", True), ("phrase_markov", False)):
         keys = {stage_key(each.generation_stage(name)) for each in (world, changed)}
         assert len(keys) == 1 + depends
+
+
+def test_of_many_training_songs_some_are_read_whatever_others_there_are(world, caplog):
+    caplog.set_level("INFO")
+    folder = world.inputs["songs"].folder
+    whole = read_training_songs(folder)
+    assert read_training_songs(folder, len(whole)) == whole
+    assert not caplog.messages
+    some = read_training_songs(folder, 2)
+    assert len(some) == 2
+    assert some == [song for song in whole if song in some]
+    names = sorted(
+        (song.song_id for song in whole), key=lambda name: sha256(name.encode()).digest()
+    )
+    assert {song.song_id for song in some} == set(names[:2])
+    assert caplog.messages == [f"Of {len(whole)} training songs 2 are read"]
 
 
 def test_an_unknown_generator_is_refused_before_anything_runs():
