@@ -75,7 +75,7 @@ class OurSongs:
         songs = self.generator.codec.decode_songs(
             latents,
             [{"song_id": "song"}] * len(latents),
-            duration_bias=self.generator.sampler.duration_bias,
+            self.generator.decoding,
         )
         return [song.slots for song in songs]
 

@@ -55,9 +55,7 @@ def drawn_songs(
             reencode=generator.codec.reencode_songs,
         )
         names = [{"song_id": f"{seed}-{first + row}"} for row in range(len(batch))]
-        decoded = generator.codec.decode_songs(
-            latents, names, duration_bias=generator.sampler.duration_bias
-        )
+        decoded = generator.codec.decode_songs(latents, names, generator.decoding)
         songs += [
             TokenSong(name["song_id"], song.slots, plan.sections, len(plan.form.states))
             for name, song, plan in zip(names, decoded, batch, strict=True)

@@ -1,21 +1,39 @@
 """Priors of plans for a release that was written without any, fitted to its own training plans.
 
     python -m benchmarks.fit_release_priors RELEASE
+    python -m benchmarks.fit_release_priors RELEASE --pack PACK
 
-RELEASE is a folder of `assemble_release`; `ldm/priors.json` is written into it.
+RELEASE is a folder of `assemble_release`; `ldm/priors.json` is written into it. With a pack of the
+songs that it was trained on (`benchmarks.headline_pack`), `ldm/bar_lines.json` is instead.
 """
 
+import argparse
 import sys
 import time
 from pathlib import Path
 
+from benchmarks.packed_songs import read_slots, slots_of_songs
 from phrase_models.diffusion.pretrained import load_ldm
+from phrase_models.form.bar_lines import BAR_LINES_FILE, BarLines
 from phrase_models.form.plan_priors import PRIORS_FILE
 from phrase_models.phrase_ldm import LDM_FOLDER
+from phrase_models.score.song import LINE_PROGRAMS, ROLE_PROGRAMS
 from tasks.reports.ldm_release import write_priors
 
 
-def main(release: Path) -> None:
+def fit_bar_lines(pack: Path, folder: Path) -> None:
+    entries, _, _ = read_slots(pack)
+    names = [entry["song_id"] for entry in entries if entry["split"] == "train"]
+    lines = [program in LINE_PROGRAMS for program in ROLE_PROGRAMS]
+    songs = (
+        [phrases[start : start + len(lines)] for start in range(0, len(phrases), len(lines))]
+        for phrases in slots_of_songs(pack, names)
+    )
+    BarLines.of_songs(songs, lines).write(folder / BAR_LINES_FILE)
+    print(f"{folder / BAR_LINES_FILE}: of {len(names)} songs")
+
+
+def fit_priors(release: Path) -> None:
     folder, started = release / LDM_FOLDER, time.perf_counter()
     if not write_priors(load_ldm(folder), folder):
         sys.exit(f"The songs that {release} was trained on have no sections with forms.")
@@ -24,4 +42,11 @@ def main(release: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("release", type=Path)
+    parser.add_argument("--pack", type=Path)
+    arguments = parser.parse_args()
+    if arguments.pack:
+        fit_bar_lines(arguments.pack, arguments.release / LDM_FOLDER)
+    else:
+        fit_priors(arguments.release)

@@ -89,7 +89,7 @@ def accompany(
     given = GivenSlots(mask, latents.reshape(*mask.shape, -1))
     drawn = generator.draw(plan, seed, index, given)
     decoded = generator.codec.decode_song(
-        drawn, duration_bias=generator.sampler.duration_bias, song_id=f"{seed}-{index}"
+        drawn, generator.decoding, mask, song_id=f"{seed}-{index}"
     )
     written = {track.program: track for track in decoded.song.tracks}
     written.update({track.program: track for track in kept.tracks})

@@ -5,10 +5,11 @@ more than its distinct phrases.
 """
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,6 +17,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from phrase_models.form.bar_lines import BarLines, join_phrases
 from phrase_models.score.song import Song
 from phrase_models.tokens import vocabulary
 from phrase_models.tokens.phrase_limit import song_within_limit
@@ -51,6 +53,26 @@ class DecodedSong:
     song: Song
     slots: list[list[list[int]]]
     report: DecodeReport
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DecodingOptions:
+    """How latents that were drawn are decoded; without them, as those of real phrases.
+
+    Attributes:
+        duration_bias: see `SamplerConfig`.
+        bar_lines: how lines go on across bar lines; None where it is not known.
+        bar_line_weight: see `SamplerConfig`.
+    """
+
+    duration_bias: float = 0.0
+    bar_lines: BarLines | None = None
+    bar_line_weight: float = 0.0
+
+    @property
+    def lines(self) -> BarLines | None:
+        """What joins phrases across bar lines, if anything."""
+        return self.bar_lines if self.bar_line_weight else None
 
 
 class PhraseCodec:
@@ -166,35 +188,41 @@ class PhraseCodec:
         return self.decode_phrases(self.encode_phrases(phrases))
 
     def decode_song(
-        self, latents: NDArray[np.float32], *, duration_bias: float = 0.0, **song_fields: Any
+        self,
+        latents: NDArray[np.float32],
+        options: DecodingOptions | None = None,
+        kept: NDArray[np.bool_] | None = None,
+        **song_fields: Any,
     ) -> DecodedSong:
         """A song from latents (num_bars, slots, D).
 
         Args:
             latents: raw.
-            duration_bias: see `SamplerConfig`.
+            options: for latents that were drawn.
+            kept: slots whose latents are those of given phrases, (num_bars, slots).
             **song_fields: `song_id`, and any other field of `Song` but bars and tracks.
         """
-        return self.decode_songs([latents], [song_fields], duration_bias=duration_bias)[0]
+        return self.decode_songs([latents], [song_fields], options, [kept])[0]
 
     def decode_songs(
         self,
         songs: Sequence[NDArray[np.float32]],
         song_fields: Sequence[dict[str, Any]],
-        *,
-        duration_bias: float = 0.0,
+        options: DecodingOptions | None = None,
+        kept: Sequence[NDArray[np.bool_] | None] | None = None,
     ) -> list[DecodedSong]:
         """Several songs at once, which is quicker than one after another.
 
         Args:
             songs: raw latents of each (num_bars, slots, D).
             song_fields: what `decode_song` takes, of each.
-            duration_bias: see `SamplerConfig`.
+            options: for latents that were drawn.
+            kept: of each, slots whose latents are those of given phrases, (num_bars, slots).
         """
         if not songs:
             return []
         decoded = []
-        slots_of_songs = self._slots_of_songs(songs, duration_bias)
+        slots_of_songs = self._slots_of_songs(songs, options or DecodingOptions(), kept)
         for slots, fields in zip(slots_of_songs, song_fields, strict=True):
             bars, report = slots_to_bars(slots, self.layout)
             decoded.append(DecodedSong(bars_to_song(bars, **fields), slots, report))
@@ -212,7 +240,10 @@ class PhraseCodec:
         return [part.reshape(song.shape) for part, song in zip(parts, songs, strict=True)]
 
     def _slots_of_songs(
-        self, songs: Sequence[NDArray[np.float32]], duration_bias: float = 0.0
+        self,
+        songs: Sequence[NDArray[np.float32]],
+        options: DecodingOptions = DecodingOptions(),
+        kept: Sequence[NDArray[np.bool_] | None] | None = None,
     ) -> list[list[list[list[int]]]]:
         """Token ids per song, bar and slot."""
         flat = np.concatenate([song.reshape(-1, song.shape[-1]) for song in songs])
@@ -224,16 +255,58 @@ class PhraseCodec:
             heard[inverse[_before_end(firsts[inverse], sizes)]] = True
             is_music = firsts >= vocabulary.FIRST_PROGRAM
             rows = np.flatnonzero(heard & is_music)
-            music = self.decoder.decode(flat[distinct[rows]], duration_bias=duration_bias)
+            music, ends_of_music = self._decode_music(flat[distinct[rows]], options)
         specials = np.where(is_music, vocabulary.END_OF_SONG, firsts)
         phrases = [[token] for token in specials.tolist()]
         for row, phrase in zip(rows.tolist(), music, strict=True):
             phrases[row] = phrase
-        slots = iter([phrases[index] for index in inverse.tolist()])
-        return [
-            [[next(slots) for _ in range(self.slots_per_bar)] for _ in range(len(song))]
-            for song in songs
-        ]
+        ends = dict(zip(rows.tolist(), ends_of_music, strict=True))
+        found = []
+        edges = np.cumsum([0, *sizes])
+        for index, (start, end) in enumerate(pairwise(edges.tolist())):
+            numbers = inverse[start:end].reshape(-1, self.slots_per_bar)
+            slots = [[phrases[number] for number in bar] for bar in numbers.tolist()]
+            if options.lines is not None:
+                given = None if kept is None else kept[index]
+                _join_lines(slots, numbers, ends, options.lines, options.bar_line_weight, given)
+            found.append(slots)
+        return found
+
+    def _decode_music(
+        self, latents: NDArray[np.float32], options: DecodingOptions
+    ) -> tuple[list[list[int]], NDArray[np.float32]]:
+        """Phrases of latents (N, D), and what else they might begin and end with, if needed."""
+        if options.lines is None:
+            phrases = self.decoder.decode(latents, duration_bias=options.duration_bias)
+            return phrases, np.empty((len(phrases), 0), np.float32)
+        return self.decoder.decode_with_ends(latents, duration_bias=options.duration_bias)
+
+
+def _join_lines(
+    slots: list[list[list[int]]],
+    numbers: NDArray[np.int64],
+    ends: Mapping[int, NDArray[np.float32]],
+    lines: BarLines,
+    weight: float,
+    kept: NDArray[np.bool_] | None,
+) -> None:
+    """Choose first and last pitches of the phrases of a song beside each other, in its slots.
+
+    Args:
+        slots: token ids per bar and slot, changed in place.
+        numbers: of the phrase of each slot, (num_bars, slots).
+        ends: of each phrase of notes, by its number; see `LatentDecoder.decode_with_ends`.
+        lines: how they should go on.
+        weight: of that.
+        kept: given slots, (num_bars, slots).
+    """
+    for slot in lines.slots:
+        line = numbers[:, slot]
+        phrases = {number: bar[slot] for number, bar in zip(line.tolist(), slots, strict=True)}
+        given = None if kept is None else kept[:, slot]
+        changed = join_phrases(line, phrases, ends, lines.log_odds[slot], weight, given)
+        for bar, number in zip(slots, line.tolist(), strict=True):
+            bar[slot] = changed.get(number, bar[slot])
 
 
 def _distinct_phrases(phrases: Sequence[Sequence[int]]) -> tuple[PhraseTable, list[int]]:

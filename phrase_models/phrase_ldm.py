@@ -18,7 +18,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from phrase_models.codec import PhraseCodec
+from phrase_models.codec import DecodingOptions, PhraseCodec
 from phrase_models.diffusion.given import GivenSlots
 from phrase_models.diffusion.model import PhraseLDM
 from phrase_models.diffusion.plan import SongPlan, check_plan, check_vocabulary
@@ -191,6 +191,12 @@ class PhraseLDMGenerator:
             priors_file=parts[1] / PRIORS_FILE,
         )
 
+    @property
+    def decoding(self) -> DecodingOptions:
+        """How drawn latents are decoded."""
+        sampler = self.sampler
+        return DecodingOptions(sampler.duration_bias, self.model.bar_lines, sampler.bar_line_weight)
+
     def with_sampler(self, sampler: SamplerConfig) -> Self:
         """The same models, shared, with other settings of the sampler."""
         other = copy(self)
@@ -223,7 +229,7 @@ class PhraseLDMGenerator:
         latents = self._latents(plan, seed, index)
         decoded = self.codec.decode_song(
             latents,
-            duration_bias=self.sampler.duration_bias,
+            self.decoding,
             song_id=f"{seed}-{index}",
             sections=plan.sections,
             tempo_bpm=request.tempo_bpm,

@@ -72,6 +72,7 @@ def write_planned_ldm(folder: Path, latent_dim: int) -> list[Any]:
     from phrase_models.diffusion.config import DenoiserConfig, NoiseScheduleConfig
     from phrase_models.diffusion.model import PhraseLDM, PhraseLDMConfig
     from phrase_models.diffusion.pretrained import save_ldm
+    from phrase_models.form.bar_lines import BarLines
     from phrase_models.normalizer import fit_normalizer
 
     torch.manual_seed(0)
@@ -89,7 +90,8 @@ def write_planned_ldm(folder: Path, latent_dim: int) -> list[Any]:
     )
     latents = np.random.default_rng(1).normal(size=(40, 3, latent_dim)).astype(np.float32)
     plans, empty = real_plans(6), np.full((3, latent_dim), -2.5, np.float32)
-    model = PhraseLDM(config, fit_normalizer(latents, "slot"), plans, empty)
+    lines = BarLines(np.array([[1.0], [1.0], [0.0]]) * -np.abs(np.arange(-13, 14) / 13))
+    model = PhraseLDM(config, fit_normalizer(latents, "slot"), plans, empty, bar_lines=lines)
     with torch.no_grad():  # a fresh network ends in zeros, whatever it is told
         for parameter in model.denoiser.parameters():
             parameter.add_(0.2 * torch.randn_like(parameter))

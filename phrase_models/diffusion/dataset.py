@@ -3,7 +3,8 @@
 A dataset folder holds `latents.npy` (float32 (R, D), a row a slot, bar by bar), `songs.json` (a
 list of song_id, split, first_row, num_bars, section_layout) and `dataset.json` (layout,
 slots_per_bar, latent_dim and, for models that pad with it, end_of_song_latent of D numbers). Form
-and chords of the songs may lie beside them, see `plan_arrays`.
+and chords of the songs may lie beside them, see `plan_arrays`, and `bar_lines.json`, how lines of
+the training songs go on across bar lines.
 """
 
 import json
@@ -31,6 +32,7 @@ from phrase_models.diffusion.plan import (
 )
 from phrase_models.diffusion.plan_arrays import PlanArrays
 from phrase_models.errors import ConfigurationError
+from phrase_models.form.bar_lines import BAR_LINES_FILE, BarLines, read_bar_lines
 from phrase_models.form.song_form import CellState
 from phrase_models.normalizer import LatentNormalizer
 from phrase_models.training.randomness import numpy_generator
@@ -60,6 +62,7 @@ class LatentDataset:
     slots_per_bar: int
     latent_dim: int
     end_of_song_latent: NDArray[np.float32] | None
+    bar_lines: BarLines | None = None
 
     def split(self, name: str) -> tuple[LatentSong, ...]:
         """The songs of one split."""
@@ -113,12 +116,14 @@ def read_dataset(folder: Path) -> LatentDataset:
         for entry in json.loads((folder / "songs.json").read_text())
     )
     end = description.get("end_of_song_latent")
+    lines = folder / BAR_LINES_FILE
     return LatentDataset(
         songs,
         description["layout"],
         slots,
         latent_dim,
         None if end is None else np.asarray(end, np.float32),
+        read_bar_lines(lines, slots) if lines.exists() else None,
     )
 
 

@@ -16,6 +16,7 @@ from phrase_models.diffusion.dataset import LatentDataset
 from phrase_models.diffusion.denoiser import Denoiser
 from phrase_models.diffusion.noise_schedule import build_noise_schedule
 from phrase_models.diffusion.plan import SongPlan
+from phrase_models.form.bar_lines import BarLines
 from phrase_models.normalizer import (
     Granularity,
     LatentNormalizer,
@@ -47,6 +48,7 @@ class PhraseLDM:
         length_prior: Sequence[SongPlan] = (),
         empty_slot_latents: NDArray[np.float32] | None = None,
         denoiser: Denoiser | None = None,
+        bar_lines: BarLines | None = None,
     ) -> None:
         """Build, with random weights from torch's global generator where no network is given.
 
@@ -56,10 +58,12 @@ class PhraseLDM:
             length_prior: plans of the training songs, drawn from where a request leaves them open.
             empty_slot_latents: (S, D), raw latents of silent slots, where they are known.
             denoiser: network of this architecture, or None.
+            bar_lines: how the lines of the training songs go on across bar lines, where it is
+                known.
         """
         self.config, self.normalizer = config, normalizer
         self.length_prior = tuple(length_prior)
-        self.empty_slot_latents = empty_slot_latents
+        self.empty_slot_latents, self.bar_lines = empty_slot_latents, bar_lines
         self.denoiser = denoiser or Denoiser(
             config.denoiser, config.slots_per_bar, config.latent_dim
         )
@@ -86,4 +90,5 @@ class PhraseLDM:
         )
         normalizer = fit_normalizer(dataset.training_latents(), granularity)
         plans = [song.plan for song in dataset.split("train")]
-        return cls(config, normalizer, plans, dataset.empty_slot_latents())
+        empty = dataset.empty_slot_latents()
+        return cls(config, normalizer, plans, empty, bar_lines=dataset.bar_lines)

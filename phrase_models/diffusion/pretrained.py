@@ -2,7 +2,7 @@
 
 The plans are in `length_prior.json`; where the training songs have form, chords or texture, the
 files of `plan_arrays` lie beside it, their rows in the order of the plans, and
-`empty_slot_latents.npy`.
+`empty_slot_latents.npy` and `bar_lines.json`.
 """
 
 from pathlib import Path
@@ -15,6 +15,7 @@ from phrase_models.diffusion.model import PhraseLDM, PhraseLDMConfig
 from phrase_models.diffusion.plan import SongPlan, check_vocabulary, plan_from_layout
 from phrase_models.diffusion.plan_arrays import PlanArrays
 from phrase_models.errors import ConfigurationError
+from phrase_models.form.bar_lines import BAR_LINES_FILE, read_bar_lines
 from phrase_models.model_files import (
     read_array,
     read_json_as,
@@ -48,6 +49,8 @@ def save_ldm(model: PhraseLDM, folder: Path) -> None:
     PlanArrays.of_plans(model.length_prior).write(folder)
     if model.empty_slot_latents is not None:
         np.save(folder / EMPTY_SLOTS_FILE, model.empty_slot_latents)
+    if model.bar_lines is not None:
+        model.bar_lines.write(folder / BAR_LINES_FILE)
     description = {
         "class": "PhraseLDM",
         "format_version": FORMAT_VERSION,
@@ -68,7 +71,7 @@ def load_ldm(folder: Path) -> PhraseLDM:
     if slots != slots_per_bar(config.layout):
         words = f"config.slots_per_bar is not that of the layout {config.layout}"
         raise unusable(file.path, words)
-    empty = folder / EMPTY_SLOTS_FILE
+    empty, lines = folder / EMPTY_SLOTS_FILE, folder / BAR_LINES_FILE
     return PhraseLDM(
         config,
         read_normalizer(folder / NORMALIZER_FILE, slots, latent_dim),
@@ -77,6 +80,7 @@ def load_ldm(folder: Path) -> PhraseLDM:
         denoiser=load_module(
             lambda: Denoiser(config.denoiser, slots, latent_dim), folder / WEIGHTS_FILE
         ).eval(),
+        bar_lines=read_bar_lines(lines, slots) if lines.exists() else None,
     )
 
 

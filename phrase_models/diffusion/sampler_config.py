@@ -65,4 +65,11 @@ class SamplerConfig(BaseModel):
         description="times the natural logarithm of a duration, the decoder adds it to the logit "
         "of that duration: of latents with errors the most likely durations are too short",
     )
+    bar_line_weight: float = Field(
+        default=0.0,
+        ge=0,
+        le=100,
+        description="how much it counts that lines go on across bar lines as in the training "
+        "songs, beside the log likelihood of a phrase's first and last pitch; 0 is off",
+    )
     precision: Literal["fp32", "bf16"] = "fp32"

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from phrase_models.tokens import vocabulary
+from phrase_models.tokens import grammar, vocabulary
 from phrase_models.vae import t5_stack
 from phrase_models.vae.constraint import GrammarConstraint
 from phrase_models.vae.decoder_step import DecoderCache, StepProducts, decode_step
@@ -26,6 +26,8 @@ ACCELERATOR_BATCH_SIZE = 8192
 """Elsewhere than on a CPU, where a step takes as long for few rows as for many."""
 LEAST_ROWS = 16
 """Fewer are not worth a thread of their own."""
+
+_NO_ENDS = np.empty((0, 2, vocabulary.NUM_PITCHES), np.float32)
 
 Decoded = TypeVar("Decoded")
 Precision = Literal["fp32", "bf16"]
@@ -71,18 +73,51 @@ class LatentDecoder:
         Returns:
             N lists of token ids, without begin and end tokens, each of at most `max_tokens`.
         """
+        return self._decode(
+            latents, batch_size, limits, constrained=constrained, duration_bias=duration_bias
+        )[0]
+
+    def decode_with_ends(
+        self, latents: NDArray[np.float32] | Tensor, *, duration_bias: float = 0.0
+    ) -> tuple[list[list[int]], NDArray[np.float32]]:
+        """Phrases of latents (N, D), and what else they might have begun and ended with.
+
+        Returns:
+            Token ids as `decode` gives them, and the log likelihoods of all pitches as the highest
+            of the first and of the last onset of each, (N, 2, 128); minus infinity where a phrase
+            has no notes.
+        """
+        return self._decode(
+            latents, None, None, constrained=True, duration_bias=duration_bias, with_ends=True
+        )
+
+    def _decode(
+        self,
+        latents: NDArray[np.float32] | Tensor,
+        batch_size: int | None,
+        limits: NDArray[np.int64] | None,
+        *,
+        constrained: bool,
+        duration_bias: float,
+        with_ends: bool = False,
+    ) -> tuple[list[list[int]], NDArray[np.float32]]:
         all_limits = None if limits is None else torch.as_tensor(limits)
 
-        def decode_batch(memory: Tensor, rows: slice) -> list[list[int]]:
+        def decode_batch(
+            memory: Tensor, rows: slice
+        ) -> tuple[list[list[int]], NDArray[np.float32]]:
             most: int | Tensor = self.vae.config.max_tokens
             if all_limits is not None:
                 most = all_limits[rows].to(memory.device)
-            return self._start(
-                memory, most, constrained=constrained, duration_bias=duration_bias
-            ).finish()
+            batch = self._start(memory, most, constrained=constrained, duration_bias=duration_bias)
+            if with_ends:
+                batch.ends = PhraseEnds.of_batch(len(memory), memory.device)
+            phrases = batch.finish()
+            return phrases, _NO_ENDS if batch.ends is None else batch.ends.log_likelihoods()
 
         parts = self._map_batches(latents, batch_size, decode_batch)
-        return [phrase for part in parts for phrase in part]
+        phrases = [phrase for part, _ in parts for phrase in part]
+        return phrases, np.concatenate([_NO_ENDS, *(ends for _, ends in parts)])
 
     def first_tokens(
         self, latents: NDArray[np.float32] | Tensor, *, batch_size: int | None = None
@@ -165,7 +200,10 @@ class _PhrasesUnderWay:
     Attributes:
         tokens: all phrases so far (B, most tokens), padded by PAD.
         rows: which of them are not over, (living rows,).
+        ends: what is kept of their first and last pitches, if anything.
     """
+
+    ends: "PhraseEnds | None" = None
 
     def __init__(
         self,
@@ -207,6 +245,8 @@ class _PhrasesUnderWay:
             logits = logits + self.added
         allowed = state.mask(logits) if self.constrained else _without_marks(logits)
         self.newest = allowed.argmax(-1)
+        if self.ends is not None:
+            self.ends.note(self.rows, state.last_class == grammar.ONSET, allowed)
         state.advance(self.newest)
         written = self.alive & (self.newest != vocabulary.EOS)
         self.tokens[self.rows, position] = self.newest.where(written, vocabulary.PAD)
@@ -226,6 +266,42 @@ class _PhrasesUnderWay:
             self.state.keep(kept)
         self.rows, self.newest = self.rows[kept], self.newest[kept]
         self.limits, self.alive = self.limits[kept], self.alive[kept]
+
+
+class PhraseEnds:
+    """Log likelihoods of the highest pitches of the first and the last onset of each phrase."""
+
+    def __init__(self, first: Tensor, last: Tensor) -> None:
+        """Take two tensors (B, 128), minus infinity where nothing is known yet."""
+        self.first, self.last = first, last
+
+    @classmethod
+    def of_batch(cls, batch: int, device: torch.device) -> "PhraseEnds":
+        """For so many phrases that have not begun."""
+        shape = batch, vocabulary.NUM_PITCHES
+        first, last = (torch.full(shape, -torch.inf, device=device) for _ in range(2))
+        return cls(first, last)
+
+    def note(self, rows: Tensor, after_onset: Tensor, logits: Tensor) -> None:
+        """Keep what may come next where a phrase has just named an onset.
+
+        Args:
+            rows: the phrases that are not over, (R,).
+            after_onset: of these, which are there, (R,) bool.
+            logits: of the next token, (R, V).
+        """
+        here = after_onset.nonzero()[:, 0]
+        pitches = slice(vocabulary.FIRST_PITCH, vocabulary.FIRST_DURATION)
+        found = logits[here].float().log_softmax(-1)[:, pitches]
+        phrases = rows[here]
+        known = self.first[phrases].isfinite().any(-1, keepdim=True)
+        self.first[phrases] = torch.where(known, self.first[phrases], found)
+        self.last[phrases] = found
+
+    def log_likelihoods(self) -> NDArray[np.float32]:
+        """Of the first and the last onset, (B, 2, 128)."""
+        both: NDArray[np.float32] = torch.stack((self.first, self.last), dim=1).cpu().numpy()
+        return both
 
 
 def _added_to_durations(duration_bias: float, device: torch.device) -> Tensor:

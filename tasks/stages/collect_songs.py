@@ -16,10 +16,11 @@ import numpy as np
 from phrase_models.codec import PhraseCodec
 from phrase_models.diffusion.plan import SongPlan, plan_from_layout
 from phrase_models.diffusion.plan_arrays import PlanArrays
+from phrase_models.form.bar_lines import BAR_LINES_FILE, BarLines
 from phrase_models.form.form_extraction import form_of_slots
 from phrase_models.form.texture import texture_of_slots
-from phrase_models.score.chords import chord_array
-from phrase_models.score.song import ROLE_PROGRAMS
+from phrase_models.score.chords import BarChords, chord_array
+from phrase_models.score.song import LINE_PROGRAMS, ROLE_PROGRAMS
 from phrase_models.tokens import vocabulary
 from phrase_models.tokens.song_layout import check_layout
 from storage import tables
@@ -39,8 +40,8 @@ SlotPhrase = tuple[int, int, list[int]]
 def collect_songs(context: StageContext) -> Mapping[str, Any]:
     """Write `latents.npy`, `songs.json`, `dataset.json`, and the plans as in `plan_arrays`.
 
-    A layout other than "role" has neither forms nor textures; chords are those of the songs that
-    have any.
+    A layout other than "role" has neither forms, textures nor lines; chords are those of the songs
+    that have any.
     """
     inputs, output = context.inputs, context.output
     file = read_latents(inputs["latents"].folder)
@@ -58,8 +59,12 @@ def collect_songs(context: StageContext) -> Mapping[str, Any]:
     np.save(output / "latents.npy", file.latents)
     (output / "songs.json").write_text(json.dumps(rows))
     (output / "dataset.json").write_text(json.dumps(description))
-    plans = song_plans(inputs["tables"].folder, rows, with_forms=file.layout == "role")
+    tables_folder = inputs["tables"].folder
+    phrases = phrases_of_songs(tables_folder) if file.layout == "role" else None
+    plans = song_plans(rows, phrases, chords_of(tables_folder))
     PlanArrays.of_plans(plans).write(output)
+    if phrases is not None:
+        bar_lines(rows, phrases).write(output / BAR_LINES_FILE)
     return {
         "num_songs": len(rows),
         "num_latents": len(file.latents),
@@ -83,28 +88,45 @@ def song_rows(file: LatentsFile, layouts: Mapping[str, str]) -> list[dict[str, A
 
 
 def song_plans(
-    tables_folder: Path, rows: Sequence[Mapping[str, Any]], *, with_forms: bool
+    rows: Sequence[Mapping[str, Any]],
+    phrases: Mapping[str, Sequence[SlotPhrase]] | None,
+    chords: Mapping[str, Sequence[BarChords]],
 ) -> list[SongPlan]:
     """Sections, form, texture and chords of songs, from their tokens and annotations.
 
     Args:
-        tables_folder: of an artifact of `tokenise_songs`.
         rows: of `song_rows`, in the order that the plans get.
-        with_forms: whether forms and textures are taken from the tokens.
+        phrases: of each song, for forms and textures; None for neither.
+        chords: of the songs that have any.
     """
-    phrases = phrases_of_songs(tables_folder) if with_forms else {}
-    chords = chords_of(tables_folder)
     plans = []
     for row in rows:
         song_id, num_bars = row["song_id"], row["num_bars"]
         plan = plan_from_layout(row["section_layout"], num_bars)
-        if with_forms:
+        if phrases is not None:
             slots = role_slots(phrases.get(song_id, []), num_bars)
             texture = texture_of_slots(slots).astype(np.int64)
             plan = replace(plan, form=form_of_slots(slots, plan.sections), texture=texture)
         known = chords.get(song_id)
         plans.append(replace(plan, chords=chord_array(known, num_bars) if known else None))
     return plans
+
+
+def bar_lines(
+    rows: Sequence[Mapping[str, Any]], phrases: Mapping[str, Sequence[SlotPhrase]]
+) -> BarLines:
+    """How melody and bridge of the training songs go on across bar lines.
+
+    Args:
+        rows: of `song_rows`.
+        phrases: of each song.
+    """
+    songs = (
+        role_slots(phrases.get(row["song_id"], []), row["num_bars"])
+        for row in rows
+        if row["split"] == "train"
+    )
+    return BarLines.of_songs(songs, [program in LINE_PROGRAMS for program in ROLE_PROGRAMS])
 
 
 def phrases_of_songs(tables_folder: Path) -> dict[str, list[SlotPhrase]]:

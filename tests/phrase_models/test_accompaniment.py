@@ -61,6 +61,17 @@ def test_what_is_kept_comes_back_to_the_note_and_its_form_is_its_own(generator, 
     assert made.provenance.endswith(f"seed 1 song 2 model dddddddddddd, {said} given")
 
 
+def test_what_is_kept_is_not_joined_across_bar_lines(generator, song):
+    joined = generator.with_sampler(generator.sampler.model_copy(update={"bar_line_weight": 100}))
+    for roles in ({MELODY}, {PIANO}):
+        made = accompany(joined, song, roles, SongRequest(), seed=1, index=2)
+        plain = accompany(generator, song, roles, SongRequest(), seed=1, index=2)
+        assert made.song != plain.song
+        tracks = {track.program: track for track in made.song.tracks}
+        for track in kept_song(song, roles).tracks:
+            assert tracks[track.program] == track
+
+
 def test_the_same_seed_is_the_same_song_and_given_latents_come_back(generator, song):
     first = accompany(generator, song, {MELODY}, SongRequest(), 1, 0)
     again = accompany(generator, song, {MELODY}, SongRequest(), 1, 0)

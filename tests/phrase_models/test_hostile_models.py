@@ -278,7 +278,7 @@ def test_the_folder_that_the_hostile_ones_are_made_of_is_sound(release):
     assert {path.name for path in release.rglob("*") if path.is_file()} == {
         *("config.json", "model.safetensors", "sampler.json", "priors.json", "normalizer.json"),
         *("length_prior.json", "forms.npy", "chords.npy", "textures.npy"),
-        "empty_slot_latents.npy",
+        *("empty_slot_latents.npy", "bar_lines.json"),
     }
 
 

@@ -2,6 +2,7 @@
 
 import shutil
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from phrase_models.diffusion.plan import SongPlan
 from phrase_models.diffusion.pretrained import load_ldm
 from phrase_models.diffusion.sampler_config import SamplerConfig
 from phrase_models.errors import ConfigurationError
+from phrase_models.form.bar_lines import end_places
 from phrase_models.form.form_edits import obeyed
 from phrase_models.form.form_text import parse_form
 from phrase_models.form.song_form import CellState, roots
@@ -43,7 +45,7 @@ class WordyCodec:
     def __init__(self, empty):
         self.empty = empty
 
-    def decode_song(self, latents, *, duration_bias=0.0, **fields):
+    def decode_song(self, latents, options=None, kept=None, **fields):
         bars = [
             [
                 Phrase(program, self.notes(latent))
@@ -262,6 +264,26 @@ def test_a_duration_bias_decodes_the_same_latents_to_other_durations(generator, 
         for made in (plain, other)
     ]
     assert np.sign(means[1] - means[0]) == np.sign(bias)
+
+
+def test_lines_go_on_by_smaller_intervals_where_that_counts(generator):
+    joined = generator.with_sampler(SAMPLER.model_copy(update={"bar_line_weight": 100.0}))
+    request, leaps = request_from_layout(LAYOUT), []
+    plain, other = (one.generate(request, 3, 0) for one in (generator, joined))
+    assert np.array_equal(plain.latents, other.latents)
+    for made in (plain, other):
+        slots = bars_to_slots(song_to_bars(made.song), "role")
+        ends = [[end_places(bar[slot]) for bar in slots] for slot in (0, 1)]
+        leaps.append(
+            sum(
+                min(13, abs(slots[bar + 1][slot][after[0]] - slots[bar][slot][before[1]]))
+                for slot, line in enumerate(ends)
+                for bar, (before, after) in enumerate(pairwise(line))
+                if before and after
+            )
+        )
+    assert leaps[1] < 0.8 * leaps[0]
+    assert plain.song.tracks[2:] == other.song.tracks[2:]
 
 
 def test_a_request_is_a_plan_with_equality_by_value():

@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from phrase_models.codec import PhraseCodec
+from phrase_models.codec import DecodingOptions, PhraseCodec
+from phrase_models.form.bar_lines import (
+    LARGEST_INTERVAL,
+    NUM_INTERVALS,
+    BarLines,
+    end_places,
+)
 from phrase_models.tokens import vocabulary
 from phrase_models.vae.config import VAEConfig
 from phrase_models.vae.decoding import LatentDecoder, decode_latents, decode_memory
@@ -191,6 +197,53 @@ def test_a_duration_bias_first_changes_a_duration_to_a_longer_or_shorter_one(bia
         assert min(before, after) >= vocabulary.FIRST_DURATION
         assert (after > before) == (bias > 0)
     assert changed > 0
+
+
+def test_what_else_a_phrase_might_end_with_is_less_likely_than_what_it_does():
+    latents = 3 * np.random.default_rng(5).normal(size=(200, 16)).astype(np.float32)
+    decoder = LatentDecoder(make_vae())
+    phrases, ends = decoder.decode_with_ends(latents)
+    assert phrases == decoder.decode(latents)
+    assert ends.shape == (200, 2, vocabulary.NUM_PITCHES)
+    found = 0
+    for phrase, (first, last) in zip(phrases, ends, strict=True):
+        places = end_places(phrase)
+        if places is None:
+            assert np.isneginf(first).all()
+            continue
+        found += 1
+        for place, row in zip(places, (first, last), strict=True):
+            assert row.argmax() == phrase[place] - vocabulary.FIRST_PITCH
+            assert np.exp(row.astype(float)).sum() == pytest.approx(1.0, abs=1e-5)
+        assert (places[0] == places[1]) == bool((first == last).all())
+    assert found > 20
+
+
+def test_joined_songs_differ_in_ends_of_phrases_alone_and_given_ones_stay():
+    rng, codec = np.random.default_rng(8), PhraseCodec(make_vae(), "role")
+    songs = [3 * rng.normal(size=(bars, 3, 16)).astype(np.float32) for bars in (12, 9)]
+    plain = codec.decode_songs(songs, [{}] * 2)
+    odds = -np.abs(np.arange(NUM_INTERVALS) - LARGEST_INTERVAL) * np.array([[1.0], [1.0], [0.0]])
+    options = DecodingOptions(bar_lines=BarLines(odds), bar_line_weight=20.0)
+    joined = codec.decode_songs(songs, [{}] * 2, options)
+    changed = 0
+    for before, after in zip(plain, joined, strict=True):
+        for bar, other in zip(before.slots, after.slots, strict=True):
+            assert bar[2] == other[2]
+            for phrase, joint in zip(bar[:2], other[:2], strict=True):
+                places = {*(end_places(phrase) or ())}
+                assert [*map(len, (phrase, joint))] == [len(phrase)] * 2
+                different = {p for p in range(len(phrase)) if phrase[p] != joint[p]}
+                assert different <= places
+                changed += bool(different)
+    assert changed > 3
+    alone = [codec.decode_song(song, options).slots for song in songs]
+    assert alone == [song.slots for song in joined]
+    kept = [np.ones(song.shape[:2], bool) for song in songs]
+    given = codec.decode_songs(songs, [{}] * 2, options, kept)
+    assert [song.slots for song in given] == [song.slots for song in plain]
+    unweighted = DecodingOptions(bar_lines=options.bar_lines)
+    assert codec.decode_song(songs[0], unweighted).slots == plain[0].slots
 
 
 def test_music_after_the_end_of_a_song_is_not_decoded():

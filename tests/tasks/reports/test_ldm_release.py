@@ -25,7 +25,8 @@ from tasks.reports.ldm_release import assemble_release, export_ldm
 ROOT = Path(__file__).resolve().parents[3]
 VAE_FILES = {"vae/config.json", "vae/model.safetensors"}
 LDM_FILES = {
-    "ldm/chords.npy", "ldm/config.json", "ldm/empty_slot_latents.npy", "ldm/forms.npy",
+    "ldm/bar_lines.json", "ldm/chords.npy", "ldm/config.json", "ldm/empty_slot_latents.npy",
+    "ldm/forms.npy",
     "ldm/length_prior.json", "ldm/model.safetensors", "ldm/normalizer.json", "ldm/priors.json",
     "ldm/sampler.json", "ldm/textures.npy",
 }  # fmt: skip

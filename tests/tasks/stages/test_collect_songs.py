@@ -1,14 +1,17 @@
 """The dataset of PhraseLDM: form and chords of every song, taken from tables."""
 
+import numpy as np
 import pytest
 
+from phrase_models.form.bar_lines import BarLines
 from phrase_models.form.song_form import NO_SOURCE, CellState
 from phrase_models.score.song import Section
 from phrase_models.tokens import vocabulary
 from phrase_models.tokens.song_layout import bars_to_slots, song_to_bars, text_to_song
 from phrase_models.tokens.song_tokens import encode_song
 from storage import tables
-from tasks.stages.collect_songs import role_slots, song_plans
+from tasks.stages.collect_songs import bar_lines, phrases_of_songs, role_slots, song_plans
+from tasks.stages.rows import chords_of
 from tasks.stages.tokenise_songs import phrase_rows
 
 TEXT = " ".join(
@@ -44,7 +47,7 @@ def write_tables(tmp_path):
 
 def test_form_and_chords_come_from_the_tables(write_tables):
     folder, row = write_tables([(1, 1), (3, 5), (0, 0)])  # the fourth bar has none
-    (plan,) = song_plans(folder, [row], with_forms=True)
+    (plan,) = song_plans([row], phrases_of_songs(folder), chords_of(folder))
     silent, new, exact = CellState.SILENT, CellState.NEW, CellState.REPEATS
     assert plan.sections == SECTIONS
     assert plan.form.states.tolist() == [
@@ -66,7 +69,19 @@ def test_slots_of_tables_are_those_of_the_song():
     assert role_slots([], 1) == [[[vocabulary.EMPTY_SLOT]] * 3]
 
 
+def test_lines_are_those_of_the_training_songs_alone(write_tables):
+    folder, row = write_tables([])
+    phrases = phrases_of_songs(folder)
+    rows = [row | {"split": "train"}, row | {"song_id": "other", "split": "validation"}]
+    found = bar_lines(rows, phrases | {"other": []})
+    slots = role_slots(phrases["one"], row["num_bars"])
+    expected = BarLines.of_songs([slots], [True, True, False])
+    assert np.array_equal(found.log_odds, expected.log_odds)
+    none = bar_lines(rows[1:], phrases)
+    assert np.array_equal(none.log_odds, np.zeros((3, 27)))
+
+
 def test_songs_without_chords_and_layouts_without_roles_have_none(write_tables):
     folder, row = write_tables([])
-    (plan,) = song_plans(folder, [row], with_forms=False)
+    (plan,) = song_plans([row], None, chords_of(folder))
     assert (plan.form, plan.chords, plan.num_bars) == (None, None, 4)
