@@ -1,5 +1,6 @@
 """The command line: `phraseldm`; heavy imports wait in the commands, so that help comes at once."""
 
+from importlib import metadata
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -45,6 +46,26 @@ app = CommandLine(
     pretty_exceptions_enable=False,
     help="Full-song multitrack symbolic music by phrase-level latent diffusion.",
 )
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"phraseldm {metadata.version('phrase-ldm')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _program(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version and end."
+        ),
+    ] = False,
+) -> None:
+    """Full-song multitrack symbolic music by phrase-level latent diffusion."""
+
+
 app.add_typer(export_app, name="export")
 app.add_typer(platform_app)
 app.add_typer(song_app)

@@ -3,8 +3,6 @@
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import minimize
-from scipy.special import expit
 
 L2_PENALTY = 1.0
 _EPSILON = 1e-9
@@ -68,6 +66,9 @@ def train_logistic_regression(
         seed: not used; trainers have one.
         l2_penalty: on the squared weights, in units of one item's cross-entropy.
     """
+    from scipy.optimize import minimize
+    from scipy.special import expit
+
     del seed
     standardiser = Standardiser.fit(features)
     rows = standardiser(features)

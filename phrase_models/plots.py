@@ -1,14 +1,12 @@
 """Values to matplotlib figures; nothing is shown or saved here, and pyplot's state is untouched."""
 
+from __future__ import annotations
+
 import io
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.collections import PolyCollection
-from matplotlib.figure import Figure
 
 from phrase_models.metrics.latent_statistics import (
     ACTIVE_VARIANCE,
@@ -25,6 +23,10 @@ from phrase_models.score.song import (
     Phrase,
     Section,
 )
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 DOTS_PER_INCH = 120
 MAX_PCA_POINTS = 6000
@@ -216,6 +218,8 @@ def scores_by_setting(names: Sequence[str], figures: Sequence[Mapping[str, Any]]
 def figure_png(figure: Figure) -> bytes:
     """The figure as a PNG; equal figures give equal bytes."""
     buffer = io.BytesIO()
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
     FigureCanvasAgg(figure)
     figure.savefig(buffer, format="png", dpi=DOTS_PER_INCH, metadata={"Software": None})
     return buffer.getvalue()
@@ -241,6 +245,8 @@ def _panel(name: str) -> str:
 
 def _figure(width: float, height: float) -> Figure:
     """Empty figure, sizes in inches."""
+    from matplotlib.figure import Figure
+
     return Figure(figsize=(width, height), layout="constrained")
 
 
@@ -265,6 +271,8 @@ def _label_sections(axes: Axes, sections: Sequence[Section], offset: float) -> N
 
 def _add_notes(axes: Axes, notes: np.ndarray, source: Any) -> None:
     """Rectangles of (N, 3) onset, pitch, duration in the colour of the source's program."""
+    from matplotlib.collections import PolyCollection
+
     onset, pitch, duration = notes.T
     end, low, high = onset + duration, pitch - 0.42, pitch + 0.42
     corners = np.stack([onset, low, onset, high, end, high, end, low], axis=-1).reshape(-1, 4, 2)

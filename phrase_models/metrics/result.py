@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from scipy.special import betaincinv
 
 NUM_RESAMPLES = 500
 CONFIDENCE = 0.95
@@ -146,6 +145,8 @@ def proportion_result(name: str, flags: Sequence[bool], *, note: str = "") -> Me
     num_items = len(flags)
     if not num_items:
         return undefined(name, note or "no songs")
+    from scipy.special import betaincinv
+
     successes = sum(flags)
     tail = (1.0 - CONFIDENCE) / 2.0
     low = 0.0

@@ -14,8 +14,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import minimize
-from scipy.special import expit
 
 from phrase_models.logistic_regression import (
     LogisticRegression,
@@ -75,6 +73,9 @@ def train_two_layer_network(
         l2_penalty: on all squared weights.
         max_iterations: of L-BFGS.
     """
+    from scipy.optimize import minimize
+    from scipy.special import expit
+
     standardiser = Standardiser.fit(features)
     # Half the memory to read in each step; the steps need no more digits.
     rows = standardiser(features).astype(np.float32)

@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import fisher_exact
 
 from phrase_models.metrics.note_matching import PhraseCounts
 from phrase_models.metrics.paired import paired_difference
@@ -162,6 +161,8 @@ def chance_of_as_many(count: int, num_songs: int, real_count: int, num_real: int
     """
     if not num_songs or not num_real:
         return 1.0
+    from scipy.stats import fisher_exact
+
     table = [[count, num_songs - count], [real_count, num_real - real_count]]
     return float(fisher_exact(table, alternative="greater").pvalue)
 

@@ -3,7 +3,6 @@
 import hashlib
 
 import numpy as np
-import torch
 
 
 def derive_seed(*parts: int | str) -> int:
@@ -14,6 +13,8 @@ def derive_seed(*parts: int | str) -> int:
 
 def seed_everything(*parts: int | str) -> None:
     """Seed torch's global generators (dropout, noise) from these parts."""
+    import torch
+
     torch.manual_seed(derive_seed(*parts))
 
 

@@ -10,8 +10,6 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from transformers import T5Config
-from transformers.models.t5.modeling_t5 import T5Stack
 
 from phrase_models.tokens import vocabulary
 from phrase_models.vae import t5_stack
@@ -50,8 +48,12 @@ class Posterior:
         return divergence.mean(-1)
 
 
-def _t5_config(config: VAEConfig, *, decoder: bool) -> T5Config:
-    return T5Config(
+def _t5_stack(config: VAEConfig, *, decoder: bool) -> nn.Module:
+    # Imported here, for it takes seconds, and who only names the class needs none of it.
+    from transformers import T5Config
+    from transformers.models.t5.modeling_t5 import T5Stack
+
+    settings = T5Config(
         vocab_size=vocabulary.VOCABULARY_SIZE,
         d_model=config.model_dim,
         d_ff=config.feedforward_dim,
@@ -63,6 +65,8 @@ def _t5_config(config: VAEConfig, *, decoder: bool) -> T5Config:
         is_encoder_decoder=False,
         use_cache=False,
     )
+    stack: nn.Module = T5Stack(settings)
+    return stack
 
 
 class SingleQuery(nn.Module):
@@ -137,8 +141,8 @@ class PhraseVAE(nn.Module):
         self.state_embedding = (
             ScoreStateEmbedding(config.model_dim) if config.state_embeddings else None
         )
-        self.encoder = T5Stack(_t5_config(config, decoder=False))
-        self.decoder = T5Stack(_t5_config(config, decoder=True))
+        self.encoder = _t5_stack(config, decoder=False)
+        self.decoder = _t5_stack(config, decoder=True)
         del self.encoder.embed_tokens, self.decoder.embed_tokens  # one table, above
         self.single_query = SingleQuery(config) if config.bottleneck == "single_query" else None
         width = config.memory_length * config.model_dim

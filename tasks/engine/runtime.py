@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import sys
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -16,6 +17,8 @@ TRAIN_PROCESSES, MICRO_BATCHES = "PHRASELDM_TRAIN_PROCESSES", "PHRASELDM_MICRO_B
 MOST_PARTS, MOST_DIGITS = 1024, 9
 SHARE_VARIABLE = "PHRASE_LDM_SHARE_SECONDS"
 MAX_SHARE_SECONDS = 86_400
+DEVICE_FILES = ("nvidiactl", "nvidia0", "dxg", "kfd", "nvhost-gpu", "nvgpu", "nvmap")
+"""One of these is there where a GPU is: NVIDIA's, that of WSL, AMD's, and those of Tegra."""
 
 
 class RuntimeConfig(BaseModel):
@@ -80,6 +83,21 @@ def _count(variable: str) -> int:
     return number
 
 
+def has_accelerator(nodes: Path = Path("/dev")) -> bool:
+    """Whether there is a device that torch calls CUDA.
+
+    Where the kernel shows none, torch is not asked: its import takes a second or two.
+
+    Args:
+        nodes: folder of the kernel's device files.
+    """
+    if sys.platform == "linux" and not any((nodes / name).exists() for name in DEVICE_FILES):
+        return False
+    import torch
+
+    return torch.cuda.is_available()
+
+
 def default_runtime(num_workers: int | None = None, engine: str | None = None) -> RuntimeConfig:
     """A CUDA device if there is one, else all cores; the environment says how trainings divide.
 
@@ -92,11 +110,9 @@ def default_runtime(num_workers: int | None = None, engine: str | None = None) -
     """
     chosen = chosen_engine(engine)
     num_processes, micro_batches = _count(TRAIN_PROCESSES), _count(MICRO_BATCHES)
-    import torch
-
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return RuntimeConfig(
-        device="cuda" if torch.cuda.is_available() else "cpu",
+        device="cuda" if has_accelerator() else "cpu",
         num_threads=cores or 1,
         num_workers=num_workers or cores or 1,
         engine=chosen,

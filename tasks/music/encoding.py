@@ -1,14 +1,17 @@
 """Phrases to latents, and what it took to refine them: for stages and for commands."""
 
+from __future__ import annotations
+
 import math
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from phrase_models.codec import PhraseCodec
+if TYPE_CHECKING:
+    from phrase_models.codec import PhraseCodec
 
 
 def encode_with_figures(

@@ -1,11 +1,13 @@
 """MIDI files that commands are given: read, and what became of their notes said."""
 
+from __future__ import annotations
+
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from phrase_models.codec import PhraseCodec
 from phrase_models.errors import BadMidiError, ConfigurationError
 from phrase_models.score.midi import (
     Grid,
@@ -19,6 +21,9 @@ from phrase_models.score.midi_parser import parse_midi
 from phrase_models.score.reading_report import ReadingReport
 from phrase_models.score.song import Song
 from phrase_models.score.track_roles import RoleChoice, parse_role_choices
+
+if TYPE_CHECKING:
+    from phrase_models.codec import PhraseCodec
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from phrase_models.diffusion.pretrained import WEIGHTS_FILE
-from phrase_models.form.plan_priors import PRIORS_FILE
-from phrase_models.phrase_ldm import LDM_FOLDER, SAMPLER_FILE, VAE_FOLDER
-from phrase_models.vae.pretrained import CONFIG_FILE
 from storage.artifacts import KEY_LETTERS
 from storage.manifest import MANIFEST_NAME
 from tasks.engine.registration import (
@@ -112,6 +108,11 @@ def _generator(
     tags: Mapping[str, str],
 ) -> Registration:
     """Both models in the folders of a release, with how songs are drawn by default."""
+    from phrase_models.diffusion.pretrained import WEIGHTS_FILE
+    from phrase_models.form.plan_priors import PRIORS_FILE
+    from phrase_models.phrase_ldm import LDM_FOLDER, SAMPLER_FILE, VAE_FOLDER
+    from phrase_models.vae.pretrained import CONFIG_FILE
+
     sampler = config.generation.sampler
     files = {f"{VAE_FOLDER}/{name}": vae.folder / name for name in (WEIGHTS_FILE, CONFIG_FILE)}
     files |= {

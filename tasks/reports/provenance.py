@@ -1,18 +1,18 @@
 """Where a model in a store comes from: the artifacts before it, and the command that remakes it."""
 
+from __future__ import annotations
+
 import json
 import shlex
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from phrase_models.codec import PhraseCodec
 from phrase_models.errors import ConfigurationError
-from phrase_models.vae.pretrained import CONFIG_FILE
 from phrase_models.vae.refinement_config import RefinementConfig
 from storage.artifacts import ArtifactRef, ArtifactStore
 from storage.errors import MissingArtifact
@@ -20,6 +20,9 @@ from storage.manifest import Manifest
 from storage.opening import open_store
 from tasks.settings.presets import PRESETS, load_preset
 from tasks.stages.registry import STAGE_NAMES
+
+if TYPE_CHECKING:
+    from phrase_models.codec import PhraseCodec
 
 RELEASED_VAE = Path(__file__).resolve().parents[2] / "releases" / "phrase-vae-64"
 """A PhraseVAE that comes with the program."""
@@ -101,6 +104,8 @@ def newest_of_stage(
 
 def _vae_folder(store: Path, vae: Path | None) -> Path:
     """The PhraseVAE that is named, or in the pair that is; else the store's, else the release."""
+    from phrase_models.vae.pretrained import CONFIG_FILE
+
     if vae is not None:
         pair = vae / "vae"
         return pair if (pair / CONFIG_FILE).exists() and not (vae / CONFIG_FILE).exists() else vae
@@ -128,6 +133,8 @@ def phrase_codec(store: Path, vae: Path | None = None, *, refine: bool = False) 
             phrases.
         StorageError: if the store holds no PhraseVAE, or a damaged one.
     """
+    from phrase_models.codec import PhraseCodec
+
     folder = _vae_folder(store, vae)
     codec = PhraseCodec.load(folder, "role", refinement=RefinementConfig() if refine else None)
     granularity = codec.vae.config.granularity

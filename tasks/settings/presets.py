@@ -57,6 +57,11 @@ def _denoiser(
     )
 
 
+def _sampler(num_steps: int) -> SamplerConfig:
+    # With this weight, songs of the demo's model cross bar lines as its training songs do.
+    return SamplerConfig(num_sampling_steps=num_steps, guidance_scale=1.5, bar_line_weight=1.5)
+
+
 def _stage(objective: VAEObjectiveConfig, training: TrainingConfig) -> VAETrainingConfig:
     return VAETrainingConfig(objective=objective, training=training)
 
@@ -121,7 +126,7 @@ def smoke() -> PipelineConfig:
         generation=GenerationConfig(
             num_songs=2,
             num_bars=None,
-            sampler=SamplerConfig(num_sampling_steps=8, guidance_scale=1.5),
+            sampler=_sampler(8),
             audio_seconds=10,
         ),
         evaluation=EvaluationConfig(num_reference_songs=4, num_floor_songs=2),
@@ -184,7 +189,7 @@ def demo() -> PipelineConfig:
         ),
         generation=GenerationConfig(
             num_songs=4,
-            sampler=SamplerConfig(num_sampling_steps=20, guidance_scale=1.5),
+            sampler=_sampler(20),
             audio_seconds=45,
         ),
         evaluation=EvaluationConfig(num_reference_songs=60, num_floor_songs=20),
@@ -259,7 +264,7 @@ def cpu() -> PipelineConfig:
         ),
         generation=GenerationConfig(
             num_songs=20,
-            sampler=SamplerConfig(num_sampling_steps=30, guidance_scale=1.5),
+            sampler=_sampler(30),
             audio_seconds=60,
         ),
     )
@@ -349,9 +354,7 @@ def base() -> PipelineConfig:
             precision="bf16",
             keep="last",
         ),
-        generation=GenerationConfig(
-            num_songs=200, sampler=SamplerConfig(num_sampling_steps=30, guidance_scale=1.5)
-        ),
+        generation=GenerationConfig(num_songs=200, sampler=_sampler(30)),
         evaluation=EvaluationConfig(num_reference_songs=200, num_floor_songs=200),
     )
 

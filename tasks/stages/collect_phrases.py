@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, get_args
 import polars as pl
 
 from phrase_models.tokens.units import Granularity, split_bar
-from phrase_models.vae.phrase_table import SPECIAL_PHRASES, PhraseTable, unit_table_path
 from storage import tables
 from storage.artifacts import ArtifactRef
 from tasks.engine.stage import Stage
@@ -20,6 +19,7 @@ from tasks.engine.stage_kind import StageKind
 from tasks.settings.stages import EmptyConfig
 
 if TYPE_CHECKING:
+    from phrase_models.vae.phrase_table import PhraseTable
     from tasks.engine.stage import StageContext
 
 SPLITS = ("train", "validation")
@@ -27,6 +27,8 @@ SPLITS = ("train", "validation")
 
 def collect_phrases(context: StageContext) -> Mapping[str, Any]:
     """Distinct phrases, bars and positions of each split, with their counts."""
+    from phrase_models.vae.phrase_table import unit_table_path
+
     tables_folder = context.inputs["tables"].folder
     sizes: dict[str, int] = {}
     for split in SPLITS:
@@ -42,6 +44,8 @@ def unit_table(tables_folder: Path, split: str, granularity: Granularity) -> Phr
 
     Special phrases join where a unit is a phrase, each as often as there are bars.
     """
+    from phrase_models.vae.phrase_table import SPECIAL_PHRASES, PhraseTable
+
     counts: dict[tuple[int, ...], int] = {}
     for _, units in units_of_bars(tables_folder, split, granularity):
         for unit in units:

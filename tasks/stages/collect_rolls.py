@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from phrase_models.binomial.config import RollConfig
-from phrase_models.binomial.dataset import RollSong, write_dataset
 from storage.rolls import read_rolls
 from tasks.engine.stage_kind import StageKind
 from tasks.settings.stages import EmptyConfig
@@ -21,6 +20,8 @@ if TYPE_CHECKING:
 
 def collect_rolls(context: StageContext) -> Mapping[str, Any]:
     """Write `rolls.npy`, `songs.json` and `dataset.json`."""
+    from phrase_models.binomial.dataset import RollSong, write_dataset
+
     file = read_rolls(context.inputs["rolls"].folder)
     songs = [RollSong.model_validate(row) for row in file.songs.iter_rows(named=True)]
     config = RollConfig.model_validate_json(file.description["config"])

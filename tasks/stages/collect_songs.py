@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from phrase_models.codec import PhraseCodec
 from phrase_models.diffusion.plan import SongPlan, plan_from_layout
 from phrase_models.diffusion.plan_arrays import PlanArrays
 from phrase_models.form.bar_lines import BAR_LINES_FILE, BarLines
@@ -43,6 +42,8 @@ def collect_songs(context: StageContext) -> Mapping[str, Any]:
     A layout other than "role" has neither forms, textures nor lines; chords are those of the songs
     that have any.
     """
+    from phrase_models.codec import PhraseCodec
+
     inputs, output = context.inputs, context.output
     file = read_latents(inputs["latents"].folder)
     songs = tables.read_songs(inputs["tables"].folder / "songs.parquet")

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from phrase_models.codec import PhraseCodec
 from phrase_models.score.song import Song
 from phrase_models.tokens import vocabulary
 from phrase_models.tokens.song_layout import bars_to_slots, song_to_bars
@@ -29,6 +28,7 @@ from tasks.settings.stages import EncodeLatentsConfig
 from tasks.stages.rows import song_shards
 
 if TYPE_CHECKING:
+    from phrase_models.codec import PhraseCodec
     from tasks.engine.stage import StageContext
 
 SHARD_SONGS = 32
@@ -108,6 +108,8 @@ def encode_songs(
 
 @lru_cache(maxsize=1)
 def _codec(vae_folder: Path, settings: str) -> PhraseCodec:
+    from phrase_models.codec import PhraseCodec
+
     config = EncodeLatentsConfig.model_validate_json(settings)
     return PhraseCodec.load(vae_folder, config.layout, refinement=config.refinement)
 

@@ -8,8 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from phrase_models.vae.autoencoder import through_autoencoder
-from phrase_models.vae.pretrained import load_vae
 from tasks.engine.stage_kind import StageKind
 from tasks.settings.stages import ReconstructionConfig
 from tasks.stages.reconstruction_scores import count_units, held_out_units, write_scores
@@ -22,6 +20,9 @@ if TYPE_CHECKING:
 
 def score_autoencoder(context: StageContext) -> Mapping[str, Any]:
     """F1 of all held-out units through the outputs of the query tokens and back."""
+    from phrase_models.vae.autoencoder import through_autoencoder
+    from phrase_models.vae.pretrained import load_vae
+
     vae = load_vae(context.inputs["vae"].folder)
     units = held_out_units(context.inputs["tables"].folder, vae.config.granularity)
     outputs = through_autoencoder(vae, units.tokens)

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from phrase_models.baselines.pianotree.grid import flatten_bar
-from phrase_models.baselines.pianotree.training import load_pianotree, reconstruct_bars
 from phrase_models.metrics.note_matching import count_phrase
 from tasks.engine.stage_kind import StageKind
 from tasks.settings.stages import ReconstructionConfig
@@ -20,6 +19,8 @@ if TYPE_CHECKING:
 
 def score_pianotree(context: StageContext) -> Mapping[str, Any]:
     """F1 of all held-out bars, flattened to one instrument, through the model and back."""
+    from phrase_models.baselines.pianotree.training import load_pianotree, reconstruct_bars
+
     units = held_out_units(context.inputs["tables"].folder, "bar")
     vae = load_pianotree(context.inputs["vae"].folder)
     outputs = reconstruct_bars(vae, units.tokens)

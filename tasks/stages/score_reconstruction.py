@@ -10,12 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from phrase_models.codec import PhraseCodec
-from phrase_models.latent_report import describe_latents, describe_paths
 from phrase_models.metrics.note_matching import PhraseCounts, pool
 from phrase_models.tokens import vocabulary
-from phrase_models.vae.latent_noise import f1_under_noise
-from phrase_models.vae.phrase_table import SPECIAL_PHRASES
 from tasks.engine.stage_kind import StageKind
 from tasks.settings.stages import ReconstructionConfig
 from tasks.stages.reconstruction_scores import (
@@ -28,6 +24,7 @@ from tasks.stages.reconstruction_scores import (
 )
 
 if TYPE_CHECKING:
+    from phrase_models.codec import PhraseCodec
     from storage.artifacts import ArtifactRef
     from tasks.engine.stage import Stage, StageContext
     from tasks.settings.pipeline import PipelineConfig
@@ -39,6 +36,8 @@ def score_reconstruction(context: StageContext) -> Mapping[str, Any]:
     The plain names are those of the encoder alone, and of the VAE before its decoder was tuned;
     beside them stand the same with `_refined`, `_tuned` and `_tuned_refined`.
     """
+    from phrase_models.codec import PhraseCodec
+
     config = context.config_as(ReconstructionConfig)
     codec = PhraseCodec.load(context.inputs["vae"].folder, "role")
     units = held_out_units(context.inputs["tables"].folder, codec.vae.config.granularity)
@@ -96,6 +95,8 @@ def noise_scores(
     config: ReconstructionConfig,
 ) -> dict[str, float]:
     """F1 under noise of the tuned decoder, by the names that `describe_latents` gives it."""
+    from phrase_models.vae.latent_noise import f1_under_noise
+
     noisy = f1_under_noise(codec.vae, latents, units.tokens, config.noise_levels, config.seed)
     figures: dict[str, float] = {}
     for sigma, scores in zip(config.noise_levels, noisy, strict=True):
@@ -108,6 +109,8 @@ def latent_scores(
     context: StageContext, codec: PhraseCodec, units: HeldOutUnits, latents: NDArray[np.float32]
 ) -> dict[str, Any]:
     """F1 in the songs' own keys and with noise on the latents, and figures of the latents."""
+    from phrase_models.latent_report import describe_latents, describe_paths
+
     config = context.config_as(ReconstructionConfig)
     transposed = units.in_own_keys
     own_keys = pool(count_units(transposed, codec.reconstruct(transposed)))
@@ -135,6 +138,8 @@ def latent_scores(
 
 def special_accuracy(codec: PhraseCodec) -> dict[str, float]:
     """Share of the special phrases that come back as themselves."""
+    from phrase_models.vae.phrase_table import SPECIAL_PHRASES
+
     specials = [list(special) for special in SPECIAL_PHRASES]
     outputs = codec.reconstruct(specials)
     correct = [target == output for target, output in zip(specials, outputs, strict=True)]

@@ -4,6 +4,7 @@ import os
 import pwd
 import re
 import socket
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -241,6 +242,15 @@ def thousand(root: Path) -> None:
             write_manifest(folder, manifest)
             made.append(manifest)
         before = made
+
+
+def test_what_explains_and_lists_loads_no_network():
+    code = (
+        "import sys; import flows.road, tasks.commands, tasks.store_commands; "
+        "print(sorted({'torch', 'transformers', 'scipy', 'matplotlib'} & {*sys.modules}))"
+    )
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert said.stdout == "[]\n"
 
 
 @pytest.mark.slow

@@ -12,17 +12,21 @@ POP909's onsets and durations are multiples of 3 of the 48 steps of a bar, so 16
 nothing of it but durations above 32 sixteenths (5 bits).
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from phrase_models.score.song import MAX_DURATION, PIANO, STEPS_PER_BAR, Phrase, PhraseNote
 from phrase_models.tokens import vocabulary
 from phrase_models.tokens.remiz import tidy_notes
 from phrase_models.tokens.units import decode_unit
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 NUM_PITCHES = vocabulary.NUM_PITCHES
 END = NUM_PITCHES
@@ -70,7 +74,7 @@ class GridReport:
     num_lost: int = 0
     num_clipped: int = 0
 
-    def __add__(self, other: "GridReport") -> "GridReport":
+    def __add__(self, other: GridReport) -> GridReport:
         """Counts of both."""
         return GridReport(
             self.num_notes + other.num_notes,
@@ -102,6 +106,8 @@ def bars_to_grid(bars: Iterable[Sequence[int]], shape: GridShape) -> tuple[Tenso
         Grid (B, P, N, 1 + bits) int64, whose cells without a note hold (END, 0, ..., 0); and
         what got lost.
     """
+    import torch
+
     report = GridReport()
     grids = []
     for bar in bars:
@@ -139,6 +145,8 @@ def _notes_to_grid(
 
 def grid_to_bars(grid: Tensor) -> list[Phrase | None]:
     """A grid (B, P, N, 1 + bits) as flattened bars; None for bars without a note."""
+    import torch
+
     num_positions, num_bits = grid.shape[1], grid.shape[3] - 1
     unit = STEPS_PER_BAR // num_positions
     powers = 2 ** torch.arange(num_bits).flip(0)

@@ -53,8 +53,8 @@ class Pop909Source:
         for part in (DATASET, STRUCTURE):
             if not (folder / part).is_dir():
                 message = (
-                    f"There is no folder {part.as_posix()} in {folder}; --data should hold both "
-                    "checkouts."
+                    f"There is no folder {part.as_posix()} in {folder}; --data, of a deployment "
+                    "the parameter data, should hold both checkouts."
                 )
                 raise ConfigurationError(message)
 

@@ -1,11 +1,20 @@
 """What the environment says of how to run."""
 
+import sys
+from types import SimpleNamespace
+
 import pytest
 
 from phrase_models.errors import ConfigurationError
 from phrase_models.training.specification import HardwareConfig
 from tasks.commands import launch_run
-from tasks.engine.runtime import MICRO_BATCHES, TRAIN_PROCESSES, RuntimeConfig, default_runtime
+from tasks.engine.runtime import (
+    MICRO_BATCHES,
+    TRAIN_PROCESSES,
+    RuntimeConfig,
+    default_runtime,
+    has_accelerator,
+)
 from tasks.launch import Request, launch
 
 
@@ -13,6 +22,18 @@ def test_processes_share_the_threads_of_the_machine():
     runtime = RuntimeConfig(num_threads=5, num_processes=2, micro_batches=3)
     assert runtime.hardware == HardwareConfig(num_threads=2, num_processes=2, micro_batches=3)
     assert RuntimeConfig(num_threads=1, num_processes=2).hardware.num_threads == 1
+
+
+def test_without_a_device_of_the_kernel_torch_is_not_asked(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)  # importing it fails
+    monkeypatch.setattr(sys, "platform", "linux")
+    assert not has_accelerator(tmp_path)
+    (tmp_path / "nvidiactl").touch()
+    with pytest.raises(ImportError):
+        has_accelerator(tmp_path)
+    cuda = SimpleNamespace(is_available=lambda: True)
+    monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(cuda=cuda))
+    assert has_accelerator(tmp_path)
 
 
 def test_trainings_are_divided_as_the_environment_says(monkeypatch):
