@@ -14,22 +14,21 @@ from pathlib import Path
 
 from benchmarks.packed_songs import read_slots, slots_of_songs
 from phrase_models.diffusion.pretrained import load_ldm
-from phrase_models.form.bar_lines import BAR_LINES_FILE, BarLines
+from phrase_models.form.bar_lines import BAR_LINES_FILE, ROLE_LINES, BarLines
 from phrase_models.form.plan_priors import PRIORS_FILE
 from phrase_models.phrase_ldm import LDM_FOLDER
-from phrase_models.score.song import LINE_PROGRAMS, ROLE_PROGRAMS
 from tasks.reports.ldm_release import write_priors
 
 
 def fit_bar_lines(pack: Path, folder: Path) -> None:
     entries, _, _ = read_slots(pack)
     names = [entry["song_id"] for entry in entries if entry["split"] == "train"]
-    lines = [program in LINE_PROGRAMS for program in ROLE_PROGRAMS]
+    size = len(ROLE_LINES)
     songs = (
-        [phrases[start : start + len(lines)] for start in range(0, len(phrases), len(lines))]
+        [phrases[start : start + size] for start in range(0, len(phrases), size)]
         for phrases in slots_of_songs(pack, names)
     )
-    BarLines.of_songs(songs, lines).write(folder / BAR_LINES_FILE)
+    BarLines.of_songs(songs, ROLE_LINES).write(folder / BAR_LINES_FILE)
     print(f"{folder / BAR_LINES_FILE}: of {len(names)} songs")
 
 

@@ -44,7 +44,6 @@ app = CommandLine(
     add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    help="Full-song multitrack symbolic music by phrase-level latent diffusion.",
 )
 
 

@@ -190,7 +190,7 @@ class PhraseCodec:
     def decode_song(
         self,
         latents: NDArray[np.float32],
-        options: DecodingOptions | None = None,
+        options: DecodingOptions = DecodingOptions(),
         kept: NDArray[np.bool_] | None = None,
         **song_fields: Any,
     ) -> DecodedSong:
@@ -208,7 +208,7 @@ class PhraseCodec:
         self,
         songs: Sequence[NDArray[np.float32]],
         song_fields: Sequence[dict[str, Any]],
-        options: DecodingOptions | None = None,
+        options: DecodingOptions = DecodingOptions(),
         kept: Sequence[NDArray[np.bool_] | None] | None = None,
     ) -> list[DecodedSong]:
         """Several songs at once, which is quicker than one after another.
@@ -222,7 +222,7 @@ class PhraseCodec:
         if not songs:
             return []
         decoded = []
-        slots_of_songs = self._slots_of_songs(songs, options or DecodingOptions(), kept)
+        slots_of_songs = self._slots_of_songs(songs, options, kept)
         for slots, fields in zip(slots_of_songs, song_fields, strict=True):
             bars, report = slots_to_bars(slots, self.layout)
             decoded.append(DecodedSong(bars_to_song(bars, **fields), slots, report))

@@ -18,10 +18,13 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from phrase_models.model_files import read_json_as, unusable
-from phrase_models.tokens.vocabulary import FIRST_DURATION, FIRST_PITCH, NUM_PITCHES
+from phrase_models.score.song import BRIDGE, MELODY, ROLE_PROGRAMS
+from phrase_models.tokens.vocabulary import FIRST_DURATION, FIRST_PITCH
 from phrase_models.whole_files import write_whole_json
 
 BAR_LINES_FILE = "bar_lines.json"
+ROLE_LINES = tuple(program in (MELODY, BRIDGE) for program in ROLE_PROGRAMS)
+"""Which slots of the layout "role" hold one line, which goes on from bar to bar."""
 LARGEST_INTERVAL = 13
 """Semitones; larger intervals count as this one."""
 NUM_INTERVALS = 2 * LARGEST_INTERVAL + 1
@@ -263,6 +266,3 @@ def _with_ends(phrase: Sequence[int], pitches: NDArray[np.int64]) -> list[int]:
     for place, pitch in zip(places, pitches.tolist(), strict=True):
         tokens[place] = pitch
     return tokens
-
-
-assert FIRST_PITCH + NUM_PITCHES == FIRST_DURATION

@@ -15,8 +15,6 @@ MAX_BARS = 128
 MELODY, BRIDGE, PIANO = 13, 25, 0
 """General MIDI programs that mark the three roles of POP909 (REMI-z convention)."""
 ROLE_PROGRAMS = (MELODY, BRIDGE, PIANO)
-LINE_PROGRAMS = (MELODY, BRIDGE)
-"""Roles that play one line, which goes on from bar to bar."""
 ROLE_NAMES = {MELODY: "Melody", BRIDGE: "Bridge", PIANO: "Piano"}
 ROLES_BY_WORD = {name.lower(): role for role, name in ROLE_NAMES.items()}
 """Programs of the roles by the words that people type."""

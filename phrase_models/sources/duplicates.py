@@ -82,7 +82,7 @@ def assign_splits(
     Songs that come later never move others. Only where a corpus is so small that none would be held
     out, the song that comes nearest to it is.
     """
-    shares = {song_id: _share(groups.get(song_id, song_id)) for song_id in song_ids}
+    shares = {song_id: share_of(groups.get(song_id, song_id)) for song_id in song_ids}
     bound = max(validation_fraction, min(shares.values(), default=0.0))
     return {
         song_id: "validation" if share < validation_fraction or share == bound else "train"
@@ -90,6 +90,6 @@ def assign_splits(
     }
 
 
-def _share(name: str) -> float:
-    """A number in [0, 1) that belongs to a name."""
+def share_of(name: str) -> float:
+    """A number in [0, 1) that belongs to a name, in every corpus the same."""
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big") / 2**64

@@ -15,11 +15,11 @@ import numpy as np
 
 from phrase_models.diffusion.plan import SongPlan, plan_from_layout
 from phrase_models.diffusion.plan_arrays import PlanArrays
-from phrase_models.form.bar_lines import BAR_LINES_FILE, BarLines
+from phrase_models.form.bar_lines import BAR_LINES_FILE, ROLE_LINES, BarLines
 from phrase_models.form.form_extraction import form_of_slots
 from phrase_models.form.texture import texture_of_slots
 from phrase_models.score.chords import BarChords, chord_array
-from phrase_models.score.song import LINE_PROGRAMS, ROLE_PROGRAMS
+from phrase_models.score.song import ROLE_PROGRAMS
 from phrase_models.tokens import vocabulary
 from phrase_models.tokens.song_layout import check_layout
 from storage import tables
@@ -127,7 +127,7 @@ def bar_lines(
         for row in rows
         if row["split"] == "train"
     )
-    return BarLines.of_songs(songs, [program in LINE_PROGRAMS for program in ROLE_PROGRAMS])
+    return BarLines.of_songs(songs, ROLE_LINES)
 
 
 def phrases_of_songs(tables_folder: Path) -> dict[str, list[SlotPhrase]]:

@@ -198,19 +198,16 @@ def reference_order(train: Mapping[str, str], asked: Collection[str], *, seed: i
     return sorted(shuffled, key=lambda name: train[name] not in asked)
 
 
-def held_out_songs(held_out: Collection[str], most: int, *, seed: int) -> tuple[str, ...]:
+def held_out_songs(held_out: Mapping[str, str], most: int, *, seed: int) -> tuple[str, ...]:
     """All held-out songs, or so many of them at random; in the order that they have.
 
     Args:
-        held_out: song ids.
+        held_out: sections by song id.
         most: as many at most.
         seed: of the choice.
     """
-    names = [*held_out]
-    if len(names) <= most:
-        return tuple(names)
-    chosen = numpy_generator(seed, "held_out").choice(len(names), most, replace=False)
-    return tuple(names[int(index)] for index in sorted(chosen))
+    chosen = {*reference_order(held_out, (), seed=seed)[:most]}
+    return tuple(name for name in held_out if name in chosen)
 
 
 def chosen_sentence(num_chosen: int, num_held_out: int) -> str:

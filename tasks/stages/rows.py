@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Iterator
-from hashlib import sha256
 from itertools import islice
 from math import ceil
 from pathlib import Path
@@ -12,6 +11,7 @@ import polars as pl
 
 from phrase_models.score.chords import BarChords
 from phrase_models.score.song import Note, Section, Song, Track
+from phrase_models.sources.duplicates import share_of
 from storage import tables
 from storage.errors import SchemaMismatch
 from storage.schemas import CHORDS, NOTES, SECTIONS, TableSchema
@@ -64,7 +64,7 @@ def read_training_songs(songs_folder: Path, most: int | None = None) -> list[Son
     names = [name for name, split in splits_of(songs_folder).items() if split == "train"]
     if most is not None and len(names) > most:
         logger.info("Of %d training songs %d are read", len(names), most)
-        names = sorted(names, key=lambda name: sha256(name.encode()).digest())[:most]
+        names = sorted(names, key=share_of)[:most]
     wanted = set(names)
     return [song for song in iter_accepted_songs(songs_folder) if song.song_id in wanted]
 

@@ -5,13 +5,14 @@ import torch
 
 from phrase_models.diffusion.attention import rotary_table, rotate
 from phrase_models.diffusion.conditioning import collate_plans
-from phrase_models.diffusion.config import DenoiserConfig, NoiseScheduleConfig
+from phrase_models.diffusion.config import NoiseScheduleConfig
 from phrase_models.diffusion.denoiser import Denoiser, time_code
 from phrase_models.diffusion.noise_schedule import build_noise_schedule
 from phrase_models.diffusion.objective import NoisyBatch, hide_conditions, training_loss
 from phrase_models.diffusion.plan import plan_features, plan_from_layout
 from phrase_models.diffusion.relations import padding_relation, repeat_relations
 from phrase_models.training.randomness import seed_everything
+from tasks.settings.presets import PAPER_DENOISER
 
 LAYOUTS = ("i2 A4 B3 A4 o1", "A3 B2 A3")
 SLOTS, LATENT_DIM = 3, 6
@@ -192,21 +193,6 @@ def test_repeat_bias_draws_attention_to_the_counterpart(base_config):
 
 
 def test_profiles_have_the_papers_size():
-    paper = DenoiserConfig(
-        num_layers=6,
-        model_dim=512,
-        num_heads=16,
-        feedforward_dim=2048,
-        patch_bars=False,
-        conditioning="sections",
-        section_style="prompt",
-        global_conditioning="added",
-        rotary_axes="token",
-        repeat_bias=False,
-        self_conditioning=False,
-        condition_dropout=0.0,
-        permute_letters=False,
-        pad_with_end=True,
-    )
+    paper = PAPER_DENOISER.model_copy(update={"conditioning": "sections"})
     count = sum(p.numel() for p in Denoiser(paper, 4, 64).parameters())
     assert 28e6 < count < 34e6  # about 30 M (paper section 4.3.1)
