@@ -24,6 +24,10 @@ LOCAL_SETTINGS = {
     "distributed.worker.memory.target": False,
     "logging": {"distributed": "critical"},  # an error is raised here, and said once
 }
+SETTINGS = {
+    # Client and scheduler keep so many messages for developers, and the songs of a shard with each
+    "distributed.admin.low-level-log-length": 0,
+}
 CONNECT_SECONDS = 20
 
 
@@ -62,6 +66,7 @@ def dask_pool(num_workers: int, address: str | None) -> Iterator[DaskPool]:
     """
     logging.getLogger("distributed").setLevel(logging.CRITICAL)
     with ExitStack() as stack:
+        stack.enter_context(dask.config.set(SETTINGS))
         if address is None:
             folder = stack.enter_context(
                 TemporaryDirectory(prefix="dask", ignore_cleanup_errors=True)

@@ -1,5 +1,6 @@
 """Engines: the same artifacts whichever works, and a worker that dies costs its shard."""
 
+import gc
 import logging
 import os
 import signal
@@ -55,6 +56,17 @@ def always_killed(name: str) -> str:
     return name
 
 
+class Work:
+    """What a shard holds, so that a test can ask whether it is still there."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+
+def number_of(work: Work) -> int:
+    return work.number
+
+
 def process_after(seconds: float) -> int:
     time.sleep(seconds)
     return os.getpid()
@@ -79,6 +91,15 @@ def test_a_worker_that_dies_costs_its_shard_and_not_the_others(engine, tmp_path,
     assert [
         record.message for record in caplog.records if record.name == "tasks.engine.shards"
     ] == ["A worker died on song song-3: another one takes over."]
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_the_songs_of_a_shard_are_let_go_once_it_is_done(engine):
+    shards = (Shard((str(number),), Work(number)) for number in range(30))
+    with sharded(runtime(engine), number_of, shards, 30) as results:
+        assert [*results] == [*range(30)]
+        gc.collect()
+        assert sum(isinstance(kept, Work) for kept in gc.get_objects()) <= 2
 
 
 @pytest.mark.parametrize("engine", ENGINES)
