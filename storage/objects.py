@@ -51,21 +51,18 @@ def _patient(
 
     @wraps(call)
     def tried(objects: Objects, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        begun, told = time.monotonic(), False
+        begun = time.monotonic()
         while True:
             try:
-                return call(objects, *args, **kwargs)
+                answer = call(objects, *args, **kwargs)
             except StoreUnreachable as error:
                 if time.monotonic() - begun >= objects.patience:
                     raise
-                if not told:
-                    _logger.warning(
-                        "%s That is for later: it is tried for %.0f s more.",
-                        error,
-                        objects.patience,
-                    )
-                told = True
+                objects.say_once(error)
                 time.sleep(PAUSE_SECONDS)
+            else:
+                objects.is_away = False
+                return answer
 
     return tried
 
@@ -111,10 +108,21 @@ class Objects:
     Attributes:
         patience: seconds for which a store that does not answer is tried again. What was written
             meanwhile without an answer may then be found as another's: ask for what is there.
+        is_away: whether it was said that the store does not answer, and it has not since. Several
+            threads wait for it at once, and people want to read that once.
     """
 
     def __init__(self, store: ObjectStore, url: str) -> None:
         self._store, self.url, self.patience = store, url, 0.0
+        self.is_away = False
+
+    def say_once(self, error: StoreUnreachable) -> None:
+        """Warn that the store is tried again, unless that was said since it answered last."""
+        if not self.is_away:
+            self.is_away = True
+            _logger.warning(
+                "%s That is for later: it is tried for %.0f s more.", error, self.patience
+            )
 
     def shown(self, name: str) -> str:
         """An object's whole address, for people."""

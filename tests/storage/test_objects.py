@@ -95,3 +95,30 @@ def test_a_store_that_is_away_for_a_while_is_waited_for_and_said_once(objects, m
     assert slept == [objects_module.PAUSE_SECONDS] * 3
     [said] = caplog.messages
     assert said.endswith("That is for later: it is tried for 600 s more.")
+
+
+def test_an_outage_is_said_once_whoever_waits_and_the_next_one_again(objects, monkeypatch, caplog):
+    get, away, waits = obstore.get, False, 0
+
+    def get_unless_away(*args):
+        if away:
+            raise GenericError("away")
+        return get(*args)
+
+    def wait(_seconds):
+        nonlocal away, waits
+        waits += 1
+        if waits % 2:
+            objects.get("another")  # as a second thread asks meanwhile
+        else:
+            away = False
+
+    monkeypatch.setattr(obstore, "get", get_unless_away)
+    monkeypatch.setattr(objects_module.time, "sleep", wait)
+    objects.create("x", b"1")
+    objects.patience = 600.0
+    for outage in (1, 2):
+        away = True
+        assert objects.get("x").content == b"1"
+        assert waits == 2 * outage
+        assert len(caplog.messages) == outage
