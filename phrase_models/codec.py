@@ -37,6 +37,7 @@ from phrase_models.vae.phrase_table import PhraseTable
 from phrase_models.vae.pretrained import load_vae
 from phrase_models.vae.refinement import RefinedLatents, refine
 from phrase_models.vae.refinement_config import RefinementConfig
+from phrase_models.vae.token_biases import NO_BIASES, TokenBiases
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +61,12 @@ class DecodingOptions:
     """How latents that were drawn are decoded; without them, as those of real phrases.
 
     Attributes:
-        duration_bias: see `SamplerConfig`.
+        biases: see `SamplerConfig`.
         bar_lines: how lines go on across bar lines; None where it is not known.
         bar_line_weight: see `SamplerConfig`.
     """
 
-    duration_bias: float = 0.0
+    biases: TokenBiases = NO_BIASES
     bar_lines: BarLines | None = None
     bar_line_weight: float = 0.0
 
@@ -277,9 +278,9 @@ class PhraseCodec:
     ) -> tuple[list[list[int]], NDArray[np.float32]]:
         """Phrases of latents (N, D), and what else they might begin and end with, if needed."""
         if options.lines is None:
-            phrases = self.decoder.decode(latents, duration_bias=options.duration_bias)
+            phrases = self.decoder.decode(latents, biases=options.biases)
             return phrases, np.empty((len(phrases), 0), np.float32)
-        return self.decoder.decode_with_ends(latents, duration_bias=options.duration_bias)
+        return self.decoder.decode_with_ends(latents, biases=options.biases)
 
 
 def _join_lines(

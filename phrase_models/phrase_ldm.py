@@ -42,6 +42,7 @@ from phrase_models.model_files import read_json_as, weights_header
 from phrase_models.score.dynamics import with_dynamics
 from phrase_models.tokens.song_layout import check_layout
 from phrase_models.training.randomness import numpy_generator
+from phrase_models.vae.token_biases import TokenBiases
 from phrase_models.whole_files import read_sealed, write_sealed
 
 VAE_FOLDER, LDM_FOLDER = "vae", "ldm"
@@ -195,7 +196,8 @@ class PhraseLDMGenerator:
     def decoding(self) -> DecodingOptions:
         """How drawn latents are decoded."""
         sampler = self.sampler
-        return DecodingOptions(sampler.duration_bias, self.model.bar_lines, sampler.bar_line_weight)
+        biases = TokenBiases(sampler.duration_bias, sampler.onset_gap_bias)
+        return DecodingOptions(biases, self.model.bar_lines, sampler.bar_line_weight)
 
     def with_sampler(self, sampler: SamplerConfig) -> Self:
         """The same models, shared, with other settings of the sampler."""

@@ -65,6 +65,14 @@ class SamplerConfig(BaseModel):
         description="times the natural logarithm of a duration, the decoder adds it to the logit "
         "of that duration: of latents with errors the most likely durations are too short",
     )
+    onset_gap_bias: float = Field(
+        default=0.0,
+        ge=-4,
+        le=4,
+        description="times the natural logarithm of the steps from an onset to the next one, or to "
+        "the end of the bar, the decoder adds it to the logit of what comes next: of latents with "
+        "errors it says too many notes",
+    )
     bar_line_weight: float = Field(
         default=0.0,
         ge=0,

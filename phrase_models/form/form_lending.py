@@ -16,6 +16,10 @@ from phrase_models.score.song import Section
 
 _OTHER_LENGTH = 0.5
 """Cost of a section of the same kind and another length; another section costs 1."""
+_LEAST_PATTERN = 4
+"""Bars that a section is lent at least before they come again, so that no bar stands still."""
+_METRES = (8, 4, 2)
+"""Bars after which music tends to be at the same place of a passage, best first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,9 +111,10 @@ def fit_to_layout(song: LendingSong, layout: Sequence[Section]) -> LendingSong:
     """The copy patterns of a song's sections on another layout.
 
     Each section takes the pattern of the lender's section of its kind and occurrence, else the
-    last one of its kind, else any at the same share of the way; longer sections go through the
-    pattern again. A source becomes the same place of the section that took over the source's
-    section; where there is none before, or it is silent there, the cell is new.
+    last one of its kind, else any at the same share of the way. Longer sections go through the
+    pattern again, to which the bars around it belong where it has fewer than four. A source becomes
+    the same place of the section that took over the source's section; where there is none before,
+    or it is silent there, the cell is new.
     """
     bars = _lent_bars(song.sections, layout)
     states = song.form.states[bars].copy()
@@ -141,15 +146,16 @@ def lend_to_form(
     They are fitted to the layout as by `fit_to_layout`. A bar whose piano repeats another one, or
     whose bridge does where the piano is silent, has the chords of that one. Silent cells have no
     texture, repetitions that of what they repeat; a cell that plays where the lender is silent has
-    that of the nearest bar in which the lender's instrument plays, and an open one if it never
-    does.
+    that of a bar in which the lender's instrument plays, and an open one if it never does. That is
+    the nearest one at the same place in a passage of eight bars of its section, or else of four or
+    two: the nearest one of all would stand for a whole passage.
 
     Raises:
         ConfigurationError: if no song of another layout is there, or the layout is empty.
     """
     lent = lend_to_layout(rng, songs, layout, among, most_in_place)
     chords = None if lent.chords is None else lent.chords[_harmony_bars(form)]
-    texture = None if lent.texture is None else _texture_of_form(lent.texture, lent.form, form)
+    texture = None if lent.texture is None else _texture_of_form(lent, form)
     return LendingSong(tuple(layout), form, chords, texture)
 
 
@@ -159,21 +165,37 @@ def _harmony_bars(form: SongForm) -> NDArray[np.int64]:
     return np.where(silent, first[:, BRIDGE], first[:, PIANO])
 
 
-def _texture_of_form(
-    lent: NDArray[np.int64], lending: SongForm, form: SongForm
-) -> NDArray[np.int64]:
-    """The texture (N, S, 5) of a song of form `lending` for another form."""
-    texture, bars = lent.copy(), np.arange(len(lent))
-    for slot, states in enumerate(lending.states.T):
+def _texture_of_form(lent: LendingSong, form: SongForm) -> NDArray[np.int64]:
+    """The texture (N, S, 5) of a song that has one, of the same layout, for another form."""
+    assert lent.texture is not None
+    texture = lent.texture.copy()
+    places = np.concatenate([np.arange(section.num_bars) for section in lent.sections])
+    for slot, states in enumerate(lent.form.states.T):
         playing = np.flatnonzero(states != CellState.SILENT)
-        if not len(playing):
+        if len(playing):
+            texture[:, slot] = lent.texture[_stand_ins(places, playing), slot]
+        else:
             texture[:, slot] = UNKNOWN_TEXTURE
-            continue
-        nearest = playing[np.abs(playing - bars[:, None]).argmin(axis=1)]
-        texture[:, slot] = lent[nearest, slot]
     texture = of_roots(texture, form)
     texture[form.states == CellState.SILENT] = NO_TEXTURE
     return texture
+
+
+def _stand_ins(places: NDArray[np.int64], playing: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Of the bars that play (M,), for each bar the nearest at the same place of a passage, (N,).
+
+    Args:
+        places: of every bar in its section, (N,).
+        playing: bars in ascending order.
+    """
+    bars = np.arange(len(places))
+    costs = np.abs(playing - bars[:, None])
+    for metre in _METRES:
+        apart = (places[playing] - places[:, None]) % metre != 0
+        costs = costs + len(bars) * apart
+    costs[bars[:, None] == playing] = -1
+    found: NDArray[np.int64] = playing[costs.argmin(axis=1)]
+    return found
 
 
 def _lenders(lending: Sequence[Section], layout: Sequence[Section]) -> list[int]:
@@ -195,10 +217,13 @@ def _lenders(lending: Sequence[Section], layout: Sequence[Section]) -> list[int]
 
 def _lent_bars(lending: Sequence[Section], layout: Sequence[Section]) -> NDArray[np.int64]:
     """The lender's bar for each bar of the layout."""
+    total = sum(section.num_bars for section in lending)
     bars: list[int] = []
     for section, lender in zip(layout, _lenders(lending, layout), strict=True):
         source = lending[lender]
-        bars += [source.start_bar + place % source.num_bars for place in range(section.num_bars)]
+        length = max(source.num_bars, min(_LEAST_PATTERN, section.num_bars, total))
+        first = min(source.start_bar, total - length)
+        bars += [first + place % length for place in range(section.num_bars)]
     return np.array(bars, np.int64)
 
 

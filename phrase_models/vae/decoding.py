@@ -18,6 +18,7 @@ from phrase_models.vae.constraint import GrammarConstraint
 from phrase_models.vae.decoder_step import DecoderCache, StepProducts, decode_step
 from phrase_models.vae.model import PhraseVAE
 from phrase_models.vae.row_threads import equal_parts, map_on_cores
+from phrase_models.vae.token_biases import NO_BIASES, TokenBiases
 
 COMPACT_BELOW = 0.9
 """The batch shrinks to the living rows once they are fewer than this share of it."""
@@ -59,7 +60,7 @@ class LatentDecoder:
         batch_size: int | None = None,
         constrained: bool = True,
         limits: NDArray[np.int64] | None = None,
-        duration_bias: float = 0.0,
+        biases: TokenBiases = NO_BIASES,
     ) -> list[list[int]]:
         """Phrases of latents.
 
@@ -68,17 +69,15 @@ class LatentDecoder:
             batch_size: most rows decoded together; by default what suits the device.
             constrained: whether only valid phrases may come out (see `GrammarConstraint`).
             limits: most tokens of each row (N,), at least 1; `max_tokens` where not given.
-            duration_bias: times the natural logarithm of a duration, it is added to its logit.
+            biases: added to the logits.
 
         Returns:
             N lists of token ids, without begin and end tokens, each of at most `max_tokens`.
         """
-        return self._decode(
-            latents, batch_size, limits, constrained=constrained, duration_bias=duration_bias
-        )[0]
+        return self._decode(latents, batch_size, limits, constrained=constrained, biases=biases)[0]
 
     def decode_with_ends(
-        self, latents: NDArray[np.float32] | Tensor, *, duration_bias: float = 0.0
+        self, latents: NDArray[np.float32] | Tensor, *, biases: TokenBiases = NO_BIASES
     ) -> tuple[list[list[int]], NDArray[np.float32]]:
         """Phrases of latents (N, D), and what else they might have begun and ended with.
 
@@ -87,9 +86,7 @@ class LatentDecoder:
             of the first and of the last onset of each, (N, 2, 128); minus infinity where a phrase
             has no notes.
         """
-        return self._decode(
-            latents, None, None, constrained=True, duration_bias=duration_bias, with_ends=True
-        )
+        return self._decode(latents, None, None, constrained=True, biases=biases, with_ends=True)
 
     def _decode(
         self,
@@ -98,7 +95,7 @@ class LatentDecoder:
         limits: NDArray[np.int64] | None,
         *,
         constrained: bool,
-        duration_bias: float,
+        biases: TokenBiases,
         with_ends: bool = False,
     ) -> tuple[list[list[int]], NDArray[np.float32]]:
         all_limits = None if limits is None else torch.as_tensor(limits)
@@ -109,7 +106,7 @@ class LatentDecoder:
             most: int | Tensor = self.vae.config.max_tokens
             if all_limits is not None:
                 most = all_limits[rows].to(memory.device)
-            batch = self._start(memory, most, constrained=constrained, duration_bias=duration_bias)
+            batch = self._start(memory, most, constrained=constrained, biases=biases)
             if with_ends:
                 batch.ends = PhraseEnds.of_batch(len(memory), memory.device)
             phrases = batch.finish()
@@ -142,7 +139,7 @@ class LatentDecoder:
         most: int | Tensor,
         *,
         constrained: bool = True,
-        duration_bias: float = 0.0,
+        biases: TokenBiases = NO_BIASES,
     ) -> "_PhrasesUnderWay":
         return _PhrasesUnderWay(
             self.vae,
@@ -150,7 +147,7 @@ class LatentDecoder:
             memory,
             most,
             constrained=constrained,
-            duration_bias=duration_bias,
+            biases=biases,
         )
 
     def _map_batches(
@@ -213,11 +210,11 @@ class _PhrasesUnderWay:
         max_tokens: int | Tensor,
         *,
         constrained: bool = True,
-        duration_bias: float = 0.0,
+        biases: TokenBiases = NO_BIASES,
     ) -> None:
         self.vae, self.constrained = vae, constrained
         batch, device = len(memory), memory.device
-        self.added = _added_to_durations(duration_bias, device) if duration_bias else None
+        self.added = biases.by_lowest_onset(device) if biases else None
         longest = max_tokens if isinstance(max_tokens, int) else int(max_tokens.max())
         self.limits = torch.as_tensor(max_tokens, device=device).expand(batch)
         self.tokens = torch.full((batch, longest), vocabulary.PAD, device=device)
@@ -242,7 +239,7 @@ class _PhrasesUnderWay:
         embedded = vae.embed_step(self.newest[:, None], state.lowest_onset, state.pitch_limit)
         logits = decode_step(vae.decoder, embedded, self.bias, self.cache)
         if self.added is not None:
-            logits = logits + self.added
+            logits = logits + self.added[state.lowest_onset]
         allowed = state.mask(logits) if self.constrained else _without_marks(logits)
         self.newest = allowed.argmax(-1)
         if self.ends is not None:
@@ -302,14 +299,6 @@ class PhraseEnds:
         """Of the first and the last onset, (B, 2, 128)."""
         both: NDArray[np.float32] = torch.stack((self.first, self.last), dim=1).cpu().numpy()
         return both
-
-
-def _added_to_durations(duration_bias: float, device: torch.device) -> Tensor:
-    """What is added to the logits (V,)."""
-    added = torch.zeros(vocabulary.VOCABULARY_SIZE, device=device)
-    durations = torch.arange(1, vocabulary.NUM_DURATIONS + 1, device=device)
-    added[vocabulary.FIRST_DURATION :] = duration_bias * durations.log()
-    return added
 
 
 def _without_marks(logits: Tensor) -> Tensor:

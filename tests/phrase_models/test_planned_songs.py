@@ -266,6 +266,16 @@ def test_a_duration_bias_decodes_the_same_latents_to_other_durations(generator, 
     assert np.sign(means[1] - means[0]) == np.sign(bias)
 
 
+@pytest.mark.parametrize("bias", [4.0, -4.0])
+def test_a_bias_of_gaps_decodes_the_same_latents_to_fewer_or_more_notes(generator, bias):
+    biased = generator.with_sampler(SAMPLER.model_copy(update={"onset_gap_bias": bias}))
+    request = request_from_layout(LAYOUT)
+    plain, other = (one.generate(request, 3, 0) for one in (generator, biased))
+    assert np.array_equal(plain.latents, other.latents)
+    notes = [sum(len(track.notes) for track in made.song.tracks) for made in (plain, other)]
+    assert np.sign(notes[0] - notes[1]) == np.sign(bias)
+
+
 def test_lines_go_on_by_smaller_intervals_where_that_counts(generator):
     joined = generator.with_sampler(SAMPLER.model_copy(update={"bar_line_weight": 100.0}))
     request, leaps = request_from_layout(LAYOUT), []

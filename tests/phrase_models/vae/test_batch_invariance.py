@@ -1,6 +1,8 @@
 """Same weights, same input: how the work is split up does not change what comes out (fp32)."""
 
 import functools
+import math
+from itertools import zip_longest
 
 import numpy as np
 import pytest
@@ -17,6 +19,7 @@ from phrase_models.tokens import vocabulary
 from phrase_models.vae.config import VAEConfig
 from phrase_models.vae.decoding import LatentDecoder, decode_latents, decode_memory
 from phrase_models.vae.model import PhraseVAE
+from phrase_models.vae.token_biases import NO_BIASES, TokenBiases
 
 CONFIG = VAEConfig(
     model_dim=64,
@@ -181,15 +184,20 @@ def test_songs_together_are_the_songs_one_by_one():
     assert [slot for bar in together[0].slots for slot in bar] == tokens
 
 
+def first_difference(phrase, other):
+    """Where two lists of tokens begin to differ, with None after the end of either."""
+    return next((pair for pair in zip_longest(phrase, other) if pair[0] != pair[1]), (None, None))
+
+
 @pytest.mark.parametrize("bias", [0.7, -0.7])
 def test_a_duration_bias_first_changes_a_duration_to_a_longer_or_shorter_one(bias):
     latents = 3 * np.random.default_rng(5).normal(size=(200, 16)).astype(np.float32)
     decoder, changed = LatentDecoder(make_vae()), 0
     plain = decoder.decode(latents)
-    assert decoder.decode(latents, duration_bias=0.0) == plain
-    for phrase, other in zip(plain, decoder.decode(latents, duration_bias=bias), strict=True):
-        pairs = zip(phrase, other, strict=False)
-        before, after = next((pair for pair in pairs if pair[0] != pair[1]), (None, None))
+    assert decoder.decode(latents, biases=NO_BIASES) == plain
+    biased = decoder.decode(latents, biases=TokenBiases(duration=bias))
+    for phrase, other in zip(plain, biased, strict=True):
+        before, after = first_difference(phrase, other)
         if before is None:
             assert phrase == other
             continue
@@ -197,6 +205,57 @@ def test_a_duration_bias_first_changes_a_duration_to_a_longer_or_shorter_one(bia
         assert min(before, after) >= vocabulary.FIRST_DURATION
         assert (after > before) == (bias > 0)
     assert changed > 0
+
+
+@pytest.mark.parametrize("bias", [0.7, -0.7])
+def test_a_bias_of_gaps_first_makes_the_next_onset_later_or_earlier(bias):
+    """No further pitch at the newest onset is a gap of one step, the bar's end the largest."""
+    latents = 3 * np.random.default_rng(5).normal(size=(200, 16)).astype(np.float32)
+    decoder, changed = LatentDecoder(make_vae()), 0
+
+    def step(token):
+        if token is None:
+            return vocabulary.NUM_ONSETS
+        return -1 if token >= vocabulary.FIRST_PITCH else token - vocabulary.FIRST_ONSET
+
+    plain = decoder.decode(latents)
+    biased = decoder.decode(latents, biases=TokenBiases(onset_gap=bias))
+    for phrase, other in zip(plain, biased, strict=True):
+        assert phrase[:2] == other[:2]
+        if phrase == other:
+            continue
+        changed += 1
+        before, after = first_difference(phrase, other)
+        assert (step(after) > step(before)) == (bias > 0)
+    assert changed > 0
+
+
+def test_biases_are_logarithms_of_durations_and_of_steps_to_the_next_onset_or_the_end():
+    added = TokenBiases(duration=2.0, onset_gap=0.5).by_lowest_onset(torch.device("cpu"))
+    assert added.shape == (49, vocabulary.VOCABULARY_SIZE)
+    found = {
+        (lowest, token): round(float(added[lowest, vocabulary.TOKEN_IDS[token]]), 4)
+        for lowest in (0, 13, 48)
+        for token in ("o-13", "o-24", "[EOS]", "p-60", "d-12")
+    }
+    duration = round(2 * math.log(12), 4)
+    assert found == {
+        (0, "o-13"): 0,
+        (0, "o-24"): 0,
+        (0, "[EOS]"): 0,
+        (0, "p-60"): 0,
+        (0, "d-12"): duration,
+        (13, "o-13"): 0,
+        (13, "o-24"): round(0.5 * math.log(12), 4),
+        (13, "[EOS]"): round(0.5 * math.log(36), 4),
+        (13, "p-60"): 0,
+        (13, "d-12"): duration,
+        (48, "o-13"): 0,
+        (48, "o-24"): 0,
+        (48, "[EOS]"): 0,
+        (48, "p-60"): 0,
+        (48, "d-12"): duration,
+    }
 
 
 def test_what_else_a_phrase_might_end_with_is_less_likely_than_what_it_does():
