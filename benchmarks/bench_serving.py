@@ -7,6 +7,7 @@ and a seed of its own; the first ones are asked for again at the end and must be
 Bad requests come from a seeded generator and must get an answer below 500, while songs are made.
 """
 
+import argparse
 import json
 import os
 import random
@@ -111,5 +112,7 @@ def main(num_requests: int, at_once: int, num_bad: int) -> None:
 
 
 if __name__ == "__main__":
-    numbers = [int(word) for word in sys.argv[1:]]
-    main(*numbers, *(200, 8, 300)[len(numbers) :])
+    parser = argparse.ArgumentParser(description=__doc__)
+    for name, number in (("num_requests", 200), ("at_once", 8), ("num_bad", 300)):
+        parser.add_argument(name, nargs="?", type=int, default=number)
+    main(**vars(parser.parse_args()))

@@ -8,11 +8,15 @@ generate` mean: the same seed and number give the same file, byte for byte.
 from __future__ import annotations
 
 import base64
+import os
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
+
+# Read when torch is loaded: beside other programs threads that spin make a song ten times as long.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import mlflow
 import pandas as pd

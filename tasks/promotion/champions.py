@@ -92,8 +92,9 @@ def promote(
             f"train another one, or set its tag {ROLLED_BACK_TAG} to nothing in MLflow."
         )
         raise UserError(message)
+    now = measure(candidate, None)  # first: of the two the one that a store may lack
     before = None if champion is None else measure(champion, candidate)
-    verdict = judge(measure(candidate, None), before, rules)
+    verdict = judge(now, before, rules)
     if dry_run:
         return Outcome(f"{verdict.markdown()}\n\nNothing was changed.", not verdict.accepted)
     _write_verdict(registry, candidate, verdict)

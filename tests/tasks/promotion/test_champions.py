@@ -209,6 +209,23 @@ def test_a_damaged_record_of_champions_is_one_sentence(tmp_path):
         read_champions(tmp_path)
 
 
+def test_a_candidate_that_cannot_be_measured_costs_no_measuring_of_the_champion(
+    register, registry, measured_model
+):
+    register(1)
+    promote(registry, lambda *_: measured_model("x"))
+    register(2)
+    asked = []
+
+    def measure(version, _):
+        asked.append(version.number)
+        raise MissingArtifact("It is gone.")
+
+    with pytest.raises(MissingArtifact):
+        promote(registry, measure)
+    assert asked == [2]
+
+
 def test_without_a_candidate_it_is_one_sentence(registry, measured_model):
     with pytest.raises(MissingArtifact, match="There is no candidate"):
         promote(registry, lambda *_: measured_model("x"))
