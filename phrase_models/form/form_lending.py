@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phrase_models.errors import ConfigurationError
-from phrase_models.form.form_decisions import BRIDGE, PIANO
+from phrase_models.form.form_decisions import BRIDGE, MELODY, PIANO
 from phrase_models.form.layout_prior import kinds_of
 from phrase_models.form.song_form import NO_SOURCE, CellState, SongForm, roots
 from phrase_models.form.texture import NO_TEXTURE, UNKNOWN_TEXTURE
@@ -18,6 +18,13 @@ _OTHER_LENGTH = 0.5
 """Cost of a section of the same kind and another length; another section costs 1."""
 _LEAST_PATTERN = 4
 """Bars that a section is lent at least before they come again, so that no bar stands still."""
+_SAME_HARMONY = (
+    (PIANO, (CellState.REPEATS, CellState.VARIES_NOTES)),
+    (MELODY, (CellState.REPEATS,)),
+    (BRIDGE, (CellState.REPEATS,)),
+)
+"""Slots and what they do in a bar that has the chords of another one, the surest first: in training
+songs that holds for .96, .92, .75 and .71 of the half bars, by chance for .30."""
 _METRES = (8, 4, 2)
 """Bars after which music tends to be at the same place of a passage, best first."""
 
@@ -143,8 +150,9 @@ def lend_to_form(
 ) -> LendingSong:
     """Chords and texture for a form of one's own, of a training layout as by `lend_to_layout`.
 
-    They are fitted to the layout as by `fit_to_layout`. A bar whose piano repeats another one, or
-    whose bridge does where the piano is silent, has the chords of that one. Silent cells have no
+    They are fitted to the layout as by `fit_to_layout`. A bar whose piano repeats another one or
+    varies its notes has the chords of that one, and else one whose melody or bridge repeats another
+    one, whose notes would not fit others. Silent cells have no
     texture, repetitions that of what they repeat; a cell that plays where the lender is silent has
     that of a bar in which the lender's instrument plays, and an open one if it never does. That is
     the nearest one at the same place in a passage of eight bars of its section, or else of four or
@@ -161,8 +169,13 @@ def lend_to_form(
 
 def _harmony_bars(form: SongForm) -> NDArray[np.int64]:
     """(N,): the bar whose chords each bar has."""
-    first, silent = roots(form), form.states[:, PIANO] == CellState.SILENT
-    return np.where(silent, first[:, BRIDGE], first[:, PIANO])
+    bars = np.arange(form.num_bars)
+    for bar in range(form.num_bars):
+        for slot, states in _SAME_HARMONY:
+            if form.states[bar, slot] in states:
+                bars[bar] = bars[form.sources[bar, slot]]
+                break
+    return bars
 
 
 def _texture_of_form(lent: LendingSong, form: SongForm) -> NDArray[np.int64]:

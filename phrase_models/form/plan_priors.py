@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict
 
 from phrase_models.errors import ConfigurationError
 from phrase_models.form.chord_prior import ChordPrior, ChordsFile
+from phrase_models.form.form_decisions import MELODY, SECTION_ROLES, section_role
 from phrase_models.form.form_prior import FormPrior, FormsFile
 from phrase_models.form.layout_prior import LayoutPrior, LayoutsFile
 from phrase_models.form.plan_choice import ChoiceFile, PlanChoice
@@ -34,6 +35,8 @@ _NUM_LAYOUTS = 100
 """Layouts drawn to find one that is short enough, before one of the greatest length is drawn."""
 _NUM_CANDIDATES = 12
 """Plans drawn to take one."""
+_LONG_SECTION = 8
+"""Bars."""
 _MIN_SONGS = 64
 """Training songs from which on the choice is fitted; of fewer it would learn what is chance."""
 _MOST_SONGS, _DRAWN_PER_SONG = 400, 3
@@ -85,6 +88,24 @@ class DrawnPlan:
     def statistics(self) -> NDArray[np.float64]:
         """See `plan_statistics`."""
         return plan_statistics(self.sections, self.form, self.chords)
+
+    @property
+    def is_sung(self) -> bool:
+        """Whether there is melody in all long sung sections, as there is in POP909.
+
+        If all drawn plans lack that, it is how the songs are: then it decides nothing.
+        """
+        return not any(
+            section.num_bars >= _LONG_SECTION
+            and section_role(section.label) == len(SECTION_ROLES)
+            and (_states_of(self.form, section)[:, MELODY] == CellState.SILENT).all()
+            for section in self.sections
+        )
+
+
+def _states_of(form: SongForm, section: Section) -> NDArray[np.int8]:
+    """(bars of the section, S)."""
+    return form.states[section.start_bar : section.start_bar + section.num_bars]
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +203,7 @@ class PlanPriors:
         for _ in range(_NUM_CANDIDATES):
             plan = self._form_plan(rng, num_bars, sections, form, max_bars)
             candidates.append(self._with_chords(plan, rng) if choice.sees_chords else plan)
+        candidates = [plan for plan in candidates if plan.is_sung] or candidates
         chosen = choice.choose([plan.statistics() for plan in candidates], rng)
         return self._with_chords(candidates[chosen], rng)
 

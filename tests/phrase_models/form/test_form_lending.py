@@ -161,11 +161,15 @@ def test_cells_that_play_where_the_lender_is_silent_have_the_texture_of_the_like
 
 
 def test_bars_whose_harmony_repeats_have_the_chords_of_what_they_repeat():
-    song = lender("A6 B1", "* * * * * * *")
-    form = parse_form("melody * =1 * * * *\nbridge * * . * * =2\npiano * * =1 * . .")
-    lent = lend_to_form(np.random.default_rng(0), [song], parse_section_layout("A6"), form)
+    song = lender("A8 B1", "* * * * * * * * *")
+    form = parse_form(
+        "melody * =1 * * * =4 . *\nbridge * * . * * * =5 *\npiano * * =1 =2 * ~3 . ^4"
+    )
+    lent = lend_to_form(np.random.default_rng(0), [song], parse_section_layout("A8"), form)
     assert lent.form == form
-    assert lent.chords[:, 0].tolist() == [0, 2, 0, 6, 8, 2]  # bar 1 repeats in the melody alone
+    # Bar 2 has those of bar 1 by its melody, bars 3 and 4 by their pianos, bar 6 too and not by its
+    # melody, bar 7 has those of bar 5 by its bridge, and a rhythm alone says nothing of harmony.
+    assert lent.chords[:, 0].tolist() == [0, 0, 0, 0, 8, 0, 8, 14]
 
 
 def test_a_source_that_is_not_there_makes_the_cell_new():

@@ -9,7 +9,7 @@ import pytest
 from phrase_models.errors import ConfigurationError
 from phrase_models.form.form_extraction import form_of_slots
 from phrase_models.form.form_text import parse_form
-from phrase_models.form.plan_priors import PRIORS_FILE, PlanPriors, can_be_fitted
+from phrase_models.form.plan_priors import PRIORS_FILE, DrawnPlan, PlanPriors, can_be_fitted
 from phrase_models.form.song_form import SongForm
 from phrase_models.score.song import MAX_BARS, Section, parse_section_layout
 from phrase_models.training.randomness import numpy_generator
@@ -140,3 +140,41 @@ def test_a_file_that_cannot_be_read_is_one_sentence(tmp_path, content, words):
         (tmp_path / PRIORS_FILE).write_text(content)
     with pytest.raises(ConfigurationError, match=words):
         PlanPriors.load(tmp_path / PRIORS_FILE)
+
+
+def plan_with_melody(layout: str, melody: str) -> DrawnPlan:
+    piano = " ".join("*" for _ in melody.split())
+    form = parse_form(f"melody {melody}\nbridge {piano}\npiano {piano}")
+    return DrawnPlan(parse_section_layout(layout), form, None)
+
+
+@pytest.mark.parametrize(
+    ("layout", "melody", "sung"),
+    [
+        ("i2 A8", ". . . . . . . . . *", True),
+        ("i2 A8", "* * . . . . . . . .", False),
+        ("A8 B8", "* . . . . . . . . . . . . . . .", False),
+        ("A8 X8", "* . . . . . . . . . . . . . . .", True),
+        ("A8 b8", "* . . . . . . . . . . . . . . .", True),
+        ("A3 B7", "* * * . . . . . . .", True),
+    ],
+)
+def test_a_plan_is_sung_if_all_its_long_sung_sections_have_melody(layout, melody, sung):
+    assert plan_with_melody(layout, melody).is_sung == sung
+
+
+@pytest.mark.parametrize("any_sung", [True, False])
+def test_of_drawn_plans_one_that_is_sung_is_taken_if_there_is_any(priors, monkeypatch, any_sung):
+    silent, sung = (plan_with_melody("A8", f"{cell} . . . . . . .") for cell in ".*")
+    coming = iter([*[silent] * 11, sung if any_sung else silent])
+    monkeypatch.setattr(PlanPriors, "_form_plan", lambda *_: next(coming))
+    choosing = replace(priors, chords=None, choice=TakesTheFirst())
+    drawn = choosing.draw(np.random.default_rng(0), form=None)
+    assert drawn.form == (sung if any_sung else silent).form
+
+
+class TakesTheFirst:
+    sees_chords = False
+
+    def choose(self, candidates, rng):
+        return 0
