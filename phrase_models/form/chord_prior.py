@@ -9,7 +9,7 @@ A chord is an integer: 0 for none, else 1 + 4 * root + quality (major, minor, di
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -32,8 +32,10 @@ _LAGS = {EIGHT: 8, FOUR: 4, TWO: 2}
 _SHORTEST_RUN = 2
 """Half bars that a new origin must explain to be counted; one alone may be chance."""
 _ORIGIN_START, _CHORD_START = NUM_ORIGINS, NUM_CHORDS
-_HARMONY = (PIANO, BRIDGE)
-"""Slots whose repeats bring their chords with them, the first that repeats."""
+HarmonyRules = Sequence[tuple[int, Collection[int]]]
+"""Slots, and the states in which one brings the chords of its source with it; the first decides."""
+_SAME = (CellState.REPEATS, CellState.VARIES_NOTES)
+_HARMONY: HarmonyRules = ((PIANO, _SAME), (BRIDGE, _SAME))
 
 Layout = Sequence[Section]
 ChordExample = tuple[Layout, SongForm, NDArray[np.int64]]
@@ -175,7 +177,7 @@ def _steps(layout: Layout, form: SongForm) -> list[_Step]:
         for place in range(HALVES * section.num_bars):
             index = HALVES * section.start_bar + place
             places = {}
-            source = _harmony_source(form, index // HALVES)
+            source = harmony_source(form, index // HALVES, _HARMONY)
             if source != NO_SOURCE:
                 places[FORM] = HALVES * source + index % HALVES
             if match is not None and place < HALVES * match.num_bars:
@@ -188,9 +190,10 @@ def _steps(layout: Layout, form: SongForm) -> list[_Step]:
     return steps
 
 
-def _harmony_source(form: SongForm, bar: int) -> int:
-    for slot in _HARMONY:
-        if form.states[bar, slot] in {CellState.REPEATS, CellState.VARIES_NOTES}:
+def harmony_source(form: SongForm, bar: int, rules: HarmonyRules) -> int:
+    """The bar whose chords a bar has by its form, or NO_SOURCE."""
+    for slot, states in rules:
+        if form.states[bar, slot] in states:
             return int(form.sources[bar, slot])
     return NO_SOURCE
 

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phrase_models.errors import ConfigurationError
+from phrase_models.form.chord_prior import HarmonyRules, harmony_source
 from phrase_models.form.form_decisions import BRIDGE, MELODY, PIANO
 from phrase_models.form.layout_prior import kinds_of
 from phrase_models.form.song_form import NO_SOURCE, CellState, SongForm, roots
@@ -18,13 +19,13 @@ _OTHER_LENGTH = 0.5
 """Cost of a section of the same kind and another length; another section costs 1."""
 _LEAST_PATTERN = 4
 """Bars that a section is lent at least before they come again, so that no bar stands still."""
-_SAME_HARMONY = (
+_SAME_HARMONY: HarmonyRules = (
     (PIANO, (CellState.REPEATS, CellState.VARIES_NOTES)),
     (MELODY, (CellState.REPEATS,)),
     (BRIDGE, (CellState.REPEATS,)),
 )
-"""Slots and what they do in a bar that has the chords of another one, the surest first: in training
-songs that holds for .96, .92, .75 and .71 of the half bars, by chance for .30."""
+"""The surest first: in training songs that holds for .96, .92, .75 and .71 of the half bars, by
+chance for .30."""
 _METRES = (8, 4, 2)
 """Bars after which music tends to be at the same place of a passage, best first."""
 
@@ -152,18 +153,20 @@ def lend_to_form(
 
     They are fitted to the layout as by `fit_to_layout`. A bar whose piano repeats another one or
     varies its notes has the chords of that one, and else one whose melody or bridge repeats another
-    one, whose notes would not fit others. Silent cells have no
-    texture, repetitions that of what they repeat; a cell that plays where the lender is silent has
-    that of a bar in which the lender's instrument plays, and an open one if it never does. That is
-    the nearest one at the same place in a passage of eight bars of its section, or else of four or
-    two: the nearest one of all would stand for a whole passage.
+    one, whose notes would not fit others. Silent cells have no texture, repetitions that of what
+    they repeat; a cell that plays where the lender is silent has that of a bar in which the
+    lender's instrument plays, and an open one if it never does. That is the nearest one at the same
+    place in a passage of eight bars of its section, or else of four or two: the nearest one of all
+    would stand for a whole passage.
 
     Raises:
         ConfigurationError: if no song of another layout is there, or the layout is empty.
     """
     lent = lend_to_layout(rng, songs, layout, among, most_in_place)
     chords = None if lent.chords is None else lent.chords[_harmony_bars(form)]
-    texture = None if lent.texture is None else _texture_of_form(lent, form)
+    texture = lent.texture
+    if texture is not None:
+        texture = _texture_of_form(texture, lent.form, layout, form)
     return LendingSong(tuple(layout), form, chords, texture)
 
 
@@ -171,22 +174,22 @@ def _harmony_bars(form: SongForm) -> NDArray[np.int64]:
     """(N,): the bar whose chords each bar has."""
     bars = np.arange(form.num_bars)
     for bar in range(form.num_bars):
-        for slot, states in _SAME_HARMONY:
-            if form.states[bar, slot] in states:
-                bars[bar] = bars[form.sources[bar, slot]]
-                break
+        source = harmony_source(form, bar, _SAME_HARMONY)
+        if source != NO_SOURCE:
+            bars[bar] = bars[source]
     return bars
 
 
-def _texture_of_form(lent: LendingSong, form: SongForm) -> NDArray[np.int64]:
-    """The texture (N, S, 5) of a song that has one, of the same layout, for another form."""
-    assert lent.texture is not None
-    texture = lent.texture.copy()
-    places = np.concatenate([np.arange(section.num_bars) for section in lent.sections])
-    for slot, states in enumerate(lent.form.states.T):
+def _texture_of_form(
+    lent: NDArray[np.int64], lending: SongForm, layout: Sequence[Section], form: SongForm
+) -> NDArray[np.int64]:
+    """The texture (N, S, 5) of a song of form `lending` for another form of the same layout."""
+    texture = lent.copy()
+    places = np.concatenate([np.arange(section.num_bars) for section in layout])
+    for slot, states in enumerate(lending.states.T):
         playing = np.flatnonzero(states != CellState.SILENT)
         if len(playing):
-            texture[:, slot] = lent.texture[_stand_ins(places, playing), slot]
+            texture[:, slot] = lent[_stand_ins(places, playing), slot]
         else:
             texture[:, slot] = UNKNOWN_TEXTURE
     texture = of_roots(texture, form)
@@ -206,7 +209,6 @@ def _stand_ins(places: NDArray[np.int64], playing: NDArray[np.int64]) -> NDArray
     for metre in _METRES:
         apart = (places[playing] - places[:, None]) % metre != 0
         costs = costs + len(bars) * apart
-    costs[bars[:, None] == playing] = -1
     found: NDArray[np.int64] = playing[costs.argmin(axis=1)]
     return found
 

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict
 
 from phrase_models.errors import ConfigurationError
 from phrase_models.form.chord_prior import ChordPrior, ChordsFile
-from phrase_models.form.form_decisions import MELODY, SECTION_ROLES, section_role
+from phrase_models.form.form_decisions import MELODY, SECTION_ROLES
 from phrase_models.form.form_prior import FormPrior, FormsFile
 from phrase_models.form.layout_prior import LayoutPrior, LayoutsFile
 from phrase_models.form.plan_choice import ChoiceFile, PlanChoice
@@ -97,7 +97,7 @@ class DrawnPlan:
         """
         return not any(
             section.num_bars >= _LONG_SECTION
-            and section_role(section.label) == len(SECTION_ROLES)
+            and section.label not in SECTION_ROLES
             and (_states_of(self.form, section)[:, MELODY] == CellState.SILENT).all()
             for section in self.sections
         )

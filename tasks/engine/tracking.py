@@ -42,9 +42,6 @@ logger = logging.getLogger(__name__)
 FLUSH_SECONDS = 5.0
 RETRY_SECONDS = 30.0
 """Between attempts while MLflow does not answer."""
-SWEPT = "final"
-"""Section of a point's figures in the experiment of a sweep: MLflow shows figures without one
-before all others."""
 PIPELINE_TAG = "pipeline_key"
 """Digest of the keys of all stages of a pipeline."""
 REPORT_EXPERIMENT = f"{EXPERIMENTS}/reports"
@@ -405,8 +402,7 @@ def log_sweep(store: Path, experiment_name: str, points: Sequence[SweptRun], cha
             tracker.log_params({"latent_dim": point.config.vae.latent_dim, **params})
             tracker.set_tags({"stage_key": point.key})
             tracker.link_stages(point.execution.keys)
-            numbers = {k: v for k, v in point.scores.items() if isinstance(v, int | float)}
-            tracker.log_metrics(0, {f"{SWEPT}/{name}": value for name, value in numbers.items()})
+            tracker.log_summary(point.scores)
             tracker.log_execution(point.execution)
             tracker.log_file(chart)
 

@@ -163,6 +163,13 @@ def test_a_plan_is_sung_if_all_its_long_sung_sections_have_melody(layout, melody
     assert plan_with_melody(layout, melody).is_sung == sung
 
 
+class TakesTheFirst:
+    sees_chords = False
+
+    def choose(self, candidates, rng):
+        return 0
+
+
 @pytest.mark.parametrize("any_sung", [True, False])
 def test_of_drawn_plans_one_that_is_sung_is_taken_if_there_is_any(priors, monkeypatch, any_sung):
     silent, sung = (plan_with_melody("A8", f"{cell} . . . . . . .") for cell in ".*")
@@ -171,10 +178,3 @@ def test_of_drawn_plans_one_that_is_sung_is_taken_if_there_is_any(priors, monkey
     choosing = replace(priors, chords=None, choice=TakesTheFirst())
     drawn = choosing.draw(np.random.default_rng(0), form=None)
     assert drawn.form == (sung if any_sung else silent).form
-
-
-class TakesTheFirst:
-    sees_chords = False
-
-    def choose(self, candidates, rng):
-        return 0
