@@ -13,8 +13,6 @@ Not followed: modules started by name in another process (list them), imports wh
 computed, and *leaves*, modules of which the caller says that they cannot decide a result.
 """
 
-import ast
-import hashlib
 import importlib.util
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,40 +22,12 @@ from typing import Any
 
 from storage.errors import UnresolvedCode
 from storage.fingerprint import digest_json
+from storage.module_code import ImportedNames, ModuleCode, RelativeImportError
+from storage.module_code_cache import cached_module_code
 
 FIRST_PARTY_ROOTS = ("tasks", "phrase_models", "storage")
 WIRING = "(which module each import leads to)"
 """Stands beside the modules' names in `code_components`."""
-
-
-@dataclass(frozen=True, slots=True)
-class ImportedNames:
-    """One import statement or call of first-party modules.
-
-    Attributes:
-        text: the statement without the modules' names.
-        modules: dotted names that must be modules.
-        members: dotted names from `from a import b`, which may be modules or not.
-    """
-
-    text: str
-    modules: tuple[str, ...]
-    members: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class ModuleCode:
-    """What one source file says.
-
-    Attributes:
-        digest: of the syntax tree, without docstrings and first-party modules' names.
-        imports: of first-party modules.
-        empty: whether nothing but docstrings is there.
-    """
-
-    digest: str
-    imports: tuple[ImportedNames, ...]
-    empty: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,138 +166,10 @@ def _source_path(name: str, folder: Path | None) -> Path | None:
 def _read_module(path: Path, roots: tuple[str, ...]) -> ModuleCode:
     """Each file once in a process, which runs the code as it was when it started."""
     try:
-        return _module_code(path.read_text(encoding="utf-8"), roots)
+        return cached_module_code(path, roots)
     except (SyntaxError, UnicodeDecodeError) as error:
         raise UnresolvedCode(f"{path} is not valid Python: {error}.") from error
-    except _RelativeImportError as error:
+    except RelativeImportError as error:
         raise UnresolvedCode(
             f"{path} uses a relative import in line {error}: write the full module name."
         ) from error
-
-
-class _RelativeImportError(Exception):
-    """Carries the line."""
-
-
-@cache
-def _module_code(text: str, roots: tuple[str, ...]) -> ModuleCode:
-    tree = ast.parse(text)
-    imports: list[ImportedNames] = []
-    for node in _executed_nodes(tree):
-        names = _imported_names(node)
-        modules = tuple(name for name in names.modules if _root(name) in roots)
-        members = tuple(name for name in names.members if _root(name) in roots)
-        if modules:
-            imports.append(ImportedNames(_describe(node, roots), modules, members))
-    digest = hashlib.sha256(_describe(tree, roots).encode("utf-8", "surrogatepass")).hexdigest()
-    return ModuleCode(digest, tuple(imports), empty=not _statements(tree.body, roots))
-
-
-def _root(name: str) -> str:
-    return name.partition(".")[0]
-
-
-def _executed_nodes(tree: ast.Module) -> Iterator[ast.AST]:
-    """Every node but those below `if TYPE_CHECKING:`, whose imports never run."""
-    waiting: list[ast.AST] = [tree]
-    while waiting:
-        node = waiting.pop()
-        yield node
-        if isinstance(node, ast.If) and _is_type_checking(node.test):
-            waiting.extend(node.orelse)
-        else:
-            waiting.extend(ast.iter_child_nodes(node))
-
-
-def _is_type_checking(test: ast.expr) -> bool:
-    name = test.attr if isinstance(test, ast.Attribute) else getattr(test, "id", "")
-    return name == "TYPE_CHECKING"
-
-
-def _imported_names(node: ast.AST) -> ImportedNames:
-    """Of an import of any kind; no names for every other node."""
-    if isinstance(node, ast.Import):
-        return ImportedNames("", tuple(alias.name for alias in node.names))
-    if isinstance(node, ast.ImportFrom):
-        if node.level or node.module is None:
-            raise _RelativeImportError(node.lineno)
-        members = tuple(f"{node.module}.{alias.name}" for alias in node.names)
-        return ImportedNames("", (node.module,), members)
-    if isinstance(node, ast.Call) and (name := _name_of_import_call(node)):
-        return ImportedNames("", (name,))
-    return ImportedNames("", ())
-
-
-def _name_of_import_call(node: ast.Call) -> str | None:
-    """Of `importlib.import_module("a.b")` with the name written out."""
-    function = node.func
-    name = function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
-    if name in {"import_module", "__import__"} and node.args:
-        argument = node.args[0]
-        if isinstance(argument, ast.Constant) and isinstance(argument.value, str):
-            return argument.value
-    return None
-
-
-def _describe(node: Any, roots: tuple[str, ...]) -> str:
-    """The tree as text, without positions, docstrings, first-party modules' names, empty fields.
-
-    Unlike `ast.dump`, empty fields are left out, so a field that a newer Python adds to the
-    grammar does not change the digest of code that does not use it.
-    """
-    if isinstance(node, list):
-        return f"[{','.join(_statements(node, roots))}]"
-    if not isinstance(node, ast.AST):
-        return f"{type(node).__name__}:{node!r}"
-    unnamed = _module_fields(node, roots)
-    fields = (
-        f"{name}={_describe(value, roots)}"
-        for name, value in ast.iter_fields(node)
-        if (value is not None or isinstance(node, ast.Constant))
-        and value != []
-        and name != "kind"
-        and name not in unnamed
-    )
-    return f"{type(node).__name__}({','.join(fields)})"
-
-
-def _module_fields(node: ast.AST, roots: tuple[str, ...]) -> tuple[str, ...]:
-    """The fields of a node that name a first-party module and nothing that other code spells."""
-    if isinstance(node, ast.ImportFrom) and node.module and _root(node.module) in roots:
-        return ("module",)
-    if isinstance(node, ast.alias) and node.asname and "." in node.name:  # of `import a.b as c`
-        return ("name",) if _root(node.name) in roots else ()
-    if isinstance(node, ast.Call):
-        name = _name_of_import_call(node)
-        return ("args",) if name and _root(name) in roots else ()
-    return ()
-
-
-def _statements(nodes: list[Any], roots: tuple[str, ...]) -> list[str]:
-    """Items of a list described; imports that stand together in one order, dead code left out."""
-    described: list[str] = []
-    imports: list[str] = []
-    for node in _live(nodes):
-        if isinstance(node, ast.Import | ast.ImportFrom):
-            imports.append(_describe(node, roots))
-        else:
-            described += [*sorted(imports), _describe(node, roots)]
-            imports = []
-    return described + sorted(imports)
-
-
-def _live(nodes: list[Any]) -> Iterator[Any]:
-    for node in nodes:
-        if isinstance(node, ast.If) and _is_type_checking(node.test):
-            yield from _live(node.orelse)
-        elif not _is_docstring(node):
-            yield node
-
-
-def _is_docstring(node: Any) -> bool:
-    """A bare string as a statement has no effect: docstrings of anything, attributes included."""
-    return (
-        isinstance(node, ast.Expr)
-        and isinstance(node.value, ast.Constant)
-        and isinstance(node.value.value, str)
-    )

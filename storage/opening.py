@@ -12,11 +12,10 @@ from storage.artifacts import ArtifactStore
 from storage.errors import StorageError, UnusablePath
 from storage.locks import hold_lock
 from storage.objects import SCHEME, open_objects
-from storage.paths import check_local_path
+from storage.paths import cache_folder, check_local_path
 from storage.shared_artifacts import SharedStore
 from storage.writing import make_folder, write_json
 
-CACHE_VARIABLE = "PHRASE_LDM_CACHE"
 SHARED_NAME = "shared.json"
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,62}")
@@ -84,15 +83,6 @@ def shared_store(root: Path) -> SharedStore:
             f"{root} is a folder and no shared store: name one, such as s3://bucket/prefix."
         )
     return store
-
-
-def cache_folder() -> Path:
-    """Where working stores are."""
-    named = os.environ.get(CACHE_VARIABLE)
-    if named:
-        return Path(named)
-    home = os.environ.get("XDG_CACHE_HOME")
-    return (Path(home) if home else Path.home() / ".cache") / "phraseldm"
 
 
 def _file_path(address: str) -> Path:

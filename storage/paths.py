@@ -13,9 +13,19 @@ from pathlib import Path
 from storage.errors import NotWritable, UnusablePath
 from storage.writing import make_folder, translate_disk_errors
 
+CACHE_VARIABLE = "PHRASE_LDM_CACHE"
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 _SPARE_BYTES = 16
 """Of the longest name that a disk takes: files are written under a longer one and renamed."""
+
+
+def cache_folder() -> Path:
+    """Where this machine keeps what can be had again: working stores of URLs, parsed code."""
+    named = os.environ.get(CACHE_VARIABLE)
+    if named:
+        return Path(named)
+    home = os.environ.get("XDG_CACHE_HOME")
+    return (Path(home) if home else Path.home() / ".cache") / "phraseldm"
 
 
 def check_local_path(path: Path) -> None:

@@ -1,6 +1,7 @@
 """Builders and folders shared by the tests."""
 
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,14 @@ DATA_CANDIDATES = (
     os.environ.get("PHRASELDM_TEST_DATA", ""),
     str(Path(__file__).resolve().parents[2] / "shared" / "data"),
 )
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _cache_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No test reads or writes what the user's own cache holds."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PHRASE_LDM_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from phrase_models.errors import ConfigurationError
-from storage.opening import CACHE_VARIABLE
+from storage.paths import CACHE_VARIABLE
 from tasks.engine.services import MLFLOW_URI, PREFECT_URL
 from tasks.store_address import STORE_VARIABLE
 

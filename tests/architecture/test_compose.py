@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from storage.opening import CACHE_VARIABLE
+from storage.paths import CACHE_VARIABLE
 from tasks.engine.prefect_runs import HOME
 from tasks.engine.services import MLFLOW_URI, PREFECT_URL
 from tasks.store_address import STORE_VARIABLE

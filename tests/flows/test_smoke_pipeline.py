@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,6 +12,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
+from tests.thousand_artifacts import thousand
 
 pytestmark = pytest.mark.slow
 COMMAND = [sys.executable, "-m", "flows", "run", "--plain", "--preset", "smoke", "--workers", "1"]
@@ -183,6 +186,31 @@ def test_explain_says_what_a_changed_setting_redoes(whole):
         command, cwd=ROOT, env=environment(), capture_output=True, text=True, check=True
     )
     assert "kl_weight: 0.01 -> 0.02" in result.stdout
+
+
+def test_explain_among_a_thousand_artifacts_takes_under_two_seconds(whole, tmp_path, monkeypatch):
+    from flows.road import run_until
+    from storage import code_digest, module_code_cache
+    from tasks.commands import explain_stage, launch_run
+    from tasks.stages.registry import STAGES
+
+    store = tmp_path / "store"
+    shutil.copytree(whole[0], store)
+    thousand(store, [kind.name for kind in STAGES][:10])
+    said = ["evaluate_songs: up to date"]
+
+    def seconds() -> float:
+        """Of a new process, which knows no module's code."""
+        code_digest._read_module.cache_clear()
+        begun = time.thread_time()
+        launched = launch_run("smoke", None, None, store, None, orchestrated=False)
+        assert explain_stage(launched, "evaluate_songs", run_until) == said
+        return time.thread_time() - begun
+
+    seconds()
+    # Once parsed, code is never parsed again on this machine.
+    monkeypatch.setattr(module_code_cache, "module_code", None)
+    assert min(seconds() for _ in range(3)) < 1.0  # the command's own start takes another
 
 
 def test_reconstruct_sends_a_song_through_the_vae(whole, tmp_path):

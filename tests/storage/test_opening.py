@@ -8,13 +8,13 @@ import pytest
 from storage.artifacts import ArtifactStore
 from storage.errors import MissingArtifact, StorageError, UnusablePath
 from storage.opening import (
-    cache_folder,
     existing_store,
     open_store,
     shared_store,
     store_address,
     working_folder,
 )
+from storage.paths import cache_folder
 from storage.shared_artifacts import SharedStore
 
 

@@ -7,7 +7,6 @@ import socket
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 
@@ -16,10 +15,10 @@ from storage import opening
 from storage.artifacts import ArtifactStore
 from storage.champions import StoredChampion, write_champions
 from storage.fingerprint import digest_json
-from storage.manifest import FileRecord, Manifest, digest_records, write_manifest
 from storage.opening import open_store, working_folder
 from tasks.store_commands import clear_store, list_artifacts
 from tests.object_stores import memory_objects
+from tests.thousand_artifacts import thousand
 
 URL = "s3://bucket/team"
 
@@ -219,29 +218,6 @@ def test_sync_of_a_folder_is_refused(call, tmp_path):
         2, f"{tmp_path / 'store'} is a folder and no shared store: name one, such as "
         "s3://bucket/prefix.\n",
     )  # fmt: skip
-
-
-def thousand(root: Path) -> None:
-    """A store of 1,000 artifacts of ten stages, each made of two of the stage before."""
-    ArtifactStore(root)._prepare()
-    before: list[Manifest] = []
-    for stage in range(10):
-        made = []
-        for number in range(100):
-            files = (FileRecord("model.bin", 1, digest_json([stage, number])),) * 4
-            inputs = [item.digest for item in before[number % 50 : number % 50 + 2]]
-            manifest = Manifest(
-                stage=f"stage_{stage}", key=digest_json(["key", stage, number]),
-                config={"settings": {f"setting_{k}": k for k in range(60)}},
-                inputs=dict(zip(("a", "b"), inputs, strict=False)),
-                code={f"phrase_models.module_{k}": digest_json(k) for k in range(80)},
-                version=1, files=files, meta={}, digest=digest_records(files),
-            )  # fmt: skip
-            folder = root / "artifacts" / manifest.stage / manifest.key[:20]
-            folder.mkdir(parents=True)
-            write_manifest(folder, manifest)
-            made.append(manifest)
-        before = made
 
 
 def test_what_explains_and_lists_loads_no_network():
