@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-import openpyxl
 from numpy.typing import NDArray
 
 from phrase_models.errors import BadAnnotationError, BadMidiError, UserError
@@ -99,6 +98,8 @@ def _song_folders(folder: Path) -> dict[str, str]:
 def _read_index(path: Path) -> dict[str, tuple[int, int]]:
     if not path.is_file():
         return {}
+    import openpyxl  # a seventh of a second, and every command loads the sources
+
     try:
         book = openpyxl.load_workbook(path, read_only=True)
         rows = list(book.worksheets[0].iter_rows(values_only=True))
