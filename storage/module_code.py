@@ -6,6 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+_IMPORT_CALLS = ("import_module", "__import__")
+_STATEMENTS = (ast.stmt, ast.excepthandler, ast.match_case)
+"""What statements can be in."""
+
 
 @dataclass(frozen=True, slots=True)
 class ImportedNames:
@@ -54,7 +58,8 @@ def module_code(text: str, roots: tuple[str, ...]) -> ModuleCode:
     """
     tree = ast.parse(text)
     imports: list[ImportedNames] = []
-    for node in _executed_nodes(tree):
+    calls = any(name in text for name in _IMPORT_CALLS)
+    for node in _executed_nodes(tree, expressions=calls):
         names = _imported_names(node)
         modules = tuple(name for name in names.modules if _root(name) in roots)
         members = tuple(name for name in names.members if _root(name) in roots)
@@ -68,16 +73,24 @@ def _root(name: str) -> str:
     return name.partition(".")[0]
 
 
-def _executed_nodes(tree: ast.Module) -> Iterator[ast.AST]:
-    """Every node but those below `if TYPE_CHECKING:`, whose imports never run."""
+def _executed_nodes(tree: ast.Module, *, expressions: bool) -> Iterator[ast.AST]:
+    """Every statement but those below `if TYPE_CHECKING:`, whose imports never run.
+
+    Args:
+        tree: of a file.
+        expressions: whether what is in the statements is looked at as well, which takes ten times
+            as long.
+    """
     waiting: list[ast.AST] = [tree]
     while waiting:
         node = waiting.pop()
         yield node
         if isinstance(node, ast.If) and _is_type_checking(node.test):
             waiting.extend(node.orelse)
-        else:
+        elif expressions:
             waiting.extend(ast.iter_child_nodes(node))
+        else:
+            waiting.extend(n for n in ast.iter_child_nodes(node) if isinstance(n, _STATEMENTS))
 
 
 def _is_type_checking(test: ast.expr) -> bool:
@@ -103,7 +116,7 @@ def _name_of_import_call(node: ast.Call) -> str | None:
     """Of `importlib.import_module("a.b")` with the name written out."""
     function = node.func
     name = function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
-    if name in {"import_module", "__import__"} and node.args:
+    if name in _IMPORT_CALLS and node.args:
         argument = node.args[0]
         if isinstance(argument, ast.Constant) and isinstance(argument.value, str):
             return argument.value

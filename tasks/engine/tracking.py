@@ -402,8 +402,8 @@ def log_sweep(store: Path, experiment_name: str, points: Sequence[SweptRun], cha
             tracker.log_params({"latent_dim": point.config.vae.latent_dim, **params})
             tracker.set_tags({"stage_key": point.key})
             tracker.link_stages(point.execution.keys)
+            tracker.log_execution(point.execution)  # first: pages open on a run's first figures
             tracker.log_summary(point.scores)
-            tracker.log_execution(point.execution)
             tracker.log_file(chart)
 
 

@@ -8,6 +8,7 @@ import pytest
 from storage import code_digest as module
 from storage.code_digest import WIRING, CodeScope, code_components, code_digest
 from storage.errors import UnresolvedCode
+from storage.module_code import module_code
 
 SOURCES = {
     "__init__.py": '"""A package."""\n',
@@ -192,3 +193,45 @@ def test_our_own_modules_resolve(monkeypatch):
         "storage.tables",
         "storage.writing",
     }
+
+
+NESTED = """
+def f():
+    import pkg.a
+class C:
+    import pkg.b
+for _ in ():
+    import pkg.c
+else:
+    import pkg.d
+while False:
+    import pkg.e
+with open("x"):
+    import pkg.f
+try:
+    import pkg.g
+except OSError:
+    import pkg.h
+else:
+    import pkg.i
+finally:
+    import pkg.j
+match 1:
+    case 1 if True:
+        import pkg.k
+async def g():
+    async with x:
+        from pkg import l
+if f():
+    pass
+elif g():
+    import pkg.m
+"""
+
+
+@pytest.mark.parametrize("text", [NESTED, NESTED + "x = [__import__('pkg.n') for _ in ()]\n"])
+def test_imports_are_found_in_statements_and_expressions_of_every_kind(text):
+    found = module_code(text, ("pkg",)).imports
+    names = {name for item in found for name in (*item.modules, *item.members)}
+    letters = "abcdefghijklmn" if "__import__" in text else "abcdefghijklm"
+    assert names == {"pkg", *(f"pkg.{letter}" for letter in letters)}

@@ -13,8 +13,9 @@ from storage.artifacts import ArtifactRef, ArtifactStore
 from tasks.engine import mlflow_sender, tracking
 from tasks.engine.mlflow_sender import JournalSender, find_stage_runs, open_client
 from tasks.engine.stage import Stage
-from tasks.engine.tracking import Sent, Tracking, flatten
+from tasks.engine.tracking import Execution, Sent, SweptRun, Tracking, flatten, log_sweep
 from tasks.engine.tracking_journal import RunPlan, waiting_journals
+from tasks.settings.presets import load_preset
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).resolve().parents[3]
@@ -336,6 +337,25 @@ def test_a_run_that_is_to_be_there_once_is_there_once(tracked_store):
     client = open_client(tracked_store.root)
     found = client.get_experiment_by_name("phrase-ldm/sweep")
     assert len(client.search_runs([found.experiment_id])) == 1
+
+
+def test_a_sweep_opens_on_the_figures_at_a_glance(tracked_store, tmp_path):
+    (tmp_path / "chart.svg").write_text("<svg/>")
+    execution = Execution({}, {"evaluate_songs": {"mmr": 0.4}}, {"srs_ratio_50": 0.5, "f1_op": 0.9})
+    scores = {"exact_phrase_rate": 0.7}
+    point = SweptRun("16", "key1", load_preset("smoke"), scores, execution)
+    log_sweep(tracked_store.root, "phrase-ldm/a sweep", [point], tmp_path / "chart.svg")
+    client = open_client(tracked_store.root)
+    found = client.get_experiment_by_name("phrase-ldm/a sweep")
+    (run,) = client.search_runs([found.experiment_id])
+    # MLflow's compare page opens on the first.
+    assert next(iter(run.data.metrics)).startswith("all/")
+    assert run.data.metrics == {
+        "all/srs_ratio_50": 0.5,
+        "all/f1_op": 0.9,
+        "evaluate_songs/mmr": 0.4,
+        "final/exact_phrase_rate": 0.7,
+    }
 
 
 def test_an_experiment_says_what_it_is_and_has_a_view(open_tracker, tracked_store):
