@@ -11,7 +11,7 @@ from phrase_models.form.chord_prior import HarmonyRules, harmony_source
 from phrase_models.form.form_decisions import BRIDGE, MELODY, PIANO
 from phrase_models.form.layout_prior import kinds_of
 from phrase_models.form.song_form import NO_SOURCE, CellState, SongForm, roots
-from phrase_models.form.texture_lending import share_without_own, texture_for_form
+from phrase_models.form.texture_lending import share_done_otherwise, texture_for_form
 from phrase_models.score.song import Section
 
 _OTHER_LENGTH = 0.5
@@ -159,19 +159,20 @@ def lend_to_form(
 ) -> LendingSong:
     """Chords and texture for a form of one's own, of a training layout as by `lend_to_layout`.
 
-    Of four times `among` songs of similar layouts a sixteenth may lend: those that have most of
-    their own where the form has something new (`share_without_own`). A bar whose piano repeats
-    another one or varies its notes has the chords of that one, and else one whose melody or bridge
-    repeats another one, whose notes would not fit others. For the texture see `texture_for_form`.
+    Of four times `among` songs of similar layouts a sixteenth may lend: those that are silent,
+    begin and come again most where the form does (`share_done_otherwise`). A bar whose piano
+    repeats another one or varies its notes has the chords of that one, and else one whose melody or
+    bridge repeats another one, whose notes would not fit others. For the texture see
+    `texture_for_form`.
 
     Raises:
         ConfigurationError: if no song of another layout is there, or the layout is empty.
     """
     similar = _most_similar(songs, layout, _SEARCHED_PER_LENDER * among, most_in_place)
-    missing = [
-        share_without_own(song.form, lent_bars(song.sections, layout), form) for song in similar
+    otherwise = [
+        share_done_otherwise(song.form, lent_bars(song.sections, layout), form) for song in similar
     ]
-    fitting = np.argsort(missing, kind="stable")[: -(-len(similar) // _ONE_FITS_IN)]
+    fitting = np.argsort(otherwise, kind="stable")[: -(-len(similar) // _ONE_FITS_IN)]
     lender = similar[int(fitting[rng.integers(len(fitting))])]
     bars = lent_bars(lender.sections, layout)
     chords = None if lender.chords is None else lender.chords[bars[_harmony_bars(form)]]

@@ -21,28 +21,28 @@ _METRES = (8, 4, 2)
 """Bars after which music tends to be at the same place of a passage, best first."""
 
 
-def share_without_own(lending: SongForm, bars: NDArray[np.int64], form: SongForm) -> float:
-    """How much new a form has where a song has nothing of its own to lend, 0 to 1.
+def share_done_otherwise(lending: SongForm, bars: NDArray[np.int64], form: SongForm) -> float:
+    """Share of the cells, 0 to 1, in which a song does something else than a form.
 
-    That is where it is silent, or plays what it played in an earlier of the lent bars. The mean
-    over the slots of the share of the cells of the form that are no repeats.
+    A cell is silent, plays something for the first time, or plays what an earlier bar had.
 
     Args:
         lending: form of the song.
         bars: of the song for each bar of the form, (N,).
         form: of N bars.
     """
-    heard_first = roots(lending)[bars]
-    own = _begins(form)
-    shares = []
-    for slot in range(form.num_slots):
-        plays = np.flatnonzero(lending.states[bars, slot] != CellState.SILENT)
-        _, first = np.unique(heard_first[plays, slot], return_index=True)
-        lends = np.zeros(len(bars), bool)
-        lends[plays[first]] = True
-        if own[:, slot].any():
-            shares.append(float((~lends[own[:, slot]]).mean()))
-    return float(np.mean(shares)) if shares else 0.0
+    lent = _doings(lending.states[bars], roots(lending)[bars])
+    return float((lent != _doings(form.states, roots(form))).mean())
+
+
+def _doings(states: NDArray[np.int8], heard_first: NDArray[np.int64]) -> NDArray[np.int64]:
+    """(N, S): 0 for silence, 1 for a phrase (named by its first bar) that is new, 2 for others."""
+    doings = np.where(states == CellState.SILENT, 0, 2)
+    for slot in range(states.shape[1]):
+        playing = np.flatnonzero(doings[:, slot])
+        _, first = np.unique(heard_first[playing, slot], return_index=True)
+        doings[playing[first], slot] = 1
+    return doings
 
 
 def texture_for_form(

@@ -20,7 +20,7 @@ from phrase_models.form.form_lending import (
 from phrase_models.form.form_text import parse_form
 from phrase_models.form.song_form import CellState, SongForm
 from phrase_models.form.texture import NO_TEXTURE, UNKNOWN_TEXTURE
-from phrase_models.form.texture_lending import share_without_own
+from phrase_models.form.texture_lending import share_done_otherwise
 from phrase_models.score.song import parse_section_layout
 
 
@@ -180,18 +180,26 @@ def test_new_cells_have_textures_of_their_own_as_far_as_the_lender_has_enough_ne
     assert melody == [1, 2, 1, 5]
 
 
-def test_of_many_similar_songs_those_lend_that_have_most_new_of_their_own():
+def test_of_many_similar_songs_those_lend_that_do_most_as_the_form_does():
     new = [numbered(f"A3 {letter}1", "* * * *", "* * * *") for letter in "io"]
     same = [numbered("A3 B1", "* =1 =1 =1", "* =1 =1 =1")] * 30
     rngs = map(np.random.default_rng, range(20))
     layout, form = parse_section_layout("A3"), grid("* * *")
-    lent = {tuple(lend_to_form(rng, same + new, layout, form, 8).texture[:, 0, 0]) for rng in rngs}
+    songs = same + new
+    lent = {tuple(lend_to_form(rng, songs, layout, form, 8).texture[:, 0, 0]) for rng in rngs}
     assert lent == {(1, 2, 3)}
-    assert share_without_own(new[0].form, np.arange(3), form) == 0
-    assert share_without_own(same[0].form, np.arange(3), form) == pytest.approx(2 / 3)
-    assert share_without_own(same[0].form, np.arange(3), grid("* =1 .", "* * =2")) == 0.25
-    silent = grid(". . .", ". . .")
-    assert share_without_own(same[0].form, np.arange(3), silent) == 0
+
+
+def test_how_much_a_song_does_otherwise_than_a_form():
+    song, bars = lender("A3 B1", "* =1 . *", "* =1 ~2 *").form, np.array([1, 0, 2])
+
+    def otherwise(melody, piano):
+        return share_done_otherwise(song, bars, grid(melody, piano))
+
+    assert otherwise("* =1 .", "* =1 *") == 0  # bar 1 stands first, and begins what it repeats
+    assert otherwise("* * .", "* =1 ~2") == pytest.approx(1 / 9)
+    assert otherwise("* =1 *", ". * =2") == pytest.approx(4 / 9)
+    assert otherwise(". . *", "* =1 *") == pytest.approx(3 / 9)
 
 
 def test_bars_whose_harmony_repeats_have_the_chords_of_what_they_repeat():
