@@ -11,7 +11,8 @@ from phrase_models.form.chord_prior import HarmonyRules, harmony_source
 from phrase_models.form.form_decisions import BRIDGE, MELODY, PIANO
 from phrase_models.form.layout_prior import kinds_of
 from phrase_models.form.song_form import NO_SOURCE, CellState, SongForm, roots
-from phrase_models.form.texture_lending import share_done_otherwise, texture_for_form
+from phrase_models.form.texture import NO_TEXTURE, UNKNOWN_TEXTURE
+from phrase_models.form.texture_and_form import of_roots
 from phrase_models.score.song import Section
 
 _OTHER_LENGTH = 0.5
@@ -25,10 +26,8 @@ _SAME_HARMONY: HarmonyRules = (
 )
 """The surest first: in training songs that holds for .96, .92, .75 and .71 of the half bars, by
 chance for .30."""
-_SEARCHED_PER_LENDER = 4
-"""Songs that are looked at for a form, for each that would be for a layout alone."""
-_ONE_FITS_IN = 16
-"""Of so many songs that are looked at, one is fit to lend to a form."""
+_METRES = (8, 4, 2)
+"""Bars after which music tends to be at the same place of a passage, best first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,14 +81,6 @@ def lend_to_layout(
     Raises:
         ConfigurationError: if no other song is there, or the layout is empty.
     """
-    similar = _most_similar(songs, layout, among, most_in_place)
-    return fit_to_layout(similar[int(rng.integers(len(similar)))], layout)
-
-
-def _most_similar(
-    songs: Sequence[LendingSong], layout: Sequence[Section], among: int, most_in_place: float
-) -> list[LendingSong]:
-    """Songs that may lend to a layout, as `lend_to_layout` says."""
     wanted = _key(layout)
     distances = [layout_distance(song.sections, layout) for song in songs]
     others = [i for i, song in enumerate(songs) if _key(song.sections) != wanted]
@@ -99,7 +90,8 @@ def _most_similar(
     moved = [i for i in others if share_in_place(songs[i].sections, layout) <= most_in_place]
     others = moved or others
     farthest = sorted(distances[i] for i in others)[: max(1, among)][-1]
-    return [songs[i] for i in others if distances[i] <= farthest]
+    best = [i for i in others if distances[i] <= farthest]
+    return fit_to_layout(songs[best[int(rng.integers(len(best)))]], layout)
 
 
 def _key(layout: Sequence[Section]) -> list[tuple[int, int]]:
@@ -132,7 +124,7 @@ def fit_to_layout(song: LendingSong, layout: Sequence[Section]) -> LendingSong:
     the same place of the section that took over the source's section; where there is none before,
     or it is silent there, the cell is new.
     """
-    bars = lent_bars(song.sections, layout)
+    bars = _lent_bars(song.sections, layout)
     states = song.form.states[bars].copy()
     sources = np.full(states.shape, NO_SOURCE, np.int64)
     latest: dict[int, int] = {}
@@ -159,26 +151,22 @@ def lend_to_form(
 ) -> LendingSong:
     """Chords and texture for a form of one's own, of a training layout as by `lend_to_layout`.
 
-    Of four times `among` songs of similar layouts a sixteenth may lend: those that are silent,
-    begin and come again most where the form does (`share_done_otherwise`). A bar whose piano
-    repeats another one or varies its notes has the chords of that one, and else one whose melody or
-    bridge repeats another one, whose notes would not fit others. For the texture see
-    `texture_for_form`.
+    They are fitted to the layout as by `fit_to_layout`. A bar whose piano repeats another one or
+    varies its notes has the chords of that one, and else one whose melody or bridge repeats another
+    one, whose notes would not fit others. Silent cells have no texture, repetitions that of what
+    they repeat; a cell that plays where the lender is silent has that of a bar in which the
+    lender's instrument plays, and an open one if it never does. That is the nearest one at the same
+    place in a passage of eight bars of its section, or else of four or two: the nearest one of all
+    would stand for a whole passage.
 
     Raises:
         ConfigurationError: if no song of another layout is there, or the layout is empty.
     """
-    similar = _most_similar(songs, layout, _SEARCHED_PER_LENDER * among, most_in_place)
-    otherwise = [
-        share_done_otherwise(song.form, lent_bars(song.sections, layout), form) for song in similar
-    ]
-    fitting = np.argsort(otherwise, kind="stable")[: -(-len(similar) // _ONE_FITS_IN)]
-    lender = similar[int(fitting[rng.integers(len(fitting))])]
-    bars = lent_bars(lender.sections, layout)
-    chords = None if lender.chords is None else lender.chords[bars[_harmony_bars(form)]]
-    texture = lender.texture
+    lent = lend_to_layout(rng, songs, layout, among, most_in_place)
+    chords = None if lent.chords is None else lent.chords[_harmony_bars(form)]
+    texture = lent.texture
     if texture is not None:
-        texture = texture_for_form(texture, lender.form, lender.sections, bars, form)
+        texture = _texture_of_form(texture, lent.form, layout, form)
     return LendingSong(tuple(layout), form, chords, texture)
 
 
@@ -190,6 +178,39 @@ def _harmony_bars(form: SongForm) -> NDArray[np.int64]:
         if source != NO_SOURCE:
             bars[bar] = bars[source]
     return bars
+
+
+def _texture_of_form(
+    lent: NDArray[np.int64], lending: SongForm, layout: Sequence[Section], form: SongForm
+) -> NDArray[np.int64]:
+    """The texture (N, S, 5) of a song of form `lending` for another form of the same layout."""
+    texture = lent.copy()
+    places = np.concatenate([np.arange(section.num_bars) for section in layout])
+    for slot, states in enumerate(lending.states.T):
+        playing = np.flatnonzero(states != CellState.SILENT)
+        if len(playing):
+            texture[:, slot] = lent[_stand_ins(places, playing), slot]
+        else:
+            texture[:, slot] = UNKNOWN_TEXTURE
+    texture = of_roots(texture, form)
+    texture[form.states == CellState.SILENT] = NO_TEXTURE
+    return texture
+
+
+def _stand_ins(places: NDArray[np.int64], playing: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Of the bars that play (M,), for each bar the nearest at the same place of a passage, (N,).
+
+    Args:
+        places: of every bar in its section, (N,).
+        playing: bars in ascending order.
+    """
+    bars = np.arange(len(places))
+    costs = np.abs(playing - bars[:, None])
+    for metre in _METRES:
+        apart = (places[playing] - places[:, None]) % metre != 0
+        costs = costs + len(bars) * apart
+    found: NDArray[np.int64] = playing[costs.argmin(axis=1)]
+    return found
 
 
 def _lenders(lending: Sequence[Section], layout: Sequence[Section]) -> list[int]:
@@ -209,7 +230,7 @@ def _lenders(lending: Sequence[Section], layout: Sequence[Section]) -> list[int]
     return lenders
 
 
-def lent_bars(lending: Sequence[Section], layout: Sequence[Section]) -> NDArray[np.int64]:
+def _lent_bars(lending: Sequence[Section], layout: Sequence[Section]) -> NDArray[np.int64]:
     """The lender's bar for each bar of the layout."""
     total = sum(section.num_bars for section in lending)
     bars: list[int] = []
@@ -223,7 +244,7 @@ def lent_bars(lending: Sequence[Section], layout: Sequence[Section]) -> NDArray[
 
 def share_in_place(lending: Sequence[Section], layout: Sequence[Section]) -> float:
     """Share of the bars of a layout that are lent the bar of the same number."""
-    bars = lent_bars(lending, layout)
+    bars = _lent_bars(lending, layout)
     return float(np.mean(bars == np.arange(len(bars))))
 
 

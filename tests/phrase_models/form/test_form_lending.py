@@ -20,7 +20,6 @@ from phrase_models.form.form_lending import (
 from phrase_models.form.form_text import parse_form
 from phrase_models.form.song_form import CellState, SongForm
 from phrase_models.form.texture import NO_TEXTURE, UNKNOWN_TEXTURE
-from phrase_models.form.texture_lending import share_done_otherwise
 from phrase_models.score.song import parse_section_layout
 
 
@@ -147,59 +146,18 @@ def test_a_passage_in_which_the_lender_is_silent_has_the_texture_of_another_pass
     )
     form = grid(f"{plays} {plays}")
     lent = lend_to_form(np.random.default_rng(0), [song], parse_section_layout("A16"), form)
-    # Bar 12 has that of bar 16, which plays, is four bars away, and no other cell has it.
-    assert lent.texture[:, 0, 0].tolist() == [*range(1, 9), *range(1, 5), 17, *range(6, 9)]
+    assert lent.texture[:, 0, 0].tolist() == [*range(1, 9), *range(1, 9)]
     assert lent.texture[:, 2, 0].tolist() == [*range(1, 17)]
 
 
-def numbered(layout, melody, piano):
-    """A song in which each number of a cell's texture is that of its bar, from 1."""
-    song = lender(layout, melody, piano)
-    numbers = np.arange(1, 1 + song.form.num_bars)[:, None, None]
-    return replace(song, texture=numbers.repeat(3, axis=1).repeat(5, axis=2))
-
-
-def lent_texture(song, layout, form):
-    lent = lend_to_form(np.random.default_rng(0), [song], parse_section_layout(layout), form)
-    return lent.texture[:, :, 0].T.tolist()
-
-
-def test_new_cells_have_textures_of_their_own_as_far_as_the_lender_has_enough_near():
-    song = numbered("A6 B1", "* . . . * * *", "* * * * * * *")
+def test_cells_that_play_where_the_lender_is_silent_have_the_texture_of_the_like_bar():
+    numbers = np.arange(1, 1 + 7 * 3).reshape(7, 3, 1).repeat(5, axis=2)  # cell (bar, slot)
+    song = replace(lender("A6 B1", "* . . . * * *", "* * * * * * *"), texture=numbers)
     form = parse_form("melody * * * * * *\nbridge * . . . . .\npiano * * * * * *")
-    melody, bridge, piano = lent_texture(song, "A6", form)
-    # The melody is silent in bars 1 to 3, which take those of 4, 5, 6; for 4 and 5 none are left.
-    assert melody == [1, 5, 6, 7, 5, 6]
-    assert bridge == [UNKNOWN_TEXTURE, *[NO_TEXTURE] * 5]
-    assert piano == [1, 2, 3, 4, 5, 6]
-    # Where the lender repeats bar 1 and the form does not, the texture is that of a bar of its own.
-    song = numbered("A4 B2", "* * =1 =2 * *", "* * * * * *")
-    melody, _, _ = lent_texture(song, "A4", grid("* * * *", "* * * *"))
-    assert melody == [1, 2, 5, 6]
-    melody, _, _ = lent_texture(song, "A4", grid("* * =1 *", "* * * *"))
-    assert melody == [1, 2, 1, 5]
-
-
-def test_of_many_similar_songs_those_lend_that_do_most_as_the_form_does():
-    new = [numbered(f"A3 {letter}1", "* * * *", "* * * *") for letter in "io"]
-    same = [numbered("A3 B1", "* =1 =1 =1", "* =1 =1 =1")] * 30
-    rngs = map(np.random.default_rng, range(20))
-    layout, form = parse_section_layout("A3"), grid("* * *")
-    songs = same + new
-    lent = {tuple(lend_to_form(rng, songs, layout, form, 8).texture[:, 0, 0]) for rng in rngs}
-    assert lent == {(1, 2, 3)}
-
-
-def test_how_much_a_song_does_otherwise_than_a_form():
-    song, bars = lender("A3 B1", "* =1 . *", "* =1 ~2 *").form, np.array([1, 0, 2])
-
-    def otherwise(melody, piano):
-        return share_done_otherwise(song, bars, grid(melody, piano))
-
-    assert otherwise("* =1 .", "* =1 *") == 0  # bar 1 stands first, and begins what it repeats
-    assert otherwise("* * .", "* =1 ~2") == pytest.approx(1 / 9)
-    assert otherwise("* =1 *", ". * =2") == pytest.approx(4 / 9)
-    assert otherwise(". . *", "* =1 *") == pytest.approx(3 / 9)
+    lent = lend_to_form(np.random.default_rng(0), [song], parse_section_layout("A6"), form)
+    assert lent.texture[:, 0, 0].tolist() == [1, 16, 1, 16, 13, 16]  # bars 0, 4 and 5 play
+    assert lent.texture[:, 1, 0].tolist() == [UNKNOWN_TEXTURE, *[NO_TEXTURE] * 5]
+    assert lent.texture[:, 2, 0].tolist() == [3, 6, 9, 12, 15, 18]
 
 
 def test_bars_whose_harmony_repeats_have_the_chords_of_what_they_repeat():
