@@ -131,18 +131,18 @@ def _describe(node: Any, roots: tuple[str, ...]) -> str:
     """
     if isinstance(node, list):
         return f"[{','.join(_statements(node, roots))}]"
+    kind = type(node)
     if not isinstance(node, ast.AST):
-        return f"{type(node).__name__}:{node!r}"
+        return f"{kind.__name__}:{node!r}"
     unnamed = _module_fields(node, roots)
-    fields = (
-        f"{name}={_describe(value, roots)}"
-        for name, value in ast.iter_fields(node)
-        if (value is not None or isinstance(node, ast.Constant))
-        and value != []
-        and name != "kind"
-        and name not in unnamed
-    )
-    return f"{type(node).__name__}({','.join(fields)})"
+    is_constant = kind is ast.Constant
+    fields = []
+    for name in kind._fields:
+        value = getattr(node, name, None)
+        is_empty = (value is None and not is_constant) or (type(value) is list and not value)
+        if not is_empty and name != "kind" and name not in unnamed:
+            fields.append(f"{name}={_describe(value, roots)}")
+    return f"{kind.__name__}({','.join(fields)})"
 
 
 def _module_fields(node: ast.AST, roots: tuple[str, ...]) -> tuple[str, ...]:
