@@ -1,10 +1,11 @@
 """What one source file says that decides a result, from its syntax tree."""
 
 import ast
-import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
+
+from storage.fingerprint import digest_bytes
 
 _IMPORT_CALLS = ("import_module", "__import__")
 _STATEMENTS = (ast.stmt, ast.excepthandler, ast.match_case)
@@ -65,7 +66,7 @@ def module_code(text: str, roots: tuple[str, ...]) -> ModuleCode:
         members = tuple(name for name in names.members if _root(name) in roots)
         if modules:
             imports.append(ImportedNames(_describe(node, roots), modules, members))
-    digest = hashlib.sha256(_describe(tree, roots).encode("utf-8", "surrogatepass")).hexdigest()
+    digest = digest_bytes(_describe(tree, roots).encode("utf-8", "surrogatepass"))
     return ModuleCode(digest, tuple(imports), empty=not any(_live(tree.body)))
 
 

@@ -6,6 +6,7 @@ nothing sensible, the source is parsed.
 """
 
 import json
+import os
 import sys
 from dataclasses import asdict
 from functools import cache
@@ -19,7 +20,7 @@ from storage.module_code import ImportedNames, ModuleCode, module_code
 from storage.paths import cache_folder
 from storage.writing import replacing
 
-FOLDER_NAME = "code"
+_FOLDER_NAME = "code"
 """Below the cache's folder; working stores there end in twelve hexadecimal digits."""
 
 
@@ -32,12 +33,22 @@ def cached_module_code(path: Path, roots: tuple[str, ...]) -> ModuleCode:
     """
     content = path.read_bytes()
     source = digest_json([digest_bytes(content), roots, _parser_digest()])
-    kept = cache_folder() / FOLDER_NAME / f"{digest_bytes(str(path).encode())[:32]}.json"
-    code = _read(kept, source)
+    kept = _kept_file(path)
+    code = None if kept is None else _read(kept, source)
     if code is None:
         code = module_code(content.decode("utf-8"), roots)
-        _write(kept, {"source": source, **asdict(code)})
+        if kept is not None:
+            _write(kept, {"source": source, **asdict(code)})
     return code
+
+
+def _kept_file(path: Path) -> Path | None:
+    """The file of the cache for a source file; None for a user who has no place for one."""
+    try:
+        folder = cache_folder()
+    except StorageError:
+        return None
+    return folder / _FOLDER_NAME / f"{digest_bytes(os.fsencode(path))[:32]}.json"
 
 
 @cache

@@ -20,12 +20,21 @@ _SPARE_BYTES = 16
 
 
 def cache_folder() -> Path:
-    """Where this machine keeps what can be had again: working stores of URLs, parsed code."""
+    """Where this machine keeps what can be had again: working stores of URLs, parsed code.
+
+    Raises:
+        UnusablePath: if none is named and the user has no home.
+    """
     named = os.environ.get(CACHE_VARIABLE)
     if named:
         return Path(named)
     home = os.environ.get("XDG_CACHE_HOME")
-    return (Path(home) if home else Path.home() / ".cache") / "phraseldm"
+    try:
+        return (Path(home) if home else Path.home() / ".cache") / "phraseldm"
+    except RuntimeError as error:
+        raise UnusablePath(
+            f"This user has no home folder to keep things in: name a folder in {CACHE_VARIABLE}."
+        ) from error
 
 
 def check_local_path(path: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 from storage import module_code_cache
 from storage.module_code import RelativeImportError, module_code
 from storage.module_code_cache import cached_module_code
+from tests.homeless import without_home
 
 ROOTS = ("pkg",)
 TEXT = "from pkg import helper\nimport pkg.lazy as lazy\nNAME = '\\ud800'\n"
@@ -83,6 +84,21 @@ def test_a_cache_that_cannot_be_written_costs_time_alone(read):
     read.folder.write_text("a file in the way")
     assert read(TEXT) == (module_code(TEXT, ROOTS), 1)
     assert read(TEXT) == (module_code(TEXT, ROOTS), 1)
+
+
+def test_a_user_without_a_home_has_no_cache(read, monkeypatch):
+    monkeypatch.delenv("PHRASE_LDM_CACHE")
+    without_home(monkeypatch)
+    assert read(TEXT) == (module_code(TEXT, ROOTS), 1)
+    assert read(TEXT) == (module_code(TEXT, ROOTS), 1)
+
+
+def test_a_folder_whose_name_is_no_text_is_no_matter(read, tmp_path):
+    folder = tmp_path / os.fsdecode(b"\xff")
+    folder.mkdir()
+    (folder / "module.py").write_text(TEXT)
+    assert cached_module_code(folder / "module.py", ROOTS) == module_code(TEXT, ROOTS)
+    assert kept(read).exists()
 
 
 def test_what_cannot_be_parsed_is_refused_each_time(read):

@@ -16,6 +16,7 @@ from storage.opening import (
 )
 from storage.paths import cache_folder
 from storage.shared_artifacts import SharedStore
+from tests.homeless import without_home
 
 
 @pytest.fixture(autouse=True)
@@ -102,3 +103,10 @@ def test_the_cache_is_the_users_where_none_is_named(monkeypatch, tmp_path):
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setenv("HOME", str(tmp_path))
     assert cache_folder() == tmp_path / ".cache" / "phraseldm"
+
+
+def test_a_user_without_a_home_is_asked_to_name_a_cache(monkeypatch):
+    monkeypatch.delenv("PHRASE_LDM_CACHE")
+    without_home(monkeypatch)
+    with pytest.raises(UnusablePath, match=r"no home folder .* name a folder in PHRASE_LDM_CACHE"):
+        working_folder("s3://bucket/x")
